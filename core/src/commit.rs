@@ -1,0 +1,549 @@
+//! From a session to the log: the second half of the path.
+//!
+//! A commit is a short conversation: it proposes one action, hears the outcome, and proposes the
+//! next or is done. Everything that can go wrong between two machines is decided here, in
+//! [`Pending::finish`] and [`Settling::resume`], and nowhere in a store or a driver.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
+
+use crate::draft::{Draft, Sent};
+use crate::record::Standing;
+use crate::session::{Source, Stored};
+use crate::{
+    Action, Delta, EntropyError, Failure, Fold, Loaded, Notice, OnConflict, Outcome, Outside,
+    Position, Session, SessionId, SetError, Stamp, Timestamp, Ttl,
+};
+
+/// What a commit needs next.
+#[derive(Debug)]
+#[must_use = "a commit is not done before it says `Done`"]
+#[expect(clippy::exhaustive_enums, reason = "closed: a driver handles every step")]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+pub enum Step {
+    /// Apply the action, then [`Pending::finish`].
+    Apply(Pending),
+    /// Load the log, then [`Settling::resume`].
+    Load(Settling),
+    /// Nothing: all is written.
+    Done(Finished),
+}
+
+/// An action that is on its way to the store.
+///
+/// The session inside stays usable: what is changed meanwhile belongs to the next write.
+#[derive(Debug)]
+#[must_use = "an action that nobody finishes leaves its session unwritten"]
+pub struct Pending {
+    commit: Commit,
+    id: SessionId,
+    action: Action,
+    sent: Sent,
+}
+
+/// A log that must be looked at before the commit can go on.
+#[derive(Debug)]
+#[must_use = "a commit that nobody settles leaves its session unwritten"]
+pub struct Settling {
+    commit: Commit,
+    id: SessionId,
+    why: Why,
+}
+
+/// A session that is written, and what is left to do.
+#[derive(Debug)]
+#[must_use = "the client may have to be told of its token"]
+pub struct Finished {
+    session: Session,
+    /// What was appended, until somebody needs it folded in.
+    written: Option<(Delta, Stamp)>,
+    upkeep: Option<Upkeep>,
+}
+
+/// Work that makes later requests cheaper and that no answer has to wait for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Upkeep {
+    /// Load the log, then apply its [compaction](Loaded::compaction).
+    Compact(SessionId),
+}
+
+/// A commit that failed, with the session as it was.
+///
+/// Committing that session again is safe: what certainly was not applied is written anew, and what
+/// may have been is settled first.
+#[derive(Debug)]
+pub struct Failed<E> {
+    session: Session,
+    error: CommitError<E>,
+}
+
+/// What stays the same during a commit.
+#[derive(Debug)]
+struct Commit {
+    session: Session,
+    /// The request ends with it.
+    is_last: bool,
+    /// How many times something else came first.
+    retries: u32,
+}
+
+#[derive(Debug)]
+enum Why {
+    /// Nobody knows whether this was applied.
+    Unknown(Action, Sent),
+    /// Something else was appended first, or the position is not known.
+    Moved,
+}
+
+impl Session {
+    /// Starts the last write of the request: what changed, or under [`Persist::ALWAYS`] also nothing;
+    /// a touch if the session was only read and that is due.
+    ///
+    /// [`Persist::ALWAYS`]: crate::Persist::ALWAYS
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Failed`] with the session unchanged if something set through
+    /// [`Session::get_mut`] cannot be stored, there is no randomness, or the session is stale.
+    pub fn commit<E>(self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
+        Commit { session: self, is_last: true, retries: 0 }.advance(outside)
+    }
+
+    /// Starts a write in the middle of a request. [`Finished::reopen`] gives the session back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::commit`].
+    pub fn flush<E>(self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
+        Commit { session: self, is_last: false, retries: 0 }.advance(outside)
+    }
+}
+
+impl Commit {
+    /// Proposes the next action.
+    fn advance<E>(mut self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
+        if let Some((id, ttl)) = self.session.doomed {
+            return Ok(self.apply(id, Action::Delete { ttl }, Sent::default()));
+        }
+        if let Some((id, action, sent)) = self.session.unsettled.take() {
+            return Ok(self.load(id, Why::Unknown(action, sent)));
+        }
+        match self.session.draft(self.is_last, outside) {
+            Ok(Draft::Nothing) => Ok(self.done()),
+            Ok(Draft::Apply(id, action, sent)) => Ok(self.apply(id, action, sent)),
+            Ok(Draft::Locate(id)) => Ok(self.load(id, Why::Moved)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    fn done(self) -> Step {
+        Step::Done(Finished { session: self.session, written: None, upkeep: None })
+    }
+
+    fn apply(self, id: SessionId, action: Action, sent: Sent) -> Step {
+        Step::Apply(Pending { commit: self, id, action, sent })
+    }
+
+    fn load(self, id: SessionId, why: Why) -> Step {
+        Step::Load(Settling { commit: self, id, why })
+    }
+
+    fn fail<E>(self, error: CommitError<E>) -> Box<Failed<E>> {
+        Box::new(Failed { session: self.session, error })
+    }
+
+    /// Goes on after something else came first, unless that happens without end.
+    fn retry<E>(mut self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
+        self.retries += 1;
+        if self.retries > RETRIES_MAX {
+            return Err(self.fail(CommitError::Contended));
+        }
+        self.advance(outside)
+    }
+
+    /// Ends the commit: the action was applied, as that many entries if anybody said so.
+    fn written(
+        mut self,
+        id: SessionId,
+        action: Action,
+        sent: Sent,
+        position: Option<Position>,
+        now: Timestamp,
+    ) -> Step {
+        let entries = position.map_or(0, |position| position.entries());
+        let upkeep = self.session.upkeep(id, &action, entries);
+        let written = self.session.absorb(id, action, sent, position, now);
+        Step::Done(Finished { session: self.session, written, upkeep })
+    }
+
+    /// Goes on after the session a write belonged to was ended while it was on its way.
+    fn ended<E>(mut self, id: SessionId, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
+        self.session.doomed = Some((id, Ttl::MAX));
+        self.advance(outside)
+    }
+
+    /// Gives up on an action whose fate is not known; the next commit looks for it first.
+    fn unsettled<E>(
+        mut self,
+        id: SessionId,
+        action: Action,
+        sent: Sent,
+        source: Option<E>,
+    ) -> Box<Failed<E>> {
+        self.session.unsettled = Some((id, action, sent));
+        self.fail(CommitError::Unknown(source))
+    }
+}
+
+impl Pending {
+    /// Returns the log the action is for.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Returns the action to apply, exactly once.
+    #[must_use]
+    pub const fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// Lends the session out: what is changed now belongs to the next write.
+    pub const fn session_mut(&mut self) -> &mut Session {
+        &mut self.commit.session
+    }
+
+    /// Takes what the store said and returns what comes next.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Failed`] with the session, still dirty, if the action was refused or its fate is
+    /// unknown. See [`CommitError`].
+    pub fn finish<E>(
+        self,
+        said: Result<Outcome, Failure<E>>,
+        outside: &dyn Outside,
+    ) -> Result<Step, Box<Failed<E>>> {
+        let Self { mut commit, id, action, sent } = self;
+        let writes = action.stamp().is_some();
+        if writes && commit.session.ended != sent.ended {
+            return commit.ended(id, outside);
+        }
+        match (&action, said) {
+            // A touch carries no data: whether it was done changes nothing for this request.
+            (Action::Touch { .. } | Action::Compact { .. }, _) => Ok(commit.done()),
+            (Action::Delete { .. }, Ok(_)) => {
+                commit.session.doomed = None;
+                commit.session.notice = Notice::Forget;
+                commit.advance(outside)
+            }
+            (_, Ok(Outcome::Created)) => Ok(commit.written(id, action, sent, None, outside.now())),
+            (_, Ok(Outcome::Appended(position))) => {
+                Ok(commit.written(id, action, sent, Some(position), outside.now()))
+            }
+            (Action::Create { .. }, Ok(_)) => {
+                commit.session.give_back(sent);
+                commit.session.source = Source::Fresh { reserved: None };
+                commit.retry(outside)
+            }
+            (_, Ok(Outcome::Conflict)) => {
+                commit.session.give_back(sent);
+                Ok(commit.load(id, Why::Moved))
+            }
+            (_, Ok(_)) => {
+                commit.session.give_back(sent);
+                Err(commit.fail(CommitError::Gone))
+            }
+            (_, Err(Failure::NotApplied(source))) => {
+                commit.session.give_back(sent);
+                Err(commit.fail(CommitError::NotApplied(source)))
+            }
+            (Action::Delete { .. }, Err(Failure::Unknown(source))) => {
+                Err(commit.fail(CommitError::Unknown(Some(source))))
+            }
+            (_, Err(Failure::Unknown(source))) => {
+                let attempts = action.stamp().map_or(0, |stamp| stamp.attempt);
+                if attempts < ATTEMPTS_MAX {
+                    return Ok(commit.load(id, Why::Unknown(action, sent)));
+                }
+                Err(commit.unsettled(id, action, sent, Some(source)))
+            }
+        }
+    }
+}
+
+impl Settling {
+    /// Returns the log to load.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Lends the session out: what is changed now belongs to the next write.
+    pub const fn session_mut(&mut self) -> &mut Session {
+        &mut self.commit.session
+    }
+
+    /// Takes what the store found and returns what comes next.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Failed`] with the session, still dirty. See [`CommitError`].
+    pub fn resume<E>(
+        self,
+        found: Result<Option<Loaded>, Failure<E>>,
+        outside: &dyn Outside,
+    ) -> Result<Step, Box<Failed<E>>> {
+        let Self { commit, id, why } = self;
+        match (why, found) {
+            (Why::Unknown(action, sent), Err(failure)) => {
+                Err(commit.unsettled(id, action, sent, Some(failure.into_source())))
+            }
+            (Why::Unknown(_, sent), _) if commit.session.ended != sent.ended => {
+                commit.ended(id, outside)
+            }
+            (Why::Unknown(action, sent), Ok(found)) => {
+                commit.settle(id, action, sent, found, outside)
+            }
+            (Why::Moved, Err(failure)) => {
+                Err(commit.fail(CommitError::NotApplied(failure.into_source())))
+            }
+            (Why::Moved, Ok(None)) => Err(commit.fail(CommitError::Gone)),
+            (Why::Moved, Ok(Some(loaded))) => commit.move_on(id, loaded, outside),
+        }
+    }
+}
+
+impl Commit {
+    /// Decides what became of an action nobody heard of again.
+    fn settle<E>(
+        mut self,
+        id: SessionId,
+        mut action: Action,
+        sent: Sent,
+        found: Option<Loaded>,
+        outside: &dyn Outside,
+    ) -> Result<Step, Box<Failed<E>>> {
+        let now = outside.now();
+        let stamp = action.stamp().expect("only an action with a stamp is settled");
+        let is_create = matches!(action, Action::Create { .. });
+        let applied = found.as_ref().is_some_and(|log| log.record.remembers(stamp.commit));
+        match found {
+            Some(log) if applied && sent.has_won(&log.record, now) => {
+                Ok(self.written(id, action, sent, None, now))
+            }
+            Some(log) if applied => {
+                // The append was folded behind another rotation and is void whole.
+                self.session.give_back(sent);
+                self.move_on(id, log, outside)
+            }
+            _ if is_create => {
+                // Under another id: the first sending may still arrive, and must not revive a session
+                // that was ended in between. Nobody has the token of what it would create.
+                self.session.give_back(sent);
+                self.session.source = Source::Fresh { reserved: None };
+                self.retry(outside)
+            }
+            None => {
+                self.session.give_back(sent);
+                Err(self.fail(CommitError::Gone))
+            }
+            Some(log) if self.session.is_based_on(&log.record) => {
+                if let Some(stamp) = action.stamp_mut() {
+                    *stamp = stamp.next();
+                }
+                Ok(self.apply(id, action, sent))
+            }
+            // So much was appended since that the commit may have been folded and forgotten.
+            Some(_) => Err(self.unsettled(id, action, sent, None)),
+        }
+    }
+
+    /// Goes on behind what was appended meanwhile.
+    fn move_on<E>(
+        mut self,
+        id: SessionId,
+        log: Loaded,
+        outside: &dyn Outside,
+    ) -> Result<Step, Box<Failed<E>>> {
+        let now = outside.now();
+        let session = &mut self.session;
+        let Source::Stored(stored) = &session.source else {
+            return self.retry(outside);
+        };
+        let held = stored.held;
+        if log.record.generation() != stored.record.generation() {
+            let standing = log.record.standing(&held, now);
+            let is_out = matches!(standing, Standing::Stale | Standing::Forged);
+            if !session.lose_rotation(&log.record, is_out) {
+                return Err(self.fail(CommitError::Superseded));
+            }
+            if is_out {
+                // Who holds a token that a change of privilege replaced sees nothing of what came
+                // after it. Its changes still count, on top of what it saw.
+                return self.retry(outside);
+            }
+        }
+        if session.policy.on_conflict() == OnConflict::Reject {
+            let names = session.clashes(&log.record);
+            if !names.is_empty() {
+                return Err(self.fail(CommitError::Conflict { names }));
+            }
+        }
+        let record = Arc::clone(&log.record);
+        session.source = Source::Stored(Stored::new(id, held, log, now));
+        session.rebase(record);
+        self.retry(outside)
+    }
+}
+
+impl Finished {
+    /// Returns what the client must learn.
+    #[must_use]
+    pub const fn notice(&self) -> &Notice {
+        &self.session.notice
+    }
+
+    /// Returns work that makes later requests cheaper, if there is any.
+    #[must_use]
+    pub const fn upkeep(&self) -> Option<Upkeep> {
+        self.upkeep
+    }
+
+    /// Returns the session as it was when the request ended.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Goes on with the session after a flush: what was written lies below now, and only what was
+    /// changed meanwhile is dirty.
+    #[must_use]
+    pub fn reopen(self) -> Session {
+        let Self { mut session, written, .. } = self;
+        if let (Some((delta, stamp)), Some(base)) = (written, session.base()) {
+            let mut fold = Fold::new(base);
+            fold.push(&delta, stamp.attempt);
+            let record = Arc::new(fold.into_record());
+            session.rebase(record);
+        }
+        session
+    }
+}
+
+impl<E> Failed<E> {
+    /// Returns what went wrong.
+    #[must_use]
+    pub const fn error(&self) -> &CommitError<E> {
+        &self.error
+    }
+
+    /// Returns the session, to be committed again or dropped.
+    #[must_use]
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    /// Returns the session and what went wrong.
+    #[must_use]
+    pub fn into_parts(self) -> (Session, CommitError<E>) {
+        (self.session, self.error)
+    }
+}
+
+impl<E> fmt::Display for Failed<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<E: Error + 'static> Error for Failed<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Why a session was not written.
+///
+/// Nothing of this commit is in the log, except after [`CommitError::Unknown`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CommitError<E> {
+    /// The session was ended meanwhile, by somebody or by time. It does not come back: answer as to
+    /// somebody without a session.
+    Gone,
+    /// The presented token was replaced, and its grace is over: the client should come again with
+    /// the newer token it has.
+    Stale,
+    /// Another request rotated the token first, and what this one wanted with it no longer holds.
+    /// Load again and decide again.
+    Superseded,
+    /// Under [`OnConflict::Reject`], attributes this request read or wrote have changed. Load again
+    /// and decide again.
+    Conflict {
+        /// The names of the attributes.
+        names: Vec<String>,
+    },
+    /// Others kept coming first. Try again later.
+    Contended,
+    /// A value that was lent out for change cannot be stored; the text names it.
+    Attribute(SetError),
+    /// There is no randomness to name the commit or the token with.
+    Entropy(EntropyError),
+    /// The store failed and certainly did nothing. Committing again is safe.
+    NotApplied(E),
+    /// The store failed and may have acted, or may yet. Committing again is safe: the commit is
+    /// looked for first.
+    Unknown(Option<E>),
+}
+
+impl<E> From<EntropyError> for CommitError<E> {
+    fn from(source: EntropyError) -> Self {
+        Self::Entropy(source)
+    }
+}
+
+impl<E> From<SetError> for CommitError<E> {
+    fn from(source: SetError) -> Self {
+        Self::Attribute(source)
+    }
+}
+
+impl<E> fmt::Display for CommitError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the session has ended meanwhile"),
+            Self::Stale => f.write_str("the session token was replaced by a newer one"),
+            Self::Superseded => f.write_str("the session token was rotated by another request"),
+            Self::Conflict { names } => {
+                f.write_str("session attributes were changed by another request:")?;
+                names.iter().try_for_each(|name| write!(f, " {name:?}"))
+            }
+            Self::Contended => f.write_str("the session is changed by too many requests at once"),
+            Self::Attribute(source) => source.fmt(f),
+            Self::Entropy(source) => source.fmt(f),
+            Self::NotApplied(_) => f.write_str("the session store failed and did nothing"),
+            Self::Unknown(_) => f.write_str("the session store failed, perhaps after acting"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CommitError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Attribute(source) => source.source(),
+            Self::NotApplied(source) | Self::Unknown(Some(source)) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// How many times an action of unknown fate is sent again.
+const ATTEMPTS_MAX: u32 = 2;
+/// How many times a commit starts over because something else came first.
+const RETRIES_MAX: u32 = 8;

@@ -1,0 +1,400 @@
+//! What a session has to write: the view compared with what was loaded.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::commit::Upkeep;
+use crate::overlay::{self, Entry, Held, Name};
+use crate::record::{Committed, RecordHead, Standing};
+use crate::session::{Source, Stored, renew_token};
+use crate::{
+    Action, Attribute, Change, CommitError, CommitId, Create, Delta, EntropyError, Granularity,
+    Notice, OnConflict, Outside, Policy, Position, Record, Rotation, RotationReason, Session,
+    SessionId, SetError, Stamp, Timestamp, Token, Ttl,
+};
+
+/// What a session has to write.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+pub(crate) enum Draft {
+    Nothing,
+    Apply(SessionId, Action, Sent),
+    /// The delta must be appended at a position nobody knows.
+    Locate(SessionId),
+}
+
+/// What of a session's wishes is in the action that is on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// The token that becomes valid with it.
+    token: Option<Token>,
+    rotation: Option<RotationReason>,
+    everything: bool,
+    /// How many sessions the request had ended when it was sent.
+    pub(crate) ended: u32,
+}
+
+impl Sent {
+    /// Reports whether an applied action counts: a rotation may be void.
+    pub(crate) fn has_won(&self, record: &Record, now: Timestamp) -> bool {
+        let standing = |token: &Token| record.standing(&token.verifier(), now);
+        self.token.as_ref().is_none_or(|token| standing(token) != Standing::Forged)
+    }
+}
+
+impl Session {
+    /// Says what there is to write.
+    pub(crate) fn draft<E>(
+        &mut self,
+        is_last: bool,
+        outside: &dyn Outside,
+    ) -> Result<Draft, CommitError<E>> {
+        match &self.source {
+            Source::Fresh { .. } => self.draft_create(is_last, outside),
+            Source::Stored(_) => self.draft_append(is_last, outside),
+            Source::Stale => {
+                let wants = self.wants.principal.is_some() || self.wants.idle_timeout.is_some();
+                let changed = wants || !self.dirty()?.is_empty();
+                if changed { Err(CommitError::Stale) } else { Ok(Draft::Nothing) }
+            }
+        }
+    }
+
+    fn draft_create<E>(
+        &mut self,
+        is_last: bool,
+        outside: &dyn Outside,
+    ) -> Result<Draft, CommitError<E>> {
+        let changes = self.view()?;
+        let principal = self.wants.principal.clone().flatten();
+        let eager = is_last && self.policy.create() == Create::Eager;
+        if changes.is_empty() && principal.is_none() && !eager {
+            return Ok(Draft::Nothing);
+        }
+        self.reserve(outside)?;
+        let Source::Fresh { reserved: Some((token, created_at)) } = &self.source else {
+            unreachable!("a token was reserved above");
+        };
+        let (token, created_at) = (token.clone(), *created_at);
+        let deadline = self.policy.absolute_timeout().map(|ttl| created_at + ttl.as_duration());
+        let head = RecordHead {
+            foreign: false,
+            created_at,
+            idle_timeout: self.idle_timeout(),
+            deadline,
+            generation: 0,
+            verifier: token.verifier(),
+            replaced: Vec::new(),
+            principal,
+        };
+        let ttl = time_to_live(head.idle_timeout, deadline, outside.now());
+        let ttl = ttl.ok_or(CommitError::Gone)?;
+        let stamp = Stamp::first(draw_commit(outside)?);
+        let attributes: Vec<(&str, Attribute<'_>)> = changes.iter().filter_map(attribute).collect();
+        let commits = [Committed { commit: stamp.commit, resent: false }];
+        let record = Arc::new(Record::assemble(head, &commits, &attributes));
+        let action = Action::Create { record, stamp, ttl };
+        Ok(Draft::Apply(token.id(), action, self.send(Some(token))))
+    }
+
+    fn draft_append<E>(
+        &mut self,
+        is_last: bool,
+        outside: &dyn Outside,
+    ) -> Result<Draft, CommitError<E>> {
+        let now = outside.now();
+        let forced = self.wants.everything || is_last && self.policy.persist().always();
+        let (changes, replace) = self.changes(forced)?;
+        let Source::Stored(stored) = &self.source else {
+            unreachable!("only a stored session is appended to");
+        };
+        let (id, record) = (stored.id, &stored.record);
+        let reason = self.wanted_rotation(stored, now);
+        let principal = self.wants.principal.clone();
+        let principal = principal.filter(|wanted| wanted.as_deref() != record.principal());
+        let idle_timeout =
+            self.wants.idle_timeout.filter(|wanted| *wanted != record.idle_timeout());
+        let lives = idle_timeout.unwrap_or(record.idle_timeout());
+        let ttl = time_to_live(lives, record.deadline(), now).ok_or(CommitError::Gone)?;
+
+        let whole_or_void = reason.is_some() || principal.is_some() || idle_timeout.is_some();
+        if changes.is_empty() && !replace && !forced && !whole_or_void {
+            let due = is_last && stored.touch_is_due(&self.policy);
+            let touch = || Draft::Apply(id, Action::Touch { ttl }, Sent::default());
+            return Ok(if due { touch() } else { Draft::Nothing });
+        }
+        let positioned = whole_or_void || self.policy.on_conflict() == OnConflict::Reject;
+        let position = stored.position.filter(|_| positioned);
+        if positioned && position.is_none() {
+            return Ok(Draft::Locate(id));
+        }
+        let token = reason.map(|_| renew_token(id, outside)).transpose()?;
+        let rotation = reason.zip(token.as_ref()).map(|(reason, token)| Rotation {
+            replaces: record.head().verifier,
+            verifier: token.verifier(),
+            accepted_until: match reason {
+                RotationReason::PrivilegeChange => None,
+                RotationReason::Renewal => Some(now + self.policy.renewal_grace()),
+            },
+        });
+        let stamp = Stamp::first(draw_commit(outside)?);
+        let delta = Delta {
+            replace,
+            rotation,
+            principal,
+            idle_timeout,
+            ..Delta::from_sorted(stamp.commit, record.generation(), changes)
+        };
+        let action = match position {
+            Some(position) => Action::AppendAt { delta, position, stamp, ttl },
+            None => Action::Append { delta, stamp, ttl },
+        };
+        Ok(Draft::Apply(id, action, self.send(token)))
+    }
+
+    /// Returns the rotation that is wanted, unless the token is being renewed already.
+    fn wanted_rotation(&self, stored: &Stored, now: Timestamp) -> Option<RotationReason> {
+        let is_current = stored.record.standing(&stored.held, now) == Standing::Current;
+        let wanted = self.wants.rotation;
+        wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_current)
+    }
+
+    /// Returns what to write of the attributes, and whether it is the whole map.
+    fn changes(&mut self, forced: bool) -> Result<(Vec<(Name, Change)>, bool), SetError> {
+        let dirty = self.dirty()?;
+        if self.policy.granularity() == Granularity::Whole {
+            let replace = forced || !dirty.is_empty();
+            let changes = if replace { self.view()? } else { dirty };
+            return Ok((changes, replace));
+        }
+        if !self.wants.everything {
+            return Ok((dirty, false));
+        }
+        let mut changes = self.view()?;
+        changes.extend(dirty.into_iter().filter(|(_, change)| *change == Change::Remove));
+        changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok((changes, false))
+    }
+
+    /// Returns every attribute as this request sees it.
+    fn view(&mut self) -> Result<Vec<(Name, Change)>, SetError> {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let mut changes = Vec::with_capacity(self.len());
+        for name in overlay::names(&self.overlay, self.base()) {
+            if let Some(value) = self.as_seen(name, &mut scratch)? {
+                changes.push((Name::Owned(name.into()), Change::Set(value)));
+            }
+        }
+        self.scratch = scratch;
+        Ok(changes)
+    }
+
+    /// Returns what differs from the record below, with the groups it belongs to.
+    fn dirty(&mut self) -> Result<Vec<(Name, Change)>, SetError> {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let mut changes = Vec::new();
+        let mut grouped = Vec::new();
+        for (name, entry) in self.overlay.iter() {
+            let change = entry.held.change(self.below(name), self.policy.shapes(), &mut scratch);
+            if let Some(change) = change.map_err(|source| SetError::encode(name, source))? {
+                self.check_lent(name, entry, &change)?;
+                changes.push((name.clone(), change));
+                grouped.extend_from_slice(entry.group.names());
+            }
+        }
+        if !grouped.is_empty() {
+            changes.retain(|(name, _)| !grouped.contains(&name.as_ref()));
+            grouped.sort_unstable();
+            grouped.dedup();
+            for name in grouped {
+                let change = self.as_seen(name, &mut scratch)?.map_or(Change::Remove, Change::Set);
+                changes.push((Name::Borrowed(name), change));
+            }
+            changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        }
+        self.scratch = scratch;
+        Ok(changes)
+    }
+
+    /// Applies the limit on values to one that was lent out, whose size was not known before.
+    fn check_lent(&self, name: &str, entry: &Entry, change: &Change) -> Result<(), SetError> {
+        let (Held::Live { size, .. }, Change::Set(value)) = (&entry.held, change) else {
+            return Ok(());
+        };
+        let (len, max) = (value.as_attribute().bytes().len(), self.policy.limits().value_bytes_max);
+        if len > max && len > *size {
+            return Err(SetError::ValueTooLarge { name: name.into(), len, max });
+        }
+        Ok(())
+    }
+
+    /// Notes what is on its way, so that it is not wanted any more.
+    fn send(&mut self, token: Option<Token>) -> Sent {
+        self.overlay.mark_additions_sent();
+        Sent {
+            token,
+            rotation: self.wants.rotation.take(),
+            everything: core::mem::take(&mut self.wants.everything),
+            ended: self.ended,
+        }
+    }
+
+    /// Wants again what an action did not bring about.
+    pub(crate) fn give_back(&mut self, sent: Sent) {
+        self.overlay.additions_answered(false);
+        self.wants.everything |= sent.everything;
+        if let Some(reason) = sent.rotation {
+            self.rotate(reason);
+        }
+    }
+
+    /// Gives up a rotation that another one came before; `false` if that would leave a promise
+    /// unfulfilled. `is_out` if the token of this request is refused now.
+    pub(crate) fn lose_rotation(&mut self, record: &Record, is_out: bool) -> bool {
+        let privilege = self.wants.rotation == Some(RotationReason::PrivilegeChange);
+        let principal = self.wants.principal.as_ref();
+        let other_principal =
+            principal.is_some_and(|wanted| wanted.as_deref() != record.principal());
+        let unfulfilled = if is_out {
+            let rejects = self.policy.on_conflict() == OnConflict::Reject;
+            other_principal || self.wants.idle_timeout.is_some() || rejects
+        } else {
+            privilege
+        };
+        if unfulfilled {
+            return false;
+        }
+        self.wants.rotation = None;
+        if is_out {
+            self.wants.principal = None;
+        }
+        true
+    }
+
+    /// Takes in what was written. The record below is folded when somebody goes on.
+    pub(crate) fn absorb(
+        &mut self,
+        id: SessionId,
+        action: Action,
+        sent: Sent,
+        position: Option<Position>,
+        now: Timestamp,
+    ) -> Option<(Delta, Stamp)> {
+        self.overlay.additions_answered(true);
+        let held = sent.token.as_ref().map(Token::verifier);
+        if let Some(token) = sent.token {
+            self.notice = Notice::Send(token);
+        }
+        match (action, &mut self.source) {
+            (Action::Create { record, stamp, ttl }, source) => {
+                *source = Source::Stored(Stored {
+                    id,
+                    held: held.unwrap_or(record.head().verifier),
+                    record,
+                    stamp,
+                    position: None,
+                    tail_bytes: 0,
+                    expires_at: now + ttl.as_duration(),
+                    loaded_at: now,
+                });
+                None
+            }
+            (Action::Append { delta, stamp, ttl }, Source::Stored(stored)) => {
+                // Others may have appended in between: what this session holds is not the log's end.
+                stored.appended(&delta, stamp, None, now + ttl.as_duration());
+                Some((delta, stamp))
+            }
+            (Action::AppendAt { delta, stamp, ttl, .. }, Source::Stored(stored)) => {
+                stored.held = held.unwrap_or(stored.held);
+                stored.appended(&delta, stamp, position, now + ttl.as_duration());
+                Some((delta, stamp))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says whether the log is to be compacted: by the commit that makes it cross a multiple of the
+    /// policy's entries, or the size threshold, and by no other.
+    pub(crate) fn upkeep(&self, id: SessionId, action: &Action, entries: u64) -> Option<Upkeep> {
+        let (Action::Append { delta, .. } | Action::AppendAt { delta, .. }) = action else {
+            return None;
+        };
+        let Source::Stored(stored) = &self.source else {
+            return None;
+        };
+        if entries < 2 {
+            return None;
+        }
+        let threshold = TAIL_BYTES_MIN.max(stored.record.size() / 2);
+        let before = stored.tail_bytes;
+        let crosses_size = before <= threshold && before + delta.size_hint() > threshold;
+        let crosses_count = entries.is_multiple_of(self.policy.compact_every());
+        (crosses_count || crosses_size || delta.replace).then_some(Upkeep::Compact(id))
+    }
+
+    /// Reports whether the log still shows what this session was loaded from, so that everything
+    /// appended since is among the commits it remembers.
+    pub(crate) fn is_based_on(&self, record: &Record) -> bool {
+        match &self.source {
+            Source::Stored(stored) => record.remembers(stored.stamp.commit),
+            Source::Fresh { .. } | Source::Stale => false,
+        }
+    }
+}
+
+impl Stored {
+    fn appended(
+        &mut self,
+        delta: &Delta,
+        stamp: Stamp,
+        position: Option<Position>,
+        expires_at: Timestamp,
+    ) {
+        self.stamp = stamp;
+        self.position = position;
+        self.tail_bytes += delta.size_hint();
+        self.expires_at = expires_at;
+    }
+
+    /// Reports whether so much of the idle timeout has passed that reading must renew it, or the ttl
+    /// is longer than it should be.
+    fn touch_is_due(&self, policy: &Policy) -> bool {
+        let idle = self.record.idle_timeout();
+        let Some(full) = time_to_live(idle, self.record.deadline(), self.loaded_at) else {
+            return false;
+        };
+        // A session with an idle timeout of its own is touched in proportion.
+        let share = |millis: u64| {
+            let scaled = u128::from(millis) * u128::from(idle.as_millis());
+            u64::try_from(scaled / u128::from(policy.idle_timeout().as_millis()))
+                .unwrap_or(u64::MAX)
+        };
+        let interval = share(crate::timestamp::millis(policy.touch_interval()));
+        let remaining = crate::timestamp::millis(self.expires_at.since(self.loaded_at));
+        remaining > full.as_millis() || remaining.saturating_add(interval) <= full.as_millis()
+    }
+}
+
+/// Returns how long a log lives from now: its idle timeout, cut off at the deadline.
+fn time_to_live(idle: Ttl, deadline: Option<Timestamp>, now: Timestamp) -> Option<Ttl> {
+    let Some(deadline) = deadline else {
+        return Some(idle);
+    };
+    let left = deadline.since(now);
+    if left > idle.as_duration() { Some(idle) } else { Ttl::new(left) }
+}
+
+fn draw_commit(outside: &dyn Outside) -> Result<CommitId, EntropyError> {
+    let mut id = [0; 16];
+    outside.fill(&mut id)?;
+    Ok(CommitId::from_bytes(id))
+}
+
+fn attribute((name, change): &(Name, Change)) -> Option<(&str, Attribute<'_>)> {
+    match change {
+        Change::Set(value) => Some((name, value.as_attribute())),
+        _ => None,
+    }
+}
+
+/// A tail smaller than this is never worth compacting for its size.
+const TAIL_BYTES_MIN: usize = 2048;

@@ -1,0 +1,216 @@
+//! What a request did to the attributes, on top of what it loaded.
+//!
+//! An overlay holds no dirty flags. Whether a name is dirty is found out by comparing what the
+//! overlay holds with the record below, so writing the old value back, removing what is not there
+//! and changing back and forth all come to nothing.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{EncodeError, Shapes};
+use crate::{Attribute, Change, Group, Key, Record, Value};
+
+pub(crate) type Name = Cow<'static, str>;
+
+/// What a request did to the attributes. Sorted by name, no name twice.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    entries: Vec<(Name, Entry)>,
+}
+
+/// What a request did to one attribute.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) held: Held,
+    pub(crate) group: Group,
+}
+
+/// What a name holds as the request sees it.
+pub(crate) enum Held {
+    Set(Value),
+    Removed,
+    /// This much more than the record below says; `sent` of it is in a write that is in flight.
+    Add {
+        total: i64,
+        sent: i64,
+    },
+    /// A value that was lent out to be changed in place, and its size before.
+    Live {
+        lent: Box<dyn Live>,
+        size: usize,
+    },
+}
+
+/// A decoded value, lent out to be changed in place.
+pub(crate) trait Live: Send {
+    fn encode(&self, shapes: &Shapes, scratch: &mut Vec<u8>) -> Result<Value, EncodeError>;
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+pub(crate) struct Lent<T> {
+    pub(crate) key: Key<T>,
+    pub(crate) value: T,
+}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Live for Lent<T> {
+    fn encode(&self, shapes: &Shapes, scratch: &mut Vec<u8>) -> Result<Value, EncodeError> {
+        self.key.encode(&self.value, shapes, scratch)
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl Overlay {
+    pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
+        let index = self.find(name).ok()?;
+        Some(&self.entries[index].1)
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Entry> {
+        let index = self.find(name).ok()?;
+        Some(&mut self.entries[index].1)
+    }
+
+    pub(crate) fn put(&mut self, name: Name, held: Held, group: Group) -> &mut Entry {
+        let entry = Entry { held, group };
+        let index = match self.find(&name) {
+            Ok(index) => {
+                self.entries[index].1 = entry;
+                index
+            }
+            Err(index) => {
+                self.entries.insert(index, (name, entry));
+                index
+            }
+        };
+        &mut self.entries[index].1
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Entry)> {
+        self.entries.iter().map(|(name, entry)| (name, entry))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Notes that every addition there is now is in a write that is in flight.
+    pub(crate) fn mark_additions_sent(&mut self) {
+        for (_, entry) in &mut self.entries {
+            if let Held::Add { total, sent } = &mut entry.held {
+                *sent = *total;
+            }
+        }
+    }
+
+    /// Notes that the write in flight was done, or was not.
+    pub(crate) fn additions_answered(&mut self, written: bool) {
+        for (_, entry) in &mut self.entries {
+            if let Held::Add { total, sent } = &mut entry.held {
+                if written {
+                    *total = total.wrapping_sub(*sent);
+                }
+                *sent = 0;
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.entries.binary_search_by(|(known, _)| known.as_ref().cmp(name))
+    }
+}
+
+impl Held {
+    /// Returns what is stored under the name if the view is written out as it is.
+    pub(crate) fn stored(
+        &self,
+        below: Option<Attribute<'_>>,
+        shapes: &Shapes,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Option<Value>, EncodeError> {
+        match self {
+            Self::Set(value) => Ok(Some(value.clone())),
+            Self::Removed => Ok(None),
+            Self::Live { lent, .. } => lent.encode(shapes, scratch).map(Some),
+            Self::Add { total, .. } => Ok(Some(match below {
+                None => Value::counter(*total),
+                Some(attribute) => match attribute.counter() {
+                    Some(number) => Value::counter(number.wrapping_add(*total)),
+                    None => attribute.to_value(),
+                },
+            })),
+        }
+    }
+
+    /// Returns the change this is to what lies below: `None` if it comes to nothing.
+    pub(crate) fn change(
+        &self,
+        below: Option<Attribute<'_>>,
+        shapes: &Shapes,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Option<Change>, EncodeError> {
+        if let Self::Add { total, .. } = self {
+            return Ok((*total != 0).then_some(Change::Add(*total)));
+        }
+        let stored = self.stored(below, shapes, scratch)?;
+        if stored.as_ref().map(Value::as_attribute) == below {
+            return Ok(None);
+        }
+        Ok(Some(stored.map_or(Change::Remove, Change::Set)))
+    }
+
+    /// Returns the size of the value, in bytes, if there is one. A lent value counts as it was.
+    pub(crate) fn size(&self, below: Option<Attribute<'_>>) -> Option<usize> {
+        match self {
+            Self::Set(value) => Some(value.as_attribute().bytes().len()),
+            Self::Removed => None,
+            Self::Add { .. } => Some(below.map_or(8, |attribute| attribute.bytes().len())),
+            Self::Live { size, .. } => Some(*size),
+        }
+    }
+}
+
+/// `Debug` shows what kind of thing is held, never the value.
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Set(_) => "Set",
+            Self::Removed => "Removed",
+            Self::Add { .. } => "Add",
+            Self::Live { .. } => "Live",
+        })
+    }
+}
+
+/// Returns the names of overlay and record together, sorted.
+pub(crate) fn names<'a>(
+    overlay: &'a Overlay,
+    base: Option<&'a Record>,
+) -> impl Iterator<Item = &'a str> {
+    let mut below = base.into_iter().flat_map(Record::iter).map(|(name, _)| name).peekable();
+    let mut above = overlay.iter().peekable();
+    core::iter::from_fn(move || {
+        loop {
+            let next = above.peek().map(|(name, _)| name.as_ref());
+            match (below.peek(), next) {
+                (Some(under), Some(over)) if *under < over => return below.next(),
+                (_, Some(over)) => {
+                    below.next_if_eq(&over);
+                    let (name, entry) = above.next()?;
+                    if !matches!(entry.held, Held::Removed) {
+                        return Some(name.as_ref());
+                    }
+                }
+                (_, None) => return below.next(),
+            }
+        }
+    })
+}

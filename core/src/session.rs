@@ -1,0 +1,829 @@
+//! A request's view of a session: what was loaded, and what the request did on top of it.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::borrow::Borrow;
+use core::cell::RefCell;
+use core::error::Error;
+use core::fmt;
+use core::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::EncodeError;
+use crate::draft::Sent;
+use crate::overlay::{self, Held, Lent, Name, Overlay};
+use crate::store::Action;
+use crate::{
+    Attribute, Counter, EntropyError, Group, Key, Mismatch, OnConflict, Outside, Policy, Position,
+    Record, RotationReason, SessionId, Stamp, Timestamp, Token, Ttl, Value, Verifier,
+};
+
+/// A request's view of a session.
+///
+/// Between [`Loading::resume`](crate::Loading::resume) and [`Session::commit`]. Everything here is
+/// synchronous and touches no store: attributes are decoded when asked for, changes lie in an overlay,
+/// and what is dirty is found out at commit by comparing the two.
+///
+/// # Example
+///
+/// ```
+/// use sessile_core::{Key, Opening, Policy, Timestamp, begin};
+///
+/// const NAME: Key<String> = Key::new("name");
+/// const TAGS: Key<Vec<String>> = Key::new("tags");
+///
+/// let Opening::Fresh(mut session) = begin(&Policy::default(), None) else { unreachable!() };
+/// session.set(&NAME, "Ada".to_owned())?;
+/// session.edit(&TAGS, |tags| tags.push("mathematics".into()))?;
+/// assert_eq!(session.get(&NAME)?.as_deref(), Some("Ada"));
+/// assert_eq!(session.names(), ["name", "tags"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Session {
+    pub(crate) policy: Policy,
+    pub(crate) source: Source,
+    pub(crate) overlay: Overlay,
+    pub(crate) wants: Wants,
+    /// A session this request ended: to be deleted before anything else is written.
+    pub(crate) doomed: Option<(SessionId, Ttl)>,
+    /// A write nobody knows the fate of: to be settled before anything else is written.
+    pub(crate) unsettled: Option<(SessionId, Action, Sent)>,
+    /// What the client must learn, whatever else happens.
+    pub(crate) notice: Notice,
+    /// The session did not exist when the request came.
+    pub(crate) is_new: bool,
+    /// How many sessions this request has ended: a write that is in flight belongs to one of them.
+    pub(crate) ended: u32,
+    /// What the request looked at; kept only where a conflict depends on it.
+    reads: RefCell<Reads>,
+    /// The number of attributes and the size of their names and values, as the request sees them.
+    count: usize,
+    bytes: usize,
+    pub(crate) scratch: Vec<u8>,
+}
+
+/// Where a session comes from.
+pub(crate) enum Source {
+    /// There is none yet; perhaps a token is drawn for it already.
+    Fresh {
+        reserved: Option<(Token, Timestamp)>,
+    },
+    Stored(Stored),
+    /// The presented token was replaced, and its grace is over: nothing can be written.
+    Stale,
+}
+
+/// A session as it was loaded.
+pub(crate) struct Stored {
+    pub(crate) id: SessionId,
+    /// The verifier the request came with, or the one it won a rotation with.
+    pub(crate) held: Verifier,
+    pub(crate) record: Arc<Record>,
+    /// The last entry known to be in the log that `record` came from.
+    pub(crate) stamp: Stamp,
+    /// Where the log ended, unless this request appended without looking.
+    pub(crate) position: Option<Position>,
+    pub(crate) tail_bytes: usize,
+    /// When the log ends if nothing touches it.
+    pub(crate) expires_at: Timestamp,
+    pub(crate) loaded_at: Timestamp,
+}
+
+/// What a request wants beside attributes.
+#[derive(Debug, Default)]
+pub(crate) struct Wants {
+    pub(crate) rotation: Option<RotationReason>,
+    pub(crate) principal: Option<Option<String>>,
+    pub(crate) idle_timeout: Option<Ttl>,
+    /// Every attribute is to be written as this request sees it.
+    pub(crate) everything: bool,
+}
+
+/// What the client must learn about its token.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_enums, reason = "closed: a transport handles every notice")]
+pub enum Notice {
+    /// Nothing: what it holds is right, or not ours to take away.
+    #[default]
+    Keep,
+    /// Its token is this one from now on.
+    Send(Token),
+    /// Its token is worthless: the session was ended by this request.
+    Forget,
+}
+
+#[derive(Debug, Default)]
+struct Reads {
+    names: BTreeSet<Name>,
+    /// The request looked at the whole map.
+    everything: bool,
+}
+
+impl Session {
+    pub(crate) fn fresh(policy: Policy) -> Self {
+        Self::with_source(policy, Source::Fresh { reserved: None })
+    }
+
+    pub(crate) fn with_source(policy: Policy, source: Source) -> Self {
+        let (count, bytes) = match &source {
+            Source::Stored(stored) => (stored.record.len(), stored.record.attribute_bytes()),
+            Source::Fresh { .. } | Source::Stale => (0, 0),
+        };
+        Self {
+            policy,
+            is_new: matches!(source, Source::Fresh { .. }),
+            source,
+            overlay: Overlay::default(),
+            wants: Wants::default(),
+            doomed: None,
+            unsettled: None,
+            notice: Notice::Keep,
+            ended: 0,
+            reads: RefCell::default(),
+            count,
+            bytes,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Sets an attribute. Setting what it holds already writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError`] if the value cannot be stored under this key or a limit of the policy is
+    /// reached. The session is unchanged.
+    pub fn set<T>(&mut self, key: &Key<T>, value: impl Borrow<T>) -> Result<(), SetError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        if self.policy.manual_dirty_key() == Some(key.name()) {
+            self.wants.everything = true;
+            return Ok(());
+        }
+        let encoded = key.encode(value.borrow(), self.policy.shapes(), &mut self.scratch);
+        let value = encoded.map_err(|source| SetError::encode(key.name(), source))?;
+        self.put(key.owned_name(), Held::Set(value), key.group())
+    }
+
+    /// Removes an attribute and reports whether it was there. Removing what is not there writes
+    /// nothing.
+    pub fn remove<T>(&mut self, key: &Key<T>) -> bool {
+        self.remove_name(key.owned_name(), key.group())
+    }
+
+    /// Removes a counter and reports whether it was there.
+    pub fn remove_counter(&mut self, counter: &Counter) -> bool {
+        self.remove_name(counter.owned_name(), Group::NONE)
+    }
+
+    /// Removes an attribute and returns what it held.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GetError`] if it holds something else than the key says. It is still there.
+    pub fn take<T>(&mut self, key: &Key<T>) -> Result<Option<T>, GetError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let value = self.get(key)?;
+        self.remove(key);
+        Ok(value)
+    }
+
+    /// Changes an attribute in place, starting from the default if it is absent, and returns what
+    /// the closure returns. A change that leaves the value as it was writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError`] if the attribute holds something else than the key says, or if what the
+    /// closure made of it cannot be stored. The session is unchanged.
+    pub fn edit<T, R>(
+        &mut self,
+        key: &Key<T>,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, SetError>
+    where
+        T: Default + Serialize + DeserializeOwned + 'static,
+    {
+        let current = self.get(key)?;
+        let was_absent = current.is_none();
+        let mut value = current.unwrap_or_default();
+        let result = change(&mut value);
+        let shapes = self.policy.shapes();
+        let encode = |value: &T, scratch: &mut Vec<u8>| {
+            let encoded = key.encode(value, shapes, scratch);
+            encoded.map_err(|source| SetError::encode(key.name(), source))
+        };
+        let after = encode(&value, &mut self.scratch)?;
+        if was_absent && encode(&T::default(), &mut self.scratch)? == after {
+            return Ok(result);
+        }
+        self.put(key.owned_name(), Held::Set(after), key.group())?;
+        Ok(result)
+    }
+
+    /// Lends an attribute out to be changed in place; `None` if it is absent. It is encoded and
+    /// compared at commit, where an error names the key.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GetError`] if it holds something else than the key says. The session is unchanged.
+    ///
+    /// # Panics
+    ///
+    /// Never: what was lent out under a key is found again under it.
+    pub fn get_mut<T>(&mut self, key: &Key<T>) -> Result<Option<&mut T>, GetError>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let lent = match self.overlay.get_mut(key.name()).map(|entry| &mut entry.held) {
+            Some(Held::Live { lent, .. }) => lent.as_any().is::<Lent<T>>(),
+            _ => false,
+        };
+        if !lent {
+            let Some(value) = self.get(key)? else {
+                return Ok(None);
+            };
+            let size = self.size_of(key.name()).unwrap_or(0);
+            let lent = Box::new(Lent { key: key.clone(), value });
+            self.overlay.put(key.owned_name(), Held::Live { lent, size }, key.group());
+        }
+        let Some(Held::Live { lent, .. }) =
+            self.overlay.get_mut(key.name()).map(|entry| &mut entry.held)
+        else {
+            unreachable!("the value was lent out above");
+        };
+        Ok(lent.as_any().downcast_mut::<Lent<T>>().map(|lent| &mut lent.value))
+    }
+
+    /// Adds to a counter and returns its value as this request sees it. Concurrent additions all
+    /// count; the sum wraps around.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError`] if the attribute is no counter, or a limit of the policy is reached. The
+    /// session is unchanged.
+    pub fn add(&mut self, counter: &Counter, number: i64) -> Result<i64, SetError> {
+        let value = self.count(counter)?.wrapping_add(number);
+        let held = match self.overlay.get(counter.name()).map(|entry| &entry.held) {
+            None => Held::Add { total: number, sent: 0 },
+            Some(Held::Add { total, sent }) => {
+                Held::Add { total: total.wrapping_add(number), sent: *sent }
+            }
+            Some(_) => Held::Set(Value::counter(value)),
+        };
+        self.put(counter.owned_name(), held, Group::NONE)?;
+        Ok(value)
+    }
+
+    /// Removes every attribute. Principal, token and lifetimes stay as they are.
+    pub fn clear(&mut self) {
+        for name in self.names() {
+            self.remove_name(Name::Owned(name), Group::NONE);
+        }
+    }
+
+    /// Says whom the session belongs to. Wins whole or not at all against concurrent rotations.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError::NameTooLong`] if the principal is longer than a name may be. The session is
+    /// unchanged.
+    pub fn set_principal(&mut self, principal: Option<&str>) -> Result<(), SetError> {
+        let len = principal.map_or(0, str::len);
+        let max = self.policy.limits().name_bytes_max;
+        if len > max {
+            return Err(SetError::NameTooLong { len, max });
+        }
+        self.wants.principal = Some(principal.map(ToOwned::to_owned));
+        Ok(())
+    }
+
+    /// Says whom the session belongs to from now on and rotates its token, so that whoever knew the
+    /// token before is out (OWASP ASVS 5.0, 7.2.4).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError::NameTooLong`] if the principal is longer than a name may be. The session is
+    /// unchanged.
+    pub fn login(&mut self, principal: &str) -> Result<(), SetError> {
+        self.set_principal(Some(principal))?;
+        self.rotate(RotationReason::PrivilegeChange);
+        Ok(())
+    }
+
+    /// Replaces the token at commit. A new session has a new token anyway.
+    ///
+    /// A renewal asked for under a token that is being renewed already is none: the client has, or is
+    /// about to get, the newer one.
+    pub fn rotate(&mut self, reason: RotationReason) {
+        let strongest = match self.wants.rotation {
+            Some(RotationReason::PrivilegeChange) => RotationReason::PrivilegeChange,
+            Some(RotationReason::Renewal) | None => reason,
+        };
+        self.wants.rotation = Some(strongest);
+    }
+
+    /// Sets how long this session lives without being used, from now on and after reloading. The
+    /// absolute deadline stays.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError::Lifetime`] if it is not 1 ms to 400 days. The session is unchanged.
+    pub fn set_idle_timeout(&mut self, idle_timeout: Duration) -> Result<(), SetError> {
+        let idle_timeout = Ttl::new(idle_timeout).ok_or(SetError::Lifetime)?;
+        self.wants.idle_timeout = Some(idle_timeout);
+        Ok(())
+    }
+
+    /// Ends the session: nothing of it is left, and nothing brings it back. What is set afterwards
+    /// belongs to a new session under a new token.
+    pub fn invalidate(&mut self) {
+        self.overlay.clear();
+        self.wants = Wants::default();
+        self.unsettled = None;
+        self.reads = RefCell::default();
+        (self.count, self.bytes) = (0, 0);
+        self.ended += 1;
+        if let Source::Stored(stored) = &self.source {
+            let left = stored.record.deadline().map(|deadline| deadline.since(stored.loaded_at));
+            self.doomed = Some((stored.id, left.and_then(Ttl::new).unwrap_or(Ttl::MAX)));
+        }
+        if !matches!(self.source, Source::Stale) {
+            self.source = Source::Fresh { reserved: None };
+            self.is_new = true;
+        }
+    }
+
+    /// Draws the token of a session that does not exist yet, so that it has an id before it is
+    /// written. Nothing is stored until the commit finds something to keep.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`EntropyError`] if there is no randomness. The session is unchanged.
+    pub fn reserve(&mut self, outside: &dyn Outside) -> Result<(), EntropyError> {
+        if let Source::Fresh { reserved: reserved @ None } = &mut self.source {
+            *reserved = Some((draw_token(outside)?, outside.now()));
+        }
+        Ok(())
+    }
+
+    /// Returns what an attribute holds; `None` if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GetError`] if it holds something else than the key says, or is damaged, unless the
+    /// key takes that for absent.
+    pub fn get<T>(&self, key: &Key<T>) -> Result<Option<T>, GetError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        self.note_read(key.name());
+        let shapes = self.policy.shapes();
+        let encoded;
+        let stored = match self.overlay.get(key.name()).map(|entry| &entry.held) {
+            None => self.below(key.name()),
+            Some(Held::Set(value)) => Some(value.as_attribute()),
+            Some(held) => {
+                let stored = held.stored(self.below(key.name()), shapes, &mut Vec::new());
+                encoded = stored.map_err(|_| GetError::new(key.name()))?;
+                encoded.as_ref().map(Value::as_attribute)
+            }
+        };
+        let Some(stored) = stored else {
+            return Ok(None);
+        };
+        match key.decode(stored, shapes) {
+            Some(value) => Ok(Some(value)),
+            None if key.mismatch() == Mismatch::Absent => Ok(None),
+            None => Err(GetError::new(key.name())),
+        }
+    }
+
+    /// Returns the value of a counter as this request sees it; an absent one is 0.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GetError`] if the attribute is no counter or is damaged.
+    pub fn count(&self, counter: &Counter) -> Result<i64, GetError> {
+        self.note_read(counter.name());
+        let number =
+            |stored: Attribute<'_>| stored.counter().ok_or_else(|| GetError::new(counter.name()));
+        let below = self.below(counter.name());
+        match self.overlay.get(counter.name()).map(|entry| &entry.held) {
+            None => below.map_or(Ok(0), number),
+            Some(Held::Set(value)) => number(value.as_attribute()),
+            Some(Held::Removed) => Ok(0),
+            Some(Held::Add { total, .. }) => Ok(below.map_or(Ok(0), number)?.wrapping_add(*total)),
+            Some(Held::Live { .. }) => Err(GetError::new(counter.name())),
+        }
+    }
+
+    /// Returns an attribute as it would be stored, whatever type it is of; for tools.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError::Encode`] if a value that was lent out cannot be stored.
+    pub fn stored(&self, name: &str) -> Result<Option<Value>, SetError> {
+        self.note_read(name);
+        self.as_seen(name, &mut Vec::new())
+    }
+
+    /// Reports whether there is an attribute of that name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.note_read(name);
+        self.size_of(name).is_some()
+    }
+
+    /// Returns the names of all attributes, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        if self.tracks_reads() {
+            self.reads.borrow_mut().everything = true;
+        }
+        overlay::names(&self.overlay, self.base()).map(ToOwned::to_owned).collect()
+    }
+
+    /// Returns the number of attributes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Reports whether there are no attributes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns the id of the session, which may be logged; `None` if there is no session yet.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        match &self.source {
+            Source::Fresh { reserved } => reserved.as_ref().map(|(token, _)| token.id()),
+            Source::Stored(stored) => Some(stored.id),
+            Source::Stale => None,
+        }
+    }
+
+    /// Reports whether the session did not exist when the request came.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Reports whether the presented token was replaced and its grace is over. The session looks
+    /// empty and nothing can be written: the client has a newer token, which it should use.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        matches!(self.source, Source::Stale)
+    }
+
+    /// Returns whom the session belongs to, as this request sees it.
+    #[must_use]
+    pub fn principal(&self) -> Option<&str> {
+        match &self.wants.principal {
+            Some(principal) => principal.as_deref(),
+            None => self.base()?.principal(),
+        }
+    }
+
+    /// Returns when the session was created; `None` if there is no session yet.
+    #[must_use]
+    pub fn created_at(&self) -> Option<Timestamp> {
+        match &self.source {
+            Source::Fresh { reserved } => reserved.as_ref().map(|(_, at)| *at),
+            Source::Stored(stored) => Some(stored.record.created_at()),
+            Source::Stale => None,
+        }
+    }
+
+    /// Returns when the session was last used before this request, as far as its ttl shows: up to a
+    /// touch interval early; `None` if there is no session yet.
+    #[must_use]
+    pub fn last_accessed_at(&self) -> Option<Timestamp> {
+        let Source::Stored(stored) = &self.source else {
+            return self.created_at();
+        };
+        let idle = stored.record.idle_timeout().as_duration();
+        Some((stored.expires_at - idle).max(stored.record.created_at()))
+    }
+
+    /// Returns how long the session lives without being used, as this request sees it.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Ttl {
+        let stored = self.base().map_or(self.policy.idle_timeout(), Record::idle_timeout);
+        self.wants.idle_timeout.unwrap_or(stored)
+    }
+
+    /// Returns when the session ends whatever happens; `None` if only idleness ends it, or if there
+    /// is no session yet.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.base()?.deadline()
+    }
+
+    /// Returns the rules this session lives by.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(crate) fn base(&self) -> Option<&Record> {
+        match &self.source {
+            Source::Stored(stored) => Some(&stored.record),
+            Source::Fresh { .. } | Source::Stale => None,
+        }
+    }
+
+    /// Puts another record below the overlay.
+    pub(crate) fn rebase(&mut self, record: Arc<Record>) {
+        if let Source::Stored(stored) = &mut self.source {
+            stored.record = record;
+        }
+        let base = self.base();
+        let size = |record: &Record| (record.len(), record.attribute_bytes());
+        let (mut count, mut bytes) = base.map_or((0, 0), size);
+        for (name, entry) in self.overlay.iter() {
+            let below = base.and_then(|base| base.get(name));
+            if let Some(below) = below {
+                count -= 1;
+                bytes -= name.len() + below.bytes().len();
+            }
+            if let Some(size) = entry.held.size(below) {
+                count += 1;
+                bytes += name.len() + size;
+            }
+        }
+        (self.count, self.bytes) = (count, bytes);
+    }
+
+    /// Returns the names this request looked at or may have changed, and on which `other` differs.
+    pub(crate) fn clashes(&self, other: &Record) -> Vec<String> {
+        let reads = self.reads.borrow();
+        let mine = |name: &str| {
+            reads.everything
+                || self.wants.everything
+                || self.policy.granularity() == crate::Granularity::Whole
+                || reads.names.contains(name)
+                || self.overlay.get(name).is_some()
+                || self.overlay.iter().any(|(_, entry)| entry.group.names().contains(&name))
+        };
+        let differs = |name: &&str| {
+            mine(name) && self.base().and_then(|base| base.get(name)) != other.get(name)
+        };
+        let none = Overlay::default();
+        let gone = overlay::names(&none, self.base()).filter(|name| other.get(name).is_none());
+        let mut names: Vec<String> = other
+            .iter()
+            .map(|(name, _)| name)
+            .chain(gone)
+            .filter(differs)
+            .map(ToOwned::to_owned)
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Returns an attribute as it would be stored if the view were written out as it is.
+    pub(crate) fn as_seen(
+        &self,
+        name: &str,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Option<Value>, SetError> {
+        let below = self.below(name);
+        match self.overlay.get(name) {
+            None => Ok(below.map(Attribute::to_value)),
+            Some(entry) => entry
+                .held
+                .stored(below, self.policy.shapes(), scratch)
+                .map_err(|source| SetError::encode(name, source)),
+        }
+    }
+
+    pub(crate) fn below(&self, name: &str) -> Option<Attribute<'_>> {
+        self.base()?.get(name)
+    }
+
+    fn put(&mut self, name: Name, held: Held, group: Group) -> Result<(), SetError> {
+        let limits = self.policy.limits();
+        let before = self.size_of(&name);
+        let after = held.size(self.below(&name)).unwrap_or(0);
+        let grown = name.len() + after;
+        let bytes = self.bytes - before.map_or(0, |size| name.len() + size) + grown;
+        let count = self.count + usize::from(before.is_none());
+        if name.is_empty() {
+            return Err(SetError::NameEmpty);
+        }
+        if name.len() > limits.name_bytes_max {
+            return Err(SetError::NameTooLong { len: name.len(), max: limits.name_bytes_max });
+        }
+        if after > limits.value_bytes_max && before.is_none_or(|before| after > before) {
+            let max = limits.value_bytes_max;
+            return Err(SetError::ValueTooLarge { name: name.into_owned(), len: after, max });
+        }
+        if bytes > limits.session_bytes_max && bytes > self.bytes {
+            return Err(SetError::SessionTooLarge { len: bytes, max: limits.session_bytes_max });
+        }
+        if count > limits.attributes_max && count > self.count {
+            return Err(SetError::TooManyAttributes { max: limits.attributes_max });
+        }
+        self.overlay.put(name, held, group);
+        (self.count, self.bytes) = (count, bytes);
+        Ok(())
+    }
+
+    fn remove_name(&mut self, name: Name, group: Group) -> bool {
+        let Some(size) = self.size_of(&name) else {
+            return false;
+        };
+        self.count -= 1;
+        self.bytes -= name.len() + size;
+        self.overlay.put(name, Held::Removed, group);
+        true
+    }
+
+    /// Returns the size of the value under a name as the request sees it.
+    fn size_of(&self, name: &str) -> Option<usize> {
+        let below = self.below(name);
+        match self.overlay.get(name) {
+            Some(entry) => entry.held.size(below),
+            None => below.map(|attribute| attribute.bytes().len()),
+        }
+    }
+
+    fn tracks_reads(&self) -> bool {
+        self.policy.on_conflict() == OnConflict::Reject
+    }
+
+    fn note_read(&self, name: &str) {
+        if self.tracks_reads() && !self.reads.borrow().names.contains(name) {
+            self.reads.borrow_mut().names.insert(Name::Owned(name.to_owned()));
+        }
+    }
+}
+
+/// `Debug` shows the id, which may be logged, and sizes.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("is_new", &self.is_new)
+            .field("attributes", &self.count)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Draws a token: 16 bytes that name a session, 16 that prove it.
+pub(crate) fn draw_token(outside: &dyn Outside) -> Result<Token, EntropyError> {
+    let mut id = [0; 16];
+    outside.fill(&mut id)?;
+    renew_token(SessionId::from_bytes(id), outside)
+}
+
+/// Draws another token for a session.
+pub(crate) fn renew_token(id: SessionId, outside: &dyn Outside) -> Result<Token, EntropyError> {
+    let mut secret = zeroize::Zeroizing::new([0; 16]);
+    outside.fill(secret.as_mut())?;
+    Ok(Token::from_parts(id, *secret))
+}
+
+/// An attribute holds something else than its key says, or is damaged.
+///
+/// Every other attribute can still be read. Setting or removing this one mends it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GetError {
+    name: String,
+}
+
+impl GetError {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
+    /// Returns the name of the attribute.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attribute {:?} holds another type of value, or a damaged one", self.name)
+    }
+}
+
+impl Error for GetError {}
+
+/// Why a session was not changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SetError {
+    /// An attribute must have a name.
+    NameEmpty,
+    /// The name or principal is longer than [`Limits::name_bytes_max`](crate::Limits).
+    NameTooLong {
+        /// Its length, in bytes.
+        len: usize,
+        /// The longest allowed.
+        max: usize,
+    },
+    /// The encoded value is larger than [`Limits::value_bytes_max`](crate::Limits).
+    ValueTooLarge {
+        /// The name of the attribute.
+        name: String,
+        /// The size of the value, in bytes.
+        len: usize,
+        /// The largest allowed.
+        max: usize,
+    },
+    /// The session would grow beyond [`Limits::session_bytes_max`](crate::Limits).
+    SessionTooLarge {
+        /// The size the session would have, in bytes.
+        len: usize,
+        /// The largest allowed.
+        max: usize,
+    },
+    /// The session has [`Limits::attributes_max`](crate::Limits) attributes already.
+    TooManyAttributes {
+        /// The largest number allowed.
+        max: usize,
+    },
+    /// A lifetime is not 1 ms to 400 days.
+    Lifetime,
+    /// The value cannot be stored under its key.
+    Encode {
+        /// The name of the attribute.
+        name: String,
+        /// Why not.
+        source: EncodeError,
+    },
+    /// The attribute could not be read, to be changed.
+    Get(GetError),
+}
+
+impl SetError {
+    pub(crate) fn encode(name: &str, source: EncodeError) -> Self {
+        Self::Encode { name: name.to_owned(), source }
+    }
+
+    /// Reports whether a limit of the policy was reached.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::NameTooLong { .. }
+                | Self::ValueTooLarge { .. }
+                | Self::SessionTooLarge { .. }
+                | Self::TooManyAttributes { .. }
+        )
+    }
+}
+
+impl From<GetError> for SetError {
+    fn from(source: GetError) -> Self {
+        Self::Get(source)
+    }
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameEmpty => f.write_str("attribute name is empty"),
+            Self::NameTooLong { len, max } => {
+                write!(f, "name is {len} bytes, more than the {max} allowed")
+            }
+            Self::ValueTooLarge { name, len, max } => {
+                write!(f, "attribute {name:?} is {len} bytes, more than the {max} allowed")
+            }
+            Self::SessionTooLarge { len, max } => {
+                write!(f, "session would be {len} bytes, more than the {max} allowed")
+            }
+            Self::TooManyAttributes { max } => {
+                write!(f, "session has the {max} attributes allowed already")
+            }
+            Self::Lifetime => f.write_str("lifetime is not 1 ms to 400 days"),
+            Self::Encode { name, source } => write!(f, "attribute {name:?} not set: {source}"),
+            Self::Get(source) => source.fmt(f),
+        }
+    }
+}
+
+impl Error for SetError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Encode { source, .. } => Some(source),
+            Self::Get(source) => source.source(),
+            _ => None,
+        }
+    }
+}
