@@ -25,21 +25,21 @@ impl BoxStore {
 impl Store for BoxStore {
     type Error = BoxStoreError;
 
-    fn load(
+    async fn load(
         &self,
         id: SessionId,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Loaded>, Failure<Self::Error>>> + Send {
-        self.store.load(id, now)
+    ) -> Result<Option<Loaded>, Failure<Self::Error>> {
+        self.store.load(id, now).await
     }
 
-    fn apply(
+    async fn apply(
         &self,
         id: SessionId,
         action: &Action,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Outcome, Failure<Self::Error>>> + Send {
-        self.store.apply(id, action, now)
+    ) -> Result<Outcome, Failure<Self::Error>> {
+        self.store.apply(id, action, now).await
     }
 }
 

@@ -23,7 +23,6 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "a commit is not done before it says `Done`"]
 #[expect(clippy::exhaustive_enums, reason = "closed: a driver handles every step")]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub enum Step {
     /// Apply the action, then [`Pending::finish`].
     Apply(Pending),
@@ -93,6 +92,7 @@ struct Commit {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 enum Why {
     /// Nobody knows whether this was applied.
     Unknown(Action, Sent),

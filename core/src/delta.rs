@@ -76,12 +76,9 @@ impl Stamp {
     ///
     /// Returns [`DecodeError`] if these are not 20 bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let bytes: [u8; Self::LEN] = bytes.try_into().map_err(|_| DecodeError::WrongKind)?;
-        let (commit, attempt) = bytes.split_at(16);
-        Ok(Self {
-            commit: CommitId(commit.try_into().expect("16 of 20 bytes")),
-            attempt: u32::from_le_bytes(attempt.try_into().expect("the last 4 of 20 bytes")),
-        })
+        let (commit, attempt) = bytes.split_first_chunk().ok_or(DecodeError::WrongKind)?;
+        let attempt = attempt.try_into().map_err(|_| DecodeError::WrongKind)?;
+        Ok(Self { commit: CommitId(*commit), attempt: u32::from_le_bytes(attempt) })
     }
 }
 

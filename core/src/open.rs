@@ -20,7 +20,6 @@ use crate::{Loaded, Policy, Session, SessionId, Timestamp, Token, Verifier};
 /// let token = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 /// assert!(matches!(begin(&policy, Some(token)), Opening::Load(_)));
 /// ```
-#[must_use]
 pub fn begin(policy: &Policy, token: Option<&str>) -> Opening {
     match token.map(Token::parse) {
         Some(Ok(token)) => Opening::Load(Loading {

@@ -118,7 +118,6 @@ impl Default for Limits {
 
 impl Policy {
     /// Starts from the defaults.
-    #[must_use]
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
     }
