@@ -15,8 +15,8 @@ use crate::draft::{Draft, Sent};
 use crate::record::Standing;
 use crate::session::{Source, Stored};
 use crate::{
-    Action, Delta, EntropyError, Failure, Fold, Loaded, Notice, OnConflict, Outcome, Outside,
-    Position, Session, SessionId, SetError, Stamp, Timestamp, Ttl,
+    Action, EntropyError, Failure, Loaded, Notice, OnConflict, Outcome, Outside, Position, Session,
+    SessionId, SetError,
 };
 
 /// What a commit needs next.
@@ -58,8 +58,6 @@ pub struct Settling {
 #[must_use = "the client may have to be told of its token"]
 pub struct Finished {
     session: Session,
-    /// What was appended, until somebody needs it folded in.
-    written: Option<(Delta, Stamp)>,
     upkeep: Option<Upkeep>,
 }
 
@@ -89,6 +87,9 @@ struct Commit {
     is_last: bool,
     /// How many times something else came first.
     retries: u32,
+    /// What is on its way was drafted by an earlier commit: there may be more to write behind it.
+    is_behind: bool,
+    upkeep: Option<Upkeep>,
 }
 
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl Session {
     /// Returns [`Failed`] with the session unchanged if something set through
     /// [`Session::get_mut`] cannot be stored, there is no randomness, or the session is stale.
     pub fn commit<E>(self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
-        Commit { session: self, is_last: true, retries: 0 }.advance(outside)
+        Commit::new(self, true).advance(outside)
     }
 
     /// Starts a write in the middle of a request. [`Finished::reopen`] gives the session back.
@@ -120,19 +121,26 @@ impl Session {
     ///
     /// As [`Session::commit`].
     pub fn flush<E>(self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
-        Commit { session: self, is_last: false, retries: 0 }.advance(outside)
+        Commit::new(self, false).advance(outside)
     }
 }
 
 impl Commit {
+    const fn new(session: Session, is_last: bool) -> Self {
+        Self { session, is_last, retries: 0, is_behind: false, upkeep: None }
+    }
+
     /// Proposes the next action.
     fn advance<E>(mut self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
+        self.session.fold_written();
         if let Some((id, ttl)) = self.session.doomed {
             return Ok(self.apply(id, Action::Delete { ttl }, Sent::default()));
         }
         if let Some((id, action, sent)) = self.session.unsettled.take() {
+            self.is_behind = true;
             return Ok(self.load(id, Why::Unknown(action, sent)));
         }
+        self.is_behind = false;
         match self.session.draft(self.is_last, outside) {
             Ok(Draft::Nothing) => Ok(self.done()),
             Ok(Draft::Apply(id, action, sent)) => Ok(self.apply(id, action, sent)),
@@ -142,7 +150,7 @@ impl Commit {
     }
 
     fn done(self) -> Step {
-        Step::Done(Finished { session: self.session, written: None, upkeep: None })
+        Step::Done(Finished { session: self.session, upkeep: self.upkeep })
     }
 
     fn apply(self, id: SessionId, action: Action, sent: Sent) -> Step {
@@ -166,25 +174,40 @@ impl Commit {
         self.advance(outside)
     }
 
-    /// Ends the commit: the action was applied, as that many entries if anybody said so.
-    fn written(
+    /// Takes in that the action was applied, at that position if anybody said so. That ends the
+    /// commit, unless it was an earlier one's action.
+    fn written<E>(
         mut self,
         id: SessionId,
         action: Action,
         sent: Sent,
         position: Option<Position>,
-        now: Timestamp,
-    ) -> Step {
+        outside: &dyn Outside,
+    ) -> Result<Step, Box<Failed<E>>> {
         let entries = position.map_or(0, |position| position.entries());
-        let upkeep = self.session.upkeep(id, &action, entries);
-        let written = self.session.absorb(id, action, sent, position, now);
-        Step::Done(Finished { session: self.session, written, upkeep })
+        self.upkeep = self.session.upkeep(id, &action, entries).or(self.upkeep);
+        self.session.absorb(id, action, sent, position, outside.now());
+        if self.is_behind { self.advance(outside) } else { Ok(self.done()) }
     }
 
-    /// Goes on after the session a write belonged to was ended while it was on its way.
+    /// Goes on after the session an action was for was ended while it was on its way.
     fn ended<E>(mut self, id: SessionId, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
-        self.session.doomed = Some((id, Ttl::MAX));
+        self.session.doom(id);
         self.advance(outside)
+    }
+
+    /// Looks for an action whose fate is not known, unless it was sent too often already.
+    fn look_for<E>(
+        self,
+        id: SessionId,
+        action: Action,
+        sent: Sent,
+        source: Option<E>,
+    ) -> Result<Step, Box<Failed<E>>> {
+        if action.stamp().is_some_and(|stamp| stamp.attempt < ATTEMPTS_MAX) {
+            return Ok(self.load(id, Why::Unknown(action, sent)));
+        }
+        Err(self.unsettled(id, action, sent, source))
     }
 
     /// Gives up on an action whose fate is not known; the next commit looks for it first.
@@ -230,10 +253,11 @@ impl Pending {
         outside: &dyn Outside,
     ) -> Result<Step, Box<Failed<E>>> {
         let Self { mut commit, id, action, sent } = self;
-        let writes = action.stamp().is_some();
-        if writes && commit.session.ended != sent.ended {
+        let deletes = matches!(action, Action::Delete { .. });
+        if !deletes && commit.session.ended != sent.ended {
             return commit.ended(id, outside);
         }
+        let is_resent = action.stamp().is_some_and(|stamp| stamp.attempt > 0);
         match (&action, said) {
             // A touch carries no data: whether it was done changes nothing for this request.
             (Action::Touch { .. } | Action::Compact { .. }, _) => Ok(commit.done()),
@@ -242,14 +266,19 @@ impl Pending {
                 commit.session.notice = Notice::Forget;
                 commit.advance(outside)
             }
-            (_, Ok(Outcome::Created)) => Ok(commit.written(id, action, sent, None, outside.now())),
+            (_, Ok(Outcome::Created)) => commit.written(id, action, sent, None, outside),
             (_, Ok(Outcome::Appended(position))) => {
-                Ok(commit.written(id, action, sent, Some(position), outside.now()))
+                commit.written(id, action, sent, Some(position), outside)
             }
             (Action::Create { .. }, Ok(_)) => {
                 commit.session.give_back(sent);
                 commit.session.source = Source::Fresh { reserved: None };
                 commit.retry(outside)
+            }
+            // What came first, or may still come, can be an earlier sending of the same commit.
+            (_, Ok(Outcome::Conflict)) if is_resent => commit.look_for(id, action, sent, None),
+            (_, Err(Failure::NotApplied(source))) if is_resent => {
+                Err(commit.unsettled(id, action, sent, Some(source)))
             }
             (_, Ok(Outcome::Conflict)) => {
                 commit.session.give_back(sent);
@@ -266,13 +295,7 @@ impl Pending {
             (Action::Delete { .. }, Err(Failure::Unknown(source))) => {
                 Err(commit.fail(CommitError::Unknown(Some(source))))
             }
-            (_, Err(Failure::Unknown(source))) => {
-                let attempts = action.stamp().map_or(0, |stamp| stamp.attempt);
-                if attempts < ATTEMPTS_MAX {
-                    return Ok(commit.load(id, Why::Unknown(action, sent)));
-                }
-                Err(commit.unsettled(id, action, sent, Some(source)))
-            }
+            (_, Err(Failure::Unknown(source))) => commit.look_for(id, action, sent, Some(source)),
         }
     }
 }
@@ -301,11 +324,12 @@ impl Settling {
     ) -> Result<Step, Box<Failed<E>>> {
         let Self { commit, id, why } = self;
         match (why, found) {
-            (Why::Unknown(action, sent), Err(failure)) => {
-                Err(commit.unsettled(id, action, sent, Some(failure.into_source())))
-            }
             (Why::Unknown(_, sent), _) if commit.session.ended != sent.ended => {
                 commit.ended(id, outside)
+            }
+            (Why::Moved, _) if commit.session.doomed.is_some() => commit.advance(outside),
+            (Why::Unknown(action, sent), Err(failure)) => {
+                Err(commit.unsettled(id, action, sent, Some(failure.into_source())))
             }
             (Why::Unknown(action, sent), Ok(found)) => {
                 commit.settle(id, action, sent, found, outside)
@@ -335,7 +359,7 @@ impl Commit {
         let applied = found.as_ref().is_some_and(|log| log.record.remembers(stamp.commit));
         match found {
             Some(log) if applied && sent.has_won(&log.record, now) => {
-                Ok(self.written(id, action, sent, None, now))
+                self.written(id, action, sent, None, outside)
             }
             Some(log) if applied => {
                 // The append was folded behind another rotation and is void whole.
@@ -354,6 +378,10 @@ impl Commit {
                 Err(self.fail(CommitError::Gone))
             }
             Some(log) if self.session.is_based_on(&log.record) => {
+                if action.is_overtaken(&log) {
+                    self.session.give_back(sent);
+                    return self.move_on(id, log, outside);
+                }
                 if let Some(stamp) = action.stamp_mut() {
                     *stamp = stamp.next();
                 }
@@ -395,6 +423,9 @@ impl Commit {
                 return Err(self.fail(CommitError::Conflict { names }));
             }
         }
+        if let Err(error) = session.keep_what_changed(&log.record) {
+            return Err(self.fail(error.into()));
+        }
         let record = Arc::clone(&log.record);
         session.source = Source::Stored(Stored::new(id, held, log, now));
         session.rebase(record);
@@ -421,17 +452,18 @@ impl Finished {
         &self.session
     }
 
+    /// Returns the session for a last look. To go on with it use [`Finished::reopen`].
+    #[must_use]
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
     /// Goes on with the session after a flush: what was written lies below now, and only what was
     /// changed meanwhile is dirty.
     #[must_use]
     pub fn reopen(self) -> Session {
-        let Self { mut session, written, .. } = self;
-        if let (Some((delta, stamp)), Some(base)) = (written, session.base()) {
-            let mut fold = Fold::new(base);
-            fold.push(&delta, stamp.attempt);
-            let record = Arc::new(fold.into_record());
-            session.rebase(record);
-        }
+        let mut session = self.session;
+        session.fold_written();
         session
     }
 }
@@ -471,7 +503,7 @@ impl<E: Error + 'static> Error for Failed<E> {
 /// Why a session was not written.
 ///
 /// Nothing of this commit is in the log, except after [`CommitError::Unknown`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CommitError<E> {
     /// The session was ended meanwhile, by somebody or by time. It does not come back: answer as to
@@ -500,6 +532,23 @@ pub enum CommitError<E> {
     /// The store failed and may have acted, or may yet. Committing again is safe: the commit is
     /// looked for first.
     Unknown(Option<E>),
+}
+
+impl<E> CommitError<E> {
+    /// Says what went wrong in the store in other words.
+    pub fn map<F>(self, words: impl FnOnce(E) -> F) -> CommitError<F> {
+        match self {
+            Self::Gone => CommitError::Gone,
+            Self::Stale => CommitError::Stale,
+            Self::Superseded => CommitError::Superseded,
+            Self::Conflict { names } => CommitError::Conflict { names },
+            Self::Contended => CommitError::Contended,
+            Self::Attribute(source) => CommitError::Attribute(source),
+            Self::Entropy(source) => CommitError::Entropy(source),
+            Self::NotApplied(source) => CommitError::NotApplied(words(source)),
+            Self::Unknown(source) => CommitError::Unknown(source.map(words)),
+        }
+    }
 }
 
 impl<E> From<EntropyError> for CommitError<E> {

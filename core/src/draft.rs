@@ -114,14 +114,17 @@ impl Session {
         let idle_timeout =
             self.wants.idle_timeout.filter(|wanted| *wanted != record.idle_timeout());
         let lives = idle_timeout.unwrap_or(record.idle_timeout());
-        let ttl = time_to_live(lives, record.deadline(), now).ok_or(CommitError::Gone)?;
+        let ttl = time_to_live(lives, record.deadline(), now);
 
         let whole_or_void = reason.is_some() || principal.is_some() || idle_timeout.is_some();
         if changes.is_empty() && !replace && !forced && !whole_or_void {
-            let due = is_last && stored.touch_is_due(&self.policy);
-            let touch = || Draft::Apply(id, Action::Touch { ttl }, Sent::default());
-            return Ok(if due { touch() } else { Draft::Nothing });
+            let ttl = ttl.filter(|_| is_last && stored.touch_is_due(&self.policy));
+            let sent = Sent { ended: self.ended, ..Sent::default() };
+            return Ok(ttl.map_or(Draft::Nothing, |ttl| {
+                Draft::Apply(id, Action::Touch { ttl }, sent)
+            }));
         }
+        let ttl = ttl.ok_or(CommitError::Gone)?;
         let positioned = whole_or_void || self.policy.on_conflict() == OnConflict::Reject;
         let position = stored.position.filter(|_| positioned);
         if positioned && position.is_none() {
@@ -161,12 +164,13 @@ impl Session {
     /// Returns what to write of the attributes, and whether it is the whole map.
     fn changes(&mut self, forced: bool) -> Result<(Vec<(Name, Change)>, bool), SetError> {
         let dirty = self.dirty()?;
-        if self.policy.granularity() == Granularity::Whole {
-            let replace = forced || !dirty.is_empty();
-            let changes = if replace { self.view()? } else { dirty };
-            return Ok((changes, replace));
+        let is_whole = self.policy.granularity() == Granularity::Whole;
+        let whole = is_whole && (forced || !dirty.is_empty());
+        // What only a newer release understands is not replaced by what this one makes of it.
+        if whole && !self.base().is_some_and(|base| base.head().foreign) {
+            return Ok((self.view()?, true));
         }
-        if !self.wants.everything {
+        if !whole && !self.wants.everything {
             return Ok((dirty, false));
         }
         let mut changes = self.view()?;
@@ -175,12 +179,17 @@ impl Session {
         Ok((changes, false))
     }
 
-    /// Returns every attribute as this request sees it.
+    /// Returns every attribute as this request sees it, but for those nobody here can read.
     fn view(&mut self) -> Result<Vec<(Name, Change)>, SetError> {
         let mut scratch = core::mem::take(&mut self.scratch);
         let mut changes = Vec::with_capacity(self.len());
+        let mut bytes = self.bytes();
         for name in overlay::names(&self.overlay, self.base()) {
             if let Some(value) = self.as_seen(name, &mut scratch)? {
+                if value.as_attribute().codec() == Codec::UNREADABLE {
+                    continue;
+                }
+                self.check_lent(name, &value, &mut bytes)?;
                 changes.push((Name::Owned(name.into()), Change::Set(value)));
             }
         }
@@ -193,10 +202,13 @@ impl Session {
         let mut scratch = core::mem::take(&mut self.scratch);
         let mut changes = Vec::new();
         let mut grouped = Vec::new();
+        let mut bytes = self.bytes();
         for (name, entry) in self.overlay.iter() {
             let change = entry.held.change(self.below(name), self.policy.shapes(), &mut scratch);
             if let Some(change) = change.map_err(|source| SetError::encode(name, source))? {
-                self.check_lent(name, entry, &change)?;
+                if let Change::Set(value) = &change {
+                    self.check_lent(name, value, &mut bytes)?;
+                }
                 changes.push((name.clone(), change));
                 grouped.extend_from_slice(entry.group.names());
             }
@@ -206,7 +218,11 @@ impl Session {
             grouped.sort_unstable();
             grouped.dedup();
             for name in grouped {
-                let change = self.as_seen(name, &mut scratch)?.map_or(Change::Remove, Change::Set);
+                let value = self.as_seen(name, &mut scratch)?;
+                if value.as_ref().is_some_and(|v| v.as_attribute().codec() == Codec::UNREADABLE) {
+                    continue;
+                }
+                let change = value.map_or(Change::Remove, Change::Set);
                 changes.push((Name::Borrowed(name), change));
             }
             changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
@@ -215,15 +231,40 @@ impl Session {
         Ok(changes)
     }
 
-    /// Applies the limit on values to one that was lent out, whose size was not known before.
-    fn check_lent(&self, name: &str, entry: &Entry, change: &Change) -> Result<(), SetError> {
-        let (Held::Live { size, .. }, Change::Set(value)) = (&entry.held, change) else {
+    /// Applies the limits to a value that was lent out, whose size was not known before. `bytes` is
+    /// the size of the session so far.
+    fn check_lent(&self, name: &str, value: &Value, bytes: &mut usize) -> Result<(), SetError> {
+        let Some(Held::Live { size, .. }) = self.overlay.get(name).map(|entry| &entry.held) else {
             return Ok(());
         };
-        let (len, max) = (value.as_attribute().bytes().len(), self.policy.limits().value_bytes_max);
-        if len > max && len > *size {
+        let limits = self.policy.limits();
+        let len = value.as_attribute().bytes().len();
+        *bytes = *bytes - *size + len;
+        if len > limits.value_bytes_max && len > *size {
+            let max = limits.value_bytes_max;
             return Err(SetError::ValueTooLarge { name: name.into(), len, max });
         }
+        if *bytes > limits.session_bytes_max && len > *size {
+            let max = limits.session_bytes_max;
+            return Err(SetError::SessionTooLarge { len: *bytes, max });
+        }
+        Ok(())
+    }
+
+    /// Reduces the overlay to what differs from the record below, groups whole, so that on top of
+    /// another record it amounts to the same change.
+    pub(crate) fn keep_what_changed(&mut self, other: &Record) -> Result<(), SetError> {
+        let (mut changes, replace) = self.changes(self.wants.everything)?;
+        if replace {
+            let others = other.iter().map(|(name, _)| name);
+            let unseen = others.filter(|name| !changes.iter().any(|(seen, _)| seen == name));
+            let unseen: Vec<_> = unseen.map(|name| (Name::Owned(name.into()), Change::Remove)).collect();
+            changes.extend(unseen);
+        }
+        for name in self.overlay.names() {
+            self.note_read(&name);
+        }
+        self.overlay.keep(changes);
         Ok(())
     }
 
@@ -278,14 +319,14 @@ impl Session {
         sent: Sent,
         position: Option<Position>,
         now: Timestamp,
-    ) -> Option<(Delta, Stamp)> {
-        self.overlay.additions_answered(true);
+    ) {
         let held = sent.token.as_ref().map(Token::verifier);
         if let Some(token) = sent.token {
             self.notice = Notice::Send(token);
         }
         match (action, &mut self.source) {
             (Action::Create { record, stamp, ttl }, source) => {
+                self.overlay.additions_answered(true);
                 *source = Source::Stored(Stored {
                     id,
                     held: held.unwrap_or(record.head().verifier),
@@ -296,19 +337,36 @@ impl Session {
                     expires_at: now + ttl.as_duration(),
                     loaded_at: now,
                 });
-                None
             }
             (Action::Append { delta, stamp, ttl }, Source::Stored(stored)) => {
                 // Others may have appended in between: what this session holds is not the log's end.
-                stored.appended(&delta, stamp, None, now + ttl.as_duration());
-                Some((delta, stamp))
+                stored.appended(&delta, stamp, None, ttl, now);
+                self.written = Some((delta, stamp));
             }
             (Action::AppendAt { delta, stamp, ttl, .. }, Source::Stored(stored)) => {
                 stored.held = held.unwrap_or(stored.held);
-                stored.appended(&delta, stamp, position, now + ttl.as_duration());
-                Some((delta, stamp))
+                stored.appended(&delta, stamp, position, ttl, now);
+                self.written = Some((delta, stamp));
             }
-            _ => None,
+            _ => {}
+        }
+    }
+
+    /// Folds what was appended into the record below, now that somebody goes on with the session.
+    pub(crate) fn fold_written(&mut self) {
+        if let (Some((delta, stamp)), Some(base)) = (self.written.take(), self.base()) {
+            let record = Arc::new(fold(base, &delta, stamp.attempt));
+            self.overlay.additions_answered(true);
+            self.rebase(record);
+        }
+        // What is so already is not wanted any more, whatever others make of it later.
+        let principal = self.base().map(Record::principal);
+        if principal.is_some() && self.wants.principal.as_ref().map(Option::as_deref) == principal {
+            self.wants.principal = None;
+        }
+        let idle_timeout = self.base().map(Record::idle_timeout);
+        if self.wants.idle_timeout == idle_timeout {
+            self.wants.idle_timeout = None;
         }
     }
 
@@ -335,7 +393,7 @@ impl Session {
     /// appended since is among the commits it remembers.
     pub(crate) fn is_based_on(&self, record: &Record) -> bool {
         match &self.source {
-            Source::Stored(stored) => record.remembers(stored.stamp.commit),
+            Source::Stored(stored) => record.remembers_all_since(stored.stamp.commit),
             Source::Fresh { .. } | Source::Stale => false,
         }
     }
@@ -347,12 +405,14 @@ impl Stored {
         delta: &Delta,
         stamp: Stamp,
         position: Option<Position>,
-        expires_at: Timestamp,
+        ttl: Ttl,
+        now: Timestamp,
     ) {
         self.stamp = stamp;
         self.position = position;
         self.tail_bytes += delta.size_hint();
-        self.expires_at = expires_at;
+        self.expires_at = now + ttl.as_duration();
+        self.loaded_at = now;
     }
 
     /// Reports whether so much of the idle timeout has passed that reading must renew it, or the ttl

@@ -70,6 +70,8 @@ mod blocking;
 mod box_store;
 mod codec;
 mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod delta;
 mod draft;
 mod fold;

@@ -169,6 +169,13 @@ impl Record {
         self.commits().any(|known| known.commit == commit)
     }
 
+    /// Reports whether every commit folded since a certain one is among those this record remembers.
+    pub(crate) fn remembers_all_since(&self, commit: CommitId) -> bool {
+        let remembered = self.commits.len() / Committed::LEN;
+        let recent = remembered.saturating_sub(limits::RECENT_COMMITS);
+        self.commits().skip(recent).any(|known| known.commit == commit)
+    }
+
     /// Returns the attribute of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Attribute<'_>> {

@@ -530,6 +530,13 @@ impl Session {
         self.base()?.deadline()
     }
 
+    /// Returns what the client must learn, whatever becomes of the next commit: a session that was
+    /// flushed exists, and only this request knows its token.
+    #[must_use]
+    pub const fn notice(&self) -> &Notice {
+        &self.notice
+    }
+
     /// Returns the rules this session lives by.
     #[must_use]
     pub const fn policy(&self) -> &Policy {

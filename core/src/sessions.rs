@@ -113,6 +113,15 @@ impl<S: Store, O: Outside> Sessions<S, O> {
         &self.store
     }
 
+    /// Returns the clock and the source of randomness, shared and of any type.
+    #[must_use]
+    pub fn shared_outside(&self) -> Arc<dyn Outside>
+    where
+        O: 'static,
+    {
+        Arc::clone(&self.outside) as Arc<dyn Outside>
+    }
+
     /// Returns the clock and the source of randomness.
     #[must_use]
     pub fn outside(&self) -> &O {

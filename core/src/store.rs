@@ -188,6 +188,15 @@ impl Action {
         }
     }
 
+    /// Reports whether the log has moved past the only position this may be appended at, so that it
+    /// will never be applied any more.
+    pub(crate) fn is_overtaken(&self, log: &Loaded) -> bool {
+        match self {
+            Self::AppendAt { position, .. } => position.stamp != log.position.stamp,
+            _ => false,
+        }
+    }
+
     pub(crate) const fn stamp_mut(&mut self) -> Option<&mut Stamp> {
         match self {
             Self::Create { stamp, .. }

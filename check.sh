@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Passes every check of the project; CI runs this and nothing else.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n== %s\n' "$*"; }
+
+say 'toolchain'
+for component in rustfmt clippy; do
+    cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 ||
+        { echo "missing: install it with 'rustup component add $component'"; exit 1; }
+done
+for target in thumbv7em-none-eabihf wasm32-unknown-unknown; do
+    [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] || rustup target add "$target" ||
+        { echo "missing: install it with 'rustup target add $target'"; exit 1; }
+done
+
+say 'format'
+cargo fmt --all --check
+if git grep -nP '[^\x00-\x7F]' -- '*.rs' '*.sh' '*.toml' '*.md'; then
+    echo 'the lines above are not ASCII'
+    exit 1
+fi
+
+say 'clippy'
+cargo clippy --quiet --workspace --all-targets -- -D warnings
+cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+cargo clippy --quiet -p sessile -p sessile-core -p sessile-web --lib --no-default-features -- -D warnings
+
+say 'core without an operating system'
+for target in thumbv7em-none-eabihf wasm32-unknown-unknown; do
+    cargo build --quiet -p sessile-core --all-features --target "$target"
+done
+
+say 'documentation'
+RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --all-features --no-deps
+
+say 'tests'
+cargo test --workspace --all-features
+
+say 'benches and examples run'
+cargo run --quiet --example sans_io
+cargo run --quiet --example session_server -- --race

@@ -1,0 +1,310 @@
+//! The JSON API.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post, put};
+use axum::{Router, http};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use sessile::web::{Operations, Session, SessionError, SessionLayer};
+use sessile::{Codec, CommitError, Counter, Key, Outside, RotationReason, Store, Timestamp};
+
+/// Puts the API together.
+pub(crate) fn router<S: Store + 'static, O: Outside + 'static>(layer: SessionLayer<S, O>) -> Router {
+    Router::new()
+        .route("/session", get(show).post(set_all).delete(end))
+        .route("/session/attributes/{name}", get(get_one).put(set_one).delete(remove_one))
+        .route("/session/lists/{name}", post(push))
+        .route("/session/counters/{name}", post(add))
+        .route("/session/login", post(login))
+        .route("/session/rotate", post(rotate))
+        .route("/session/idle-timeout", put(idle_timeout))
+        .fallback(|uri: Uri| async move {
+            error(StatusCode::NOT_FOUND, &format!("there is nothing at {}", uri.path()))
+        })
+        .method_not_allowed_fallback(|method: Method| async move {
+            error(StatusCode::METHOD_NOT_ALLOWED, &format!("{method} is not possible here"))
+        })
+        .layer(layer)
+        .layer(from_fn(report))
+}
+
+/// Turns a failure of the session into what a client sees.
+pub(crate) fn on_error(failure: &SessionError) -> http::Response<String> {
+    let status = match failure {
+        SessionError::Get(_) => StatusCode::BAD_REQUEST,
+        SessionError::Set(error) if !error.is_limit() => StatusCode::BAD_REQUEST,
+        other => other.status(),
+    };
+    let mut body = json!({ "error": failure.to_string() });
+    if let SessionError::Commit(CommitError::Conflict { names }) = failure {
+        body["names"] = json!(names);
+    }
+    if status.is_server_error() {
+        tracing::warn!(%status, error = %failure, "session failed");
+    }
+    let mut response = http::Response::new(body.to_string());
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Reports the store operations of each request in a header.
+async fn report(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let operations = response.extensions().get::<Operations>().copied().unwrap_or_default();
+    if let Ok(value) = HeaderValue::from_str(&operations.to_string()) {
+        response.headers_mut().insert("x-session-store", value);
+    }
+    response
+}
+
+async fn show(session: Session, sleep: Sleep) -> Answer {
+    finish(&session, sleep).await
+}
+
+async fn set_all(session: Session, sleep: Sleep, body: Body<Map<String, Value>>) -> Answer {
+    for (name, value) in body.0 {
+        assign(&session, name, value)?;
+    }
+    finish(&session, sleep).await
+}
+
+async fn end(session: Session, sleep: Sleep) -> Answer {
+    session.invalidate()?;
+    finish(&session, sleep).await
+}
+
+async fn get_one(session: Session, name: Name, sleep: Sleep) -> Answer {
+    let found = attribute(&session, &name.0)?;
+    sleep.wait().await;
+    let absent = || Refusal::new(StatusCode::NOT_FOUND, "there is no attribute of that name");
+    Ok(Json(found.ok_or_else(absent)?))
+}
+
+async fn set_one(session: Session, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
+    assign(&session, name.0, body.0)?;
+    finish(&session, sleep).await
+}
+
+async fn remove_one(session: Session, name: Name, sleep: Sleep) -> Answer {
+    session.remove(&key(name.0))?;
+    finish(&session, sleep).await
+}
+
+async fn push(session: Session, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
+    let list: Key<Vec<Value>> = Key::named(name.0).json();
+    session.edit(&list, |list| list.push(body.0))?;
+    finish(&session, sleep).await
+}
+
+async fn add(session: Session, name: Name, sleep: Sleep, body: Body<Add>) -> Answer {
+    let value = session.add(&Counter::named(name.0), body.0.add)?;
+    session.reserve()?;
+    sleep.wait().await;
+    Ok(Json(json!({ "value": value })))
+}
+
+async fn login(session: Session, sleep: Sleep, body: Body<Login>) -> Answer {
+    session.login(&body.0.principal)?;
+    finish(&session, sleep).await
+}
+
+async fn rotate(session: Session, sleep: Sleep, body: Body<Rotate>) -> Answer {
+    session.rotate(match body.0.reason {
+        Reason::Renewal => RotationReason::Renewal,
+        Reason::PrivilegeChange => RotationReason::PrivilegeChange,
+    })?;
+    finish(&session, sleep).await
+}
+
+async fn idle_timeout(session: Session, sleep: Sleep, body: Body<Idle>) -> Answer {
+    session.set_idle_timeout(Duration::from_millis(body.0.ms))?;
+    finish(&session, sleep).await
+}
+
+/// Says what the session looks like now, then sleeps.
+async fn finish(session: &Session, sleep: Sleep) -> Answer {
+    let names = session.names();
+    if !names.is_empty() || session.principal().is_some() {
+        session.reserve()?;
+    }
+    let attributes = names
+        .into_iter()
+        .map(|name| Ok((name.clone(), attribute(session, &name)?.unwrap_or_default())))
+        .collect::<Result<Map<_, _>, Refusal>>()?;
+    let answer = json!({
+        "id": session.id().map(|id| id.to_string()),
+        "isNew": session.is_new(),
+        "createdAtMs": session.created_at().map(Timestamp::as_millis),
+        "lastAccessedAtMs": session.last_accessed_at().map(Timestamp::as_millis),
+        "idleTimeoutMs": session.idle_timeout().map(sessile::Ttl::as_millis),
+        "principal": session.principal(),
+        "attributes": attributes,
+    });
+    sleep.wait().await;
+    Ok(Json(answer))
+}
+
+fn key(name: String) -> Key<Value> {
+    Key::named(name).json()
+}
+
+/// Sets an attribute; null removes it.
+fn assign(session: &Session, name: String, value: Value) -> Result<(), SessionError> {
+    match value {
+        Value::Null => session.remove(&key(name)).map(drop),
+        value => session.set(&key(name), value),
+    }
+}
+
+/// Returns an attribute as JSON; a counter is a number.
+fn attribute(session: &Session, name: &str) -> Result<Option<Value>, Refusal> {
+    let Some(stored) = session.stored(name)? else { return Ok(None) };
+    if stored.as_attribute().codec() == Codec::COUNTER {
+        return Ok(stored.as_attribute().counter().map(Value::from));
+    }
+    Ok(session.get(&key(name.to_owned()))?)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    add: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    principal: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotate {
+    reason: Reason,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reason {
+    Renewal,
+    PrivilegeChange,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Idle {
+    ms: u64,
+}
+
+type Answer = Result<Json<Value>, Refusal>;
+
+/// Why a request was not done.
+enum Refusal {
+    Session(SessionError),
+    Request(StatusCode, String),
+}
+
+impl Refusal {
+    fn new(status: StatusCode, text: &str) -> Self {
+        Self::Request(status, text.to_owned())
+    }
+}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Session(error) => error.into_response(),
+            Self::Request(status, text) => error(status, &text),
+        }
+    }
+}
+
+fn error(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}
+
+/// The name in the path.
+struct Name(String);
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Name {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        state: &S,
+    ) -> Result<Self, Refusal> {
+        let name: Result<Path<String>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
+        let bad = |error: PathRejection| Refusal::Request(StatusCode::BAD_REQUEST, error.body_text());
+        Ok(Self(name.map_err(bad)?.0))
+    }
+}
+
+/// How long the handler sleeps when its work is done.
+struct Sleep(Duration);
+
+impl Sleep {
+    async fn wait(self) {
+        if !self.0.is_zero() {
+            tokio::time::sleep(self.0).await;
+        }
+    }
+}
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Sleep {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        state: &S,
+    ) -> Result<Self, Refusal> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Parameters {
+            #[serde(default)]
+            sleep_ms: u64,
+        }
+
+        let parameters: Result<Query<Parameters>, QueryRejection> =
+            Query::from_request_parts(parts, state).await;
+        match parameters {
+            Ok(Query(Parameters { sleep_ms })) if sleep_ms <= 10_000 => {
+                Ok(Self(Duration::from_millis(sleep_ms)))
+            }
+            _ => Err(Refusal::new(StatusCode::BAD_REQUEST, "sleepMs is not 0 to 10000")),
+        }
+    }
+}
+
+/// A JSON body, whatever its content type says.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
+        let refused = |error: BytesRejection| Refusal::Request(error.status(), error.body_text());
+        let bytes = bytes.map_err(refused)?;
+        // The text says where and what kind, not what was sent.
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Refusal::Request(StatusCode::BAD_REQUEST, format!("body not understood: {error}"))
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! The flags, and what they make.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use sessile::web::{CookieTransport, Transport, Transports};
+use sessile::{
+    BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Persist, Policy,
+};
+
+/// Sessions over HTTP, as a small JSON API.
+#[derive(Debug, Parser)]
+#[command(name = "session_server")]
+pub(crate) struct Args {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// Where sessions are stored.
+    #[arg(long, default_value = "memory", value_parser = ["memory"])]
+    store: String,
+    /// When changes are written: a list of DEFAULT, SAVE_ON_CHANGE, ALWAYS_SAVE_AFTER_REQUEST.
+    #[arg(long, default_value = "DEFAULT")]
+    persist: Persist,
+    /// What a commit writes.
+    #[arg(long, value_enum, default_value = "attributes")]
+    granularity: GranularityArg,
+    /// What happens when another request wrote first.
+    #[arg(long, value_enum, default_value = "merge")]
+    on_conflict: OnConflictArg,
+    /// When a session is created.
+    #[arg(long, value_enum, default_value = "when-written")]
+    create: CreateArg,
+    /// How long a session lives without being used.
+    #[arg(long, default_value = "30m", value_parser = humantime::parse_duration)]
+    idle_timeout: Duration,
+    /// How long a session lives whatever happens.
+    #[arg(long, default_value = "12h", value_parser = humantime::parse_duration)]
+    absolute_timeout: Duration,
+    /// How much of the idle timeout may pass before a reading request renews it [default: a
+    /// twentieth of the idle timeout].
+    #[arg(long, value_parser = humantime::parse_duration)]
+    touch_interval: Option<Duration>,
+    /// Attribute that, when it is set, makes the commit write everything.
+    #[arg(long, value_name = "NAME")]
+    manual_dirty_key: Option<String>,
+    /// How the token travels; repeat for several, in the order in which they are looked at.
+    #[arg(long, value_enum, default_value = "cookie")]
+    transport: Vec<TransportArg>,
+    /// The largest number of sessions; the least recently used make room.
+    #[arg(long)]
+    max_sessions: Option<usize>,
+    /// A plain cookie, without Secure and the prefix __Host-: for http on other hosts than this one.
+    #[arg(long)]
+    insecure_cookie: bool,
+    /// Show two overlapping requests and the log they leave, then exit.
+    #[arg(long)]
+    pub(crate) race: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum GranularityArg {
+    Attributes,
+    Whole,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OnConflictArg {
+    Merge,
+    Reject,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CreateArg {
+    WhenWritten,
+    Eager,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum TransportArg {
+    Cookie,
+    Header,
+    Bearer,
+}
+
+impl Args {
+    pub(crate) fn store(&self) -> Result<BoxStore, Box<dyn Error>> {
+        let mut builder = MemoryStore::builder();
+        if let Some(max) = self.max_sessions {
+            builder = builder.max_sessions(max);
+        }
+        let store = builder.when_full(sessile::memory::WhenFull::EvictLeastRecentlyUsed).build()?;
+        Ok(BoxStore::new(Immediate(store)))
+    }
+
+    pub(crate) fn policy(&self) -> Result<Policy, Box<dyn Error>> {
+        let mut builder = Policy::builder()
+            .persist(self.persist)
+            .granularity(match self.granularity {
+                GranularityArg::Attributes => Granularity::Attributes,
+                GranularityArg::Whole => Granularity::Whole,
+            })
+            .on_conflict(match self.on_conflict {
+                OnConflictArg::Merge => OnConflict::Merge,
+                OnConflictArg::Reject => OnConflict::Reject,
+            })
+            .create(match self.create {
+                CreateArg::WhenWritten => Create::WhenWritten,
+                CreateArg::Eager => Create::Eager,
+            })
+            .idle_timeout(self.idle_timeout)
+            .absolute_timeout(self.absolute_timeout)
+            .manual_dirty_key(self.manual_dirty_key.clone());
+        if let Some(touch_interval) = self.touch_interval {
+            builder = builder.touch_interval(touch_interval);
+        }
+        Ok(builder.build()?)
+    }
+
+    pub(crate) fn transports(&self) -> Result<Transports, Box<dyn Error>> {
+        if self.insecure_cookie && !self.transport.contains(&TransportArg::Cookie) {
+            return Err("--insecure-cookie goes with --transport cookie".into());
+        }
+        let list = self.transport.iter().map(|transport| {
+            Ok(match transport {
+                TransportArg::Cookie => Transport::Cookie(self.cookie()?),
+                TransportArg::Header => Transport::Header,
+                TransportArg::Bearer => Transport::Bearer,
+            })
+        });
+        let list = list.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+        Ok(Transports::new(list)?)
+    }
+
+    fn cookie(&self) -> Result<CookieTransport, Box<dyn Error>> {
+        let builder = CookieTransport::builder();
+        let builder = if self.insecure_cookie {
+            builder.name("session").secure(false)
+        } else {
+            builder
+        };
+        Ok(builder.build()?)
+    }
+
+    /// Says what to try: lines that work when pasted.
+    pub(crate) fn banner(&self, address: SocketAddr) -> String {
+        let mut text = format!("session server on http://{address}, store {}\n", self.store);
+        let mode = match self.transport.first() {
+            Some(TransportArg::Header) => Some("X-Auth-Token: $TOKEN"),
+            Some(TransportArg::Bearer) => Some("Authorization: Bearer $TOKEN"),
+            Some(TransportArg::Cookie) | None => None,
+        };
+        let json = "-H 'Content-Type: application/json'";
+        let url = format!("http://{address}/session");
+        let write = |text: &mut String, line: &str| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {line}");
+        };
+        text += "try:\n";
+        let with = match mode {
+            None => {
+                write(&mut text, &format!("curl -s -c jar -b jar {json} -d '{{\"name\":\"Ada\"}}' {url}"));
+                "-c jar -b jar".to_owned()
+            }
+            Some(header) => {
+                let create = format!(
+                    "TOKEN=$(curl -s -o /dev/null -D - {json} -d '{{\"name\":\"Ada\"}}' {url} \
+                     | tr -d '\\r' | awk 'tolower($1)==\"x-auth-token:\" {{print $2}}')"
+                );
+                write(&mut text, &create);
+                format!("-H \"{header}\"")
+            }
+        };
+        write(&mut text, &format!("curl -s {with} {url}"));
+        write(&mut text, &format!("curl -s {with} {json} -d '{{\"add\":1}}' {url}/counters/visits"));
+        write(&mut text, &format!("curl -s {with} {json} -d '\"a book\"' {url}/lists/cart"));
+        write(&mut text, &format!("curl -s -i {with} {url}"));
+        if mode.is_none() {
+            let login = format!("curl -s {with} {json} -d '{{\"principal\":\"ada\"}}' {url}/login");
+            write(&mut text, &login);
+        }
+        write(&mut text, &format!("curl -s {with} -X DELETE {url}"));
+        text += "stop with ctrl-c";
+        text
+    }
+}

@@ -1,0 +1,101 @@
+//! Two overlapping requests, and the log they leave.
+
+use std::error::Error;
+use std::sync::Mutex;
+
+use sessile::{
+    Action, BlockingSessions, BlockingStore, Change, Delta, Failure, Granularity, Key, Loaded,
+    MemoryStore, Notice, Os, Outcome, Policy, SessionId, Timestamp,
+};
+
+const NAME: Key<String> = Key::new("name");
+const CART: Key<Vec<String>> = Key::new("cart");
+
+/// Shows the race twice: as logs of attributes, and with whole sessions.
+pub(crate) fn run() -> Result<(), Box<dyn Error>> {
+    println!("attributes: each request appends what it changed");
+    let (name, cart) = race(Granularity::Attributes)?;
+    println!("  folded: name {name:?}, cart {cart:?}: both are there");
+    println!();
+    println!("whole: each request writes the session as it saw it, as most libraries do");
+    let (name, cart) = race(Granularity::Whole)?;
+    println!("  folded: name {name:?}, cart {cart:?}: the cart of the first request is LOST");
+    Ok(())
+}
+
+fn race(granularity: Granularity) -> Result<(String, Vec<String>), Box<dyn Error>> {
+    let policy = Policy::builder().granularity(granularity).build()?;
+    let sessions = BlockingSessions::new(Printed::default(), Os, policy);
+
+    let mut first = sessions.open(None)?;
+    first.set(&NAME, "Ada".to_owned())?;
+    let finished = sessions.close(first)?;
+    let Notice::Send(token) = finished.notice() else { return Err("no token was sent".into()) };
+    let token = token.expose();
+
+    let mut one = sessions.open(Some(token.as_str()))?;
+    println!("  request A loads");
+    let mut other = sessions.open(Some(token.as_str()))?;
+    println!("  request B loads");
+    one.edit(&CART, |cart| cart.push("a book".into()))?;
+    println!("  request A puts a book into the cart and ends");
+    sessions.close(one)?;
+    other.set(&NAME, "Ada Lovelace".to_owned())?;
+    println!("  request B changes the name and ends");
+    sessions.close(other)?;
+
+    let session = sessions.open(Some(token.as_str()))?;
+    Ok((session.get(&NAME)?.unwrap_or_default(), session.get(&CART)?.unwrap_or_default()))
+}
+
+/// A store that prints every entry of the log: a wrapper is two methods.
+#[derive(Default)]
+struct Printed {
+    store: MemoryStore,
+    entries: Mutex<usize>,
+}
+
+impl BlockingStore for Printed {
+    type Error = <MemoryStore as BlockingStore>::Error;
+
+    fn load(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Loaded>, Failure<Self::Error>> {
+        self.store.load(id, now)
+    }
+
+    fn apply(
+        &self,
+        id: SessionId,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Outcome, Failure<Self::Error>> {
+        let entry = match action {
+            Action::Create { record, .. } => {
+                let names: Vec<_> = record.iter().map(|(name, _)| name).collect();
+                Some(format!("snapshot of {names:?}, {} bytes", record.size()))
+            }
+            Action::Append { delta, .. } | Action::AppendAt { delta, .. } => Some(describe(delta)),
+            _ => None,
+        };
+        if let (Some(entry), Ok(mut entries)) = (entry, self.entries.lock()) {
+            *entries += 1;
+            println!("    log entry {entries}: {entry}");
+        }
+        self.store.apply(id, action, now)
+    }
+}
+
+fn describe(delta: &Delta) -> String {
+    let kind = if delta.replaces_all() { "replace everything by" } else { "delta" };
+    let changes = delta.changes().map(|(name, change)| match change {
+        Change::Set(_) => format!("set {name:?}"),
+        Change::Remove => format!("remove {name:?}"),
+        Change::Add(number) => format!("add {number} to {name:?}"),
+        _ => format!("change {name:?}"),
+    });
+    let changes: Vec<_> = changes.collect();
+    format!("{kind} {}, {} bytes", changes.join(", "), delta.encode().len())
+}

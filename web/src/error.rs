@@ -1,0 +1,142 @@
+//! What a handler or a client can be told when a session fails.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
+use sessile_core::{CommitError, Failure, GetError, SetError};
+
+/// Why a session could not be used.
+///
+/// With axum it is a response too: `?` in a handler is enough, and [`SessionLayer::on_error`] decides
+/// what the client sees.
+///
+/// [`SessionLayer::on_error`]: crate::SessionLayer::on_error
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// No session layer is around this handler.
+    NoLayer,
+    /// The head of the response has left, or the request is over: nothing can be changed any more.
+    Closed,
+    /// An attribute could not be read.
+    Get(GetError),
+    /// The session could not be changed.
+    Set(SetError),
+    /// The store could not be read. There is no session, fresh or other.
+    Load(Failure<StoreError>),
+    /// The session could not be written.
+    Commit(CommitError<StoreError>),
+}
+
+impl SessionError {
+    /// Returns the status that says it best to a client.
+    ///
+    /// | status | when |
+    /// |---|---|
+    /// | 409 | another request came first: come again |
+    /// | 410 | the session has ended meanwhile, or the token was replaced |
+    /// | 413 | a limit of the policy is reached |
+    /// | 500 | the application stored what cannot be stored, or read it as something else |
+    /// | 503 | the store or the system failed: come again later |
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Set(error) | Self::Commit(CommitError::Attribute(error)) if error.is_limit() => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::Commit(
+                CommitError::Conflict { .. } | CommitError::Superseded | CommitError::Contended,
+            ) => StatusCode::CONFLICT,
+            Self::Commit(CommitError::Gone | CommitError::Stale) => StatusCode::GONE,
+            Self::Load(_)
+            | Self::Commit(
+                CommitError::NotApplied(_) | CommitError::Unknown(_) | CommitError::Entropy(_),
+            ) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Makes the response a client gets if the application says nothing else: the status and one line
+    /// of text.
+    #[must_use]
+    pub fn response(&self) -> Response<String> {
+        let mut response = Response::new(format!("{self}\n"));
+        *response.status_mut() = self.status();
+        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+        response
+    }
+}
+
+impl From<GetError> for SessionError {
+    fn from(source: GetError) -> Self {
+        Self::Get(source)
+    }
+}
+
+impl From<SetError> for SessionError {
+    fn from(source: SetError) -> Self {
+        Self::Set(source)
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoLayer => f.write_str("no session layer is around this handler"),
+            Self::Closed => f.write_str("the response has left: the session is closed"),
+            Self::Get(source) => source.fmt(f),
+            Self::Set(source) => source.fmt(f),
+            Self::Load(source) => source.fmt(f),
+            Self::Commit(source) => source.fmt(f),
+        }
+    }
+}
+
+impl Error for SessionError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NoLayer | Self::Closed => None,
+            Self::Get(source) => source.source(),
+            Self::Set(source) => source.source(),
+            Self::Load(source) => source.source(),
+            Self::Commit(source) => source.source(),
+        }
+    }
+}
+
+/// An error goes out with the response it makes, so that the layer can make a better one.
+#[cfg(feature = "axum")]
+impl axum_core::response::IntoResponse for SessionError {
+    fn into_response(self) -> axum_core::response::Response {
+        let mut response = self.response().map(axum_core::body::Body::from);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The error of whatever store is behind the layer; the original is its source.
+#[derive(Clone, Debug)]
+pub struct StoreError {
+    source: Arc<dyn Error + Send + Sync>,
+}
+
+impl StoreError {
+    pub(crate) fn new(source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Arc::new(source) }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}

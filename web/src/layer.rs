@@ -1,0 +1,417 @@
+//! The layer around handlers: the only driver of a session's I/O.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use sessile_core::{
+    Action, Event, Notice, Opening, Outside, Persist, Sessions, Step, Store, Upkeep, begin,
+};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::handle::{Place, Todo};
+use crate::{Session, SessionError, StoreError, Transports};
+
+/// Puts a session into every request: a tower layer.
+///
+/// The session is loaded when a handler asks for it and committed before the head of the response
+/// leaves.
+///
+/// # Example
+///
+/// ```
+/// use sessile_core::{EntropyError, Immediate, Outside, Policy, Sessions, Timestamp};
+/// use sessile_web::{CookieTransport, SessionLayer};
+/// # use sessile_core::{Action, BlockingStore, Failure, Loaded, Outcome, SessionId};
+/// # struct Nowhere;
+/// # impl BlockingStore for Nowhere {
+/// #     type Error = std::io::Error;
+/// #     fn load(&self, _: SessionId, _: Timestamp) -> Result<Option<Loaded>, Failure<Self::Error>> {
+/// #         Ok(None)
+/// #     }
+/// #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp)
+/// #         -> Result<Outcome, Failure<Self::Error>> {
+/// #         Ok(Outcome::Gone)
+/// #     }
+/// # }
+/// # struct Os;
+/// # impl Outside for Os {
+/// #     fn now(&self) -> Timestamp { Timestamp::default() }
+/// #     fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> { Ok(()) }
+/// # }
+///
+/// let sessions = Sessions::new(Immediate(Nowhere), Os, Policy::default());
+/// let cookie = CookieTransport::builder().name("__Host-sid").build()?;
+/// let layer = SessionLayer::new(sessions).transports(cookie);
+/// assert!(format!("{layer:?}").contains("__Host-sid"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct SessionLayer<S, O> {
+    config: Arc<Config<S, O>>,
+}
+
+struct Config<S, O> {
+    sessions: Sessions<S, O>,
+    transports: Transports,
+    on_error: OnError,
+    spawn: Option<Spawn>,
+}
+
+type OnError = Arc<dyn Fn(&SessionError) -> Response<String> + Send + Sync>;
+type Spawn = Arc<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
+
+impl<S: Store, O: Outside + 'static> SessionLayer<S, O> {
+    /// Creates a layer with the safe cookie for transport.
+    #[must_use]
+    pub fn new(sessions: Sessions<S, O>) -> Self {
+        let on_error: OnError = Arc::new(SessionError::response);
+        let transports = Transports::default();
+        Self { config: Arc::new(Config { sessions, transports, on_error, spawn: None }) }
+    }
+
+    /// Sets how tokens travel.
+    #[must_use]
+    pub fn transports(self, transports: impl Into<Transports>) -> Self {
+        let transports = transports.into();
+        self.with(|config| Config { transports, ..config })
+    }
+
+    /// Sets what a client sees when its session could not be used: [`SessionError::response`] unless
+    /// this is called. Also used for errors a handler returned.
+    #[must_use]
+    pub fn on_error(
+        self,
+        on_error: impl Fn(&SessionError) -> Response<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| Config { on_error: Arc::new(on_error), ..config })
+    }
+
+    /// Sets how to run upkeep after the response. Unless this is called it runs before the head of
+    /// the response leaves, since nobody is sure to poll a body to its end.
+    #[must_use]
+    pub fn spawn(
+        self,
+        spawn: impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|config| Config { spawn: Some(Arc::new(spawn)), ..config })
+    }
+
+    fn with(self, change: impl FnOnce(Config<S, O>) -> Config<S, O>) -> Self {
+        let config = Config {
+            sessions: self.config.sessions.clone(),
+            transports: self.config.transports.clone(),
+            on_error: Arc::clone(&self.config.on_error),
+            spawn: self.config.spawn.clone(),
+        };
+        Self { config: Arc::new(change(config)) }
+    }
+}
+
+impl<Inner, S, O> Layer<Inner> for SessionLayer<S, O> {
+    type Service = SessionService<Inner, S, O>;
+
+    fn layer(&self, inner: Inner) -> Self::Service {
+        SessionService { inner, config: Arc::clone(&self.config) }
+    }
+}
+
+/// Hand-written because a layer is cloned whatever the store.
+impl<S, O> Clone for SessionLayer<S, O> {
+    fn clone(&self) -> Self {
+        Self { config: Arc::clone(&self.config) }
+    }
+}
+
+impl<S, O> fmt::Debug for SessionLayer<S, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transports = &self.config.transports;
+        f.debug_struct("SessionLayer").field("transports", transports).finish_non_exhaustive()
+    }
+}
+
+/// A service whose requests have sessions; made by [`SessionLayer`].
+pub struct SessionService<Inner, S, O> {
+    inner: Inner,
+    config: Arc<Config<S, O>>,
+}
+
+impl<Inner, S, O, RequestBody, ResponseBody> Service<Request<RequestBody>>
+    for SessionService<Inner, S, O>
+where
+    Inner: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
+    Inner::Future: Send + 'static,
+    Inner::Error: Send,
+    ResponseBody: From<String> + Send,
+    S: Store + 'static,
+    O: Outside + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Inner::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
+        let config = Arc::clone(&self.config);
+        let persist = config.sessions.policy().persist();
+        let presented = config.transports.read(request.headers());
+        let session = Session::new(persist, config.sessions.shared_outside());
+        request.extensions_mut().insert(session.clone());
+        let exchange = Exchange { config, persist, presented, session };
+        let handler = self.inner.call(request);
+        Box::pin(async move { exchange.run(handler).await })
+    }
+}
+
+/// Hand-written because a service is cloned whatever the store.
+impl<Inner: Clone, S, O> Clone for SessionService<Inner, S, O> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), config: Arc::clone(&self.config) }
+    }
+}
+
+impl<Inner: fmt::Debug, S, O> fmt::Debug for SessionService<Inner, S, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// One request and its response.
+struct Exchange<S, O> {
+    config: Arc<Config<S, O>>,
+    persist: Persist,
+    /// Which transport presented something, and what.
+    presented: Option<(usize, String)>,
+    session: Session,
+}
+
+impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
+    async fn run<Body: From<String>, E>(
+        self,
+        handler: impl Future<Output = Result<Response<Body>, E>>,
+    ) -> Result<Response<Body>, E> {
+        let mut response = self.drive(handler).await?;
+        let (result, notice, operations, upkeep) = self.outcome();
+        let failure = result.err().or_else(|| response.extensions_mut().remove::<SessionError>());
+        if let Some(error) = failure {
+            response = (self.config.on_error)(&error).map(Body::from);
+        }
+        let by = self.presented.as_ref().map(|(index, _)| *index);
+        self.config.transports.answer(by, &notice, response.headers_mut());
+        response.extensions_mut().insert(operations);
+        if let Some(upkeep) = upkeep {
+            self.upkeep(upkeep).await;
+        }
+        Ok(response)
+    }
+
+    /// Polls the handler and does what it asks for, until the last write is done.
+    async fn drive<R, E>(&self, handler: impl Future<Output = Result<R, E>>) -> Result<R, E> {
+        let mut handler = pin!(handler);
+        let mut answer = None;
+        let mut work: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
+        poll_fn(|context| {
+            self.session.inside().meet(context.waker());
+            loop {
+                if work.is_none() {
+                    let todo = self.session.inside().take_todo();
+                    work = todo.map(|todo| self.perform(todo));
+                }
+                if let Some(doing) = &mut work
+                    && doing.as_mut().poll(context).is_ready()
+                {
+                    work = None;
+                    continue;
+                }
+                if answer.is_none() {
+                    match handler.as_mut().poll(context) {
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Ready(Ok(ready)) => {
+                            answer = Some(ready);
+                            self.session.event(Event::End);
+                            continue;
+                        }
+                        Poll::Pending => self.session.event(Event::Await),
+                    }
+                }
+                let inside = self.session.inside();
+                if inside.has_ended()
+                    && let Some(ready) = answer.take()
+                {
+                    return Poll::Ready(Ok(ready));
+                }
+                if work.is_some() || !inside.has_todo() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    fn perform(&self, todo: Todo) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        match todo {
+            Todo::Load => Box::pin(self.load()),
+            Todo::Flush => Box::pin(self.write(false)),
+            Todo::Commit => Box::pin(self.write(true)),
+        }
+    }
+
+    async fn load(&self) {
+        let sessions = &self.config.sessions;
+        let token = self.presented.as_ref().map(|(_, token)| token.as_str());
+        let loaded = match begin(sessions.policy(), token) {
+            Opening::Fresh(session) => Ok(session),
+            Opening::Load(loading) => {
+                let now = sessions.outside().now();
+                self.session.inside().operations.load += 1;
+                match sessions.store().load(loading.id(), now).await {
+                    Ok(found) => Ok(loading.resume(found, now)),
+                    Err(failure) => Err(SessionError::Load(failure.map(StoreError::new))),
+                }
+            }
+        };
+        self.session.inside().loaded(loaded);
+    }
+
+    async fn write(&self, is_last: bool) {
+        let outside = self.config.sessions.outside();
+        let session = self.session.inside().begin_write();
+        let result = match session {
+            None => Ok(()),
+            Some(session) => {
+                let step = if is_last { session.commit(outside) } else { session.flush(outside) };
+                self.converse(step, is_last).await
+            }
+        };
+        self.session.inside().end_write(self.persist, result);
+    }
+
+    /// Does what the commit asks for until it is done, with the session within the handler's reach.
+    async fn converse(
+        &self,
+        mut step: Result<Step, Box<sessile_core::Failed<S::Error>>>,
+        is_last: bool,
+    ) -> Result<(), SessionError> {
+        let (store, outside) = (self.config.sessions.store(), self.config.sessions.outside());
+        loop {
+            step = match step {
+                Ok(Step::Apply(pending)) => {
+                    let (id, action) = (pending.id(), pending.action().clone());
+                    self.park(Place::Applying(pending), Some(&action));
+                    let said = store.apply(id, &action, outside.now()).await;
+                    let Place::Applying(pending) = self.unpark() else { return Ok(()) };
+                    pending.finish(said, outside)
+                }
+                Ok(Step::Load(settling)) => {
+                    let id = settling.id();
+                    self.park(Place::Settling(settling), None);
+                    let found = store.load(id, outside.now()).await;
+                    let Place::Settling(settling) = self.unpark() else { return Ok(()) };
+                    settling.resume(found, outside)
+                }
+                Ok(Step::Done(finished)) => {
+                    let mut inside = self.session.inside();
+                    inside.upkeep = finished.upkeep().or(inside.upkeep);
+                    // Folding what was written in is for those who go on with the session.
+                    let goes_on = !is_last || self.session.is_shared();
+                    inside.place = Place::Here(if goes_on {
+                        finished.reopen()
+                    } else {
+                        finished.into_session()
+                    });
+                    return Ok(());
+                }
+                Err(failed) => {
+                    let (session, error) = failed.into_parts();
+                    self.session.inside().place = Place::Here(session);
+                    return Err(SessionError::Commit(error.map(StoreError::new)));
+                }
+            }
+        }
+    }
+
+    fn park(&self, place: Place, action: Option<&Action>) {
+        let mut inside = self.session.inside();
+        inside.operations.count(action);
+        inside.place = place;
+    }
+
+    fn unpark(&self) -> Place {
+        mem::take(&mut self.session.inside().place)
+    }
+
+    fn outcome(&self) -> (Result<(), SessionError>, Notice, Operations, Option<Upkeep>) {
+        let mut inside = self.session.inside();
+        let session = inside.place.session();
+        let notice = session.map(|session| session.notice().clone()).unwrap_or_default();
+        (inside.last_result(), notice, inside.operations, inside.upkeep)
+    }
+
+    async fn upkeep(&self, upkeep: Upkeep) {
+        let sessions = self.config.sessions.clone();
+        // What fails here is tried again by the next commit that crosses a threshold.
+        let work = async move { drop(sessions.upkeep(upkeep).await) };
+        match &self.config.spawn {
+            Some(spawn) => spawn(Box::pin(work)),
+            None => work.await,
+        }
+    }
+}
+
+/// However the request ends, everyone who waits for its session is woken.
+impl<S, O> Drop for Exchange<S, O> {
+    fn drop(&mut self) {
+        self.session.inside().close();
+    }
+}
+
+/// How many store operations a request took, its commit included, upkeep not: in the extensions of
+/// the response.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Operations {
+    /// Loads.
+    pub load: u32,
+    /// Appends, at a position or not.
+    pub append: u32,
+    /// Touches.
+    pub touch: u32,
+    /// Creations.
+    pub create: u32,
+    /// Deletions.
+    pub delete: u32,
+    /// Compactions.
+    pub compact: u32,
+}
+
+impl Operations {
+    /// Counts an action, or a load.
+    fn count(&mut self, action: Option<&Action>) {
+        *match action {
+            None => &mut self.load,
+            Some(Action::Append { .. } | Action::AppendAt { .. }) => &mut self.append,
+            Some(Action::Touch { .. }) => &mut self.touch,
+            Some(Action::Create { .. }) => &mut self.create,
+            Some(Action::Delete { .. }) => &mut self.delete,
+            Some(Action::Compact { .. }) => &mut self.compact,
+        } += 1;
+    }
+}
+
+impl fmt::Display for Operations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { load, append, touch, create, delete, compact } = self;
+        write!(
+            f,
+            "load={load} append={append} touch={touch} create={create} delete={delete} \
+             compact={compact}"
+        )
+    }
+}

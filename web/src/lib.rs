@@ -1,0 +1,30 @@
+//! Sessions over HTTP: how a token travels, a tower layer that drives the session's I/O, and an axum
+//! extractor whose methods are synchronous.
+//!
+//! The layer reads the token of each request and does nothing with it until a handler asks for the
+//! session. It commits before the head of the response leaves, so a response never promises what was
+//! not stored, and sends `Set-Cookie` only when the client must learn something. No task is spawned:
+//! the layer's future is the only driver of I/O.
+//!
+//! | situation | what happens |
+//! |---|---|
+//! | the handler never asks for the session | no store call, no cookie |
+//! | loading fails | the extractor fails with [`SessionError::Load`]; nothing is created or removed |
+//! | the handler returns, with whatever status | the session is committed |
+//! | the commit fails | the response becomes what [`SessionLayer::on_error`] makes of it |
+//! | the handler panics, or the client goes away | nothing is committed, everyone waiting is woken |
+//! | a body streams on after the head left | changes are refused with [`SessionError::Closed`] |
+//! | two extractions in one request | the same session |
+
+mod cookie;
+mod error;
+mod handle;
+mod layer;
+mod transport;
+
+pub use ::cookie::SameSite;
+pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder};
+pub use error::{SessionError, StoreError};
+pub use handle::Session;
+pub use layer::{Operations, SessionLayer, SessionService};
+pub use transport::{Transport, Transports, TransportsError};
