@@ -1,11 +1,4 @@
-//! Web sessions that lose nothing: two overlapping requests keep both their changes, a slow request
-//! never undoes a logout, and a request that changes nothing writes nothing.
-//!
-//! A session is a log. A request loads it, changes a view of it, and appends what changed.
-//!
-//! # Quick start
-//!
-#![doc = include_str!("quick_start.md")]
+#![doc = include_str!("../README.md")]
 //!
 //! # What is where
 //!
@@ -15,9 +8,9 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `memory` (default) | [`MemoryStore`], the store in this process |
+//! | `memory` (default) | `MemoryStore`, the store in this process |
 //! | `json` | keys whose values are stored as JSON |
-//! | `web` | [`web`]: token transports, a tower layer, an axum extractor |
+//! | `web` | `web`: token transports, a tower layer, an axum extractor |
 
 mod os;
 
@@ -25,6 +18,5 @@ pub use os::Os;
 pub use sessile_core::*;
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};
-/// Token transports, the tower layer and the axum extractor.
 #[cfg(feature = "web")]
 pub use sessile_web as web;

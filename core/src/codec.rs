@@ -7,6 +7,8 @@
 //! unchanged `HashMap` has unchanged bytes.
 
 mod decode;
+#[cfg(feature = "json")]
+mod depth;
 mod encode;
 mod fingerprint;
 
@@ -83,6 +85,7 @@ pub(crate) fn to_json<T: Serialize + ?Sized>(
     value: &T,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    depth::check(value)?;
     let mut json = serde_json::to_value(value).map_err(|_| EncodeError::Refused)?;
     if !is_shallow(&json, DEPTH_MAX) {
         return Err(EncodeError::TooDeep { max: DEPTH_MAX });
@@ -114,5 +117,5 @@ fn is_shallow(json: &serde_json::Value, depth: usize) -> bool {
 /// How deeply values may be nested.
 pub(crate) const DEPTH_MAX: usize = 64;
 
-/// How many elements without size a value may have beside one for each of its bytes.
+/// How many elements without size the sequences and maps of a value may have.
 pub(crate) const SIZELESS_MAX: usize = 1024;

@@ -187,7 +187,11 @@ impl Commit {
         let entries = position.map_or(0, |position| position.entries());
         self.upkeep = self.session.upkeep(id, &action, entries).or(self.upkeep);
         self.session.absorb(id, action, sent, position, outside.now());
-        if self.is_behind { self.advance(outside) } else { Ok(self.done()) }
+        if !self.is_behind {
+            return Ok(self.done());
+        }
+        self.session.go_on();
+        self.advance(outside)
     }
 
     /// Goes on after the session an action was for was ended while it was on its way.
@@ -463,7 +467,7 @@ impl Finished {
     #[must_use]
     pub fn reopen(self) -> Session {
         let mut session = self.session;
-        session.fold_written();
+        session.go_on();
         session
     }
 }

@@ -74,7 +74,7 @@ pub trait Harness: Send + Sync {
 /// Names every clause once. A clause that is missing here is a public function nobody can reach, and
 /// that is a warning.
 macro_rules! clauses {
-    ($($module:ident: $($clause:ident,)+;)+) => {
+    ($($module:ident: $($clause:ident),+;)+) => {
         $(
             mod $module;
             pub use $module::{$($clause),+};

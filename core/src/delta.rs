@@ -83,7 +83,9 @@ impl Stamp {
 }
 
 /// What happened to one attribute.
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// `Debug` shows what kind of thing happened, never a value.
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Change {
     /// It holds this value now.
@@ -100,7 +102,7 @@ pub enum Change {
 ///
 /// The log still loads. If the kind is critical the attribute cannot be read; otherwise it keeps the
 /// value it had. Either way this release never compacts the log.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct UnknownChange {
     kind: u8,
     payload: Vec<u8>,
@@ -111,6 +113,12 @@ impl UnknownChange {
     #[must_use]
     pub const fn is_critical(&self) -> bool {
         self.kind & CRITICAL != 0
+    }
+}
+
+impl fmt::Debug for UnknownChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnknownChange({}, {} bytes)", self.kind, self.payload.len())
     }
 }
 
@@ -137,7 +145,9 @@ pub struct Rotation {
 }
 
 /// What one commit did to a session: all of it counts, or none.
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// `Debug` shows names and kinds of changes, neither values nor the principal.
+#[derive(Clone, Eq, PartialEq)]
 pub struct Delta {
     pub(crate) commit: CommitId,
     /// How many rotations the log had when this was written.
@@ -329,6 +339,18 @@ impl Delta {
     }
 }
 
+impl fmt::Debug for Delta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delta")
+            .field("commit", &self.commit)
+            .field("generation", &self.generation)
+            .field("replace", &self.replace)
+            .field("rotates", &self.rotation.is_some())
+            .field("changes", &self.changes)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Rotation {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.replaces.as_bytes());
@@ -342,6 +364,17 @@ impl Rotation {
             verifier: Verifier::from_bytes(reader.array()?),
             accepted_until: limits::read_optional_time(reader)?,
         })
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(value) => write!(f, "Set({value:?})"),
+            Self::Remove => f.write_str("Remove"),
+            Self::Add(_) => f.write_str("Add(..)"),
+            Self::Unknown(unknown) => unknown.fmt(f),
+        }
     }
 }
 

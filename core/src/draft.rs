@@ -4,13 +4,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::commit::Upkeep;
-use crate::overlay::{self, Entry, Held, Name};
+use crate::overlay::{self, Held, Name};
 use crate::record::{Committed, RecordHead, Standing};
 use crate::session::{Source, Stored, renew_token};
 use crate::{
-    Action, Attribute, Change, CommitError, CommitId, Create, Delta, EntropyError, Granularity,
-    Notice, OnConflict, Outside, Policy, Position, Record, Rotation, RotationReason, Session,
-    SessionId, SetError, Stamp, Timestamp, Token, Ttl,
+    Action, Attribute, Change, Codec, CommitError, CommitId, Create, Delta, EntropyError,
+    Granularity, Notice, OnConflict, Outside, Policy, Position, Record, Rotation, RotationReason,
+    Session, SessionId, SetError, Stamp, Timestamp, Token, Ttl, Value, fold,
 };
 
 /// What a session has to write.
@@ -120,9 +120,9 @@ impl Session {
         if changes.is_empty() && !replace && !forced && !whole_or_void {
             let ttl = ttl.filter(|_| is_last && stored.touch_is_due(&self.policy));
             let sent = Sent { ended: self.ended, ..Sent::default() };
-            return Ok(ttl.map_or(Draft::Nothing, |ttl| {
-                Draft::Apply(id, Action::Touch { ttl }, sent)
-            }));
+            return Ok(
+                ttl.map_or(Draft::Nothing, |ttl| Draft::Apply(id, Action::Touch { ttl }, sent))
+            );
         }
         let ttl = ttl.ok_or(CommitError::Gone)?;
         let positioned = whole_or_void || self.policy.on_conflict() == OnConflict::Reject;
@@ -156,9 +156,9 @@ impl Session {
 
     /// Returns the rotation that is wanted, unless the token is being renewed already.
     fn wanted_rotation(&self, stored: &Stored, now: Timestamp) -> Option<RotationReason> {
-        let is_current = stored.record.standing(&stored.held, now) == Standing::Current;
+        let is_current = || stored.record.standing(&stored.held, now) == Standing::Current;
         let wanted = self.wants.rotation;
-        wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_current)
+        wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_current())
     }
 
     /// Returns what to write of the attributes, and whether it is the whole map.
@@ -258,8 +258,10 @@ impl Session {
         if replace {
             let others = other.iter().map(|(name, _)| name);
             let unseen = others.filter(|name| !changes.iter().any(|(seen, _)| seen == name));
-            let unseen: Vec<_> = unseen.map(|name| (Name::Owned(name.into()), Change::Remove)).collect();
+            let unseen: Vec<_> =
+                unseen.map(|name| (Name::Owned(name.into()), Change::Remove)).collect();
             changes.extend(unseen);
+            changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         }
         for name in self.overlay.names() {
             self.note_read(&name);
@@ -352,22 +354,22 @@ impl Session {
         }
     }
 
-    /// Folds what was appended into the record below, now that somebody goes on with the session.
+    /// Folds what was appended into the record below, now that somebody needs it.
     pub(crate) fn fold_written(&mut self) {
         if let (Some((delta, stamp)), Some(base)) = (self.written.take(), self.base()) {
             let record = Arc::new(fold(base, &delta, stamp.attempt));
             self.overlay.additions_answered(true);
             self.rebase(record);
         }
-        // What is so already is not wanted any more, whatever others make of it later.
-        let principal = self.base().map(Record::principal);
-        if principal.is_some() && self.wants.principal.as_ref().map(Option::as_deref) == principal {
-            self.wants.principal = None;
-        }
-        let idle_timeout = self.base().map(Record::idle_timeout);
-        if self.wants.idle_timeout == idle_timeout {
-            self.wants.idle_timeout = None;
-        }
+    }
+
+    /// Goes on after a write: what it brought about is not wanted any more, whatever others make of
+    /// it later.
+    pub(crate) fn go_on(&mut self) {
+        self.fold_written();
+        let Source::Stored(Stored { record, .. }) = &self.source else { return };
+        self.wants.principal.take_if(|wanted| wanted.as_deref() == record.principal());
+        self.wants.idle_timeout.take_if(|wanted| *wanted == record.idle_timeout());
     }
 
     /// Says whether the log is to be compacted: by the commit that makes it cross a multiple of the

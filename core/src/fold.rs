@@ -5,6 +5,7 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::record::{Committed, RecordHead, Replaced, limits};
 use crate::{Attribute, Change, Codec, Delta, Record, Rotation};
@@ -36,7 +37,6 @@ pub fn fold(record: &Record, delta: &Delta, attempt: u32) -> Record {
 }
 
 /// Folds a whole log at once: a snapshot, then each delta behind it.
-#[derive(Debug)]
 pub struct Fold<'a> {
     base: &'a Record,
     head: RecordHead,
@@ -159,8 +159,18 @@ impl<'a> Fold<'a> {
     }
 }
 
+/// `Debug` shows what is folded into, and how many attributes changed.
+impl fmt::Debug for Fold<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fold")
+            .field("base", self.base)
+            .field("changed", &self.net.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What several changes to one attribute amount to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 enum Net<'a> {
     Set(Attribute<'a>),
     /// A counter, with its stored form.

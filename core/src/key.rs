@@ -145,6 +145,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Key<T> {
         scratch: &mut Vec<u8>,
     ) -> Result<Value, EncodeError> {
         scratch.clear();
+        // One allocation for most values, and one for each request.
+        scratch.reserve(SCRATCH);
         match self.format {
             Format::Postcard { tag } => {
                 let shape = shapes.get::<T>()?;
@@ -178,6 +180,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Key<T> {
         }
     }
 }
+
+/// How much room encoding starts with, in bytes.
+const SCRATCH: usize = 512;
 
 /// Hand-written because a key is cloned whatever the type it holds.
 impl<T> Clone for Key<T> {

@@ -46,7 +46,7 @@ pub enum Opening {
 /// A token whose log is to be loaded.
 ///
 /// If loading fails there is no session, fresh or other: report the failure.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct Loading {
     policy: Policy,

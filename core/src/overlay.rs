@@ -98,6 +98,25 @@ impl Overlay {
         self.entries.iter().map(|(name, entry)| (name, entry))
     }
 
+    pub(crate) fn names(&self) -> Vec<Name> {
+        self.entries.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Keeps what led to these changes, which are sorted by name, and nothing else.
+    pub(crate) fn keep(&mut self, changes: Vec<(Name, Change)>) {
+        let keep = |(name, change): (Name, Change)| {
+            let mut groups = self.entries.iter().map(|(_, entry)| entry.group);
+            let group = groups.find(|group| group.names().contains(&name.as_ref()));
+            let held = match change {
+                Change::Set(value) => Held::Set(value),
+                Change::Add(total) => Held::Add { total, sent: 0 },
+                Change::Remove | Change::Unknown(_) => Held::Removed,
+            };
+            (name, Entry { held, group: group.unwrap_or(Group::NONE) })
+        };
+        self.entries = changes.into_iter().map(keep).collect();
+    }
+
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
     }
@@ -140,6 +159,7 @@ impl Held {
             Self::Set(value) => Ok(Some(value.clone())),
             Self::Removed => Ok(None),
             Self::Live { lent, .. } => lent.encode(shapes, scratch).map(Some),
+            Self::Add { total: 0, .. } => Ok(below.map(Attribute::to_value)),
             Self::Add { total, .. } => Ok(Some(match below {
                 None => Value::counter(*total),
                 Some(attribute) => match attribute.counter() {
@@ -172,6 +192,8 @@ impl Held {
         match self {
             Self::Set(value) => Some(value.as_attribute().bytes().len()),
             Self::Removed => None,
+            // Nothing added to nothing is nothing.
+            Self::Add { total: 0, .. } => below.map(|attribute| attribute.bytes().len()),
             Self::Add { .. } => Some(below.map_or(8, |attribute| attribute.bytes().len())),
             Self::Live { size, .. } => Some(*size),
         }
@@ -203,9 +225,14 @@ pub(crate) fn names<'a>(
             match (below.peek(), next) {
                 (Some(under), Some(over)) if *under < over => return below.next(),
                 (_, Some(over)) => {
-                    below.next_if_eq(&over);
+                    let is_below = below.next_if_eq(&over).is_some();
                     let (name, entry) = above.next()?;
-                    if !matches!(entry.held, Held::Removed) {
+                    let is_there = match entry.held {
+                        Held::Removed => false,
+                        Held::Add { total: 0, .. } => is_below,
+                        Held::Set(_) | Held::Add { .. } | Held::Live { .. } => true,
+                    };
+                    if is_there {
                         return Some(name.as_ref());
                     }
                 }

@@ -29,7 +29,7 @@ pub struct Record {
 }
 
 /// Everything a record holds beside attributes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct RecordHead {
     /// The log holds changes of a kind this release does not know: it must not be compacted.
     pub(crate) foreign: bool,
@@ -179,7 +179,8 @@ impl Record {
     /// Returns the attribute of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Attribute<'_>> {
-        let index = self.directory.binary_search_by(|slot| self.name(slot).cmp(name)).ok()?;
+        let name = name.as_bytes();
+        let index = self.directory.binary_search_by(|slot| self.name_bytes(slot).cmp(name)).ok()?;
         Some(self.attribute(&self.directory[index]))
     }
 
@@ -285,8 +286,13 @@ impl Record {
     }
 
     fn name(&self, slot: &Slot) -> &str {
-        let name = &self.bytes[slot.name_at..slot.name_at + slot.name_len];
-        core::str::from_utf8(name).expect("names were checked when the record was read")
+        core::str::from_utf8(self.name_bytes(slot))
+            .expect("names were checked when the record was read")
+    }
+
+    /// Returns the bytes of a name, which sort as the name does.
+    fn name_bytes(&self, slot: &Slot) -> &[u8] {
+        &self.bytes[slot.name_at..slot.name_at + slot.name_len]
     }
 
     fn attribute(&self, slot: &Slot) -> Attribute<'_> {

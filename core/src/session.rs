@@ -20,8 +20,8 @@ use crate::draft::Sent;
 use crate::overlay::{self, Held, Lent, Name, Overlay};
 use crate::store::Action;
 use crate::{
-    Attribute, Counter, EntropyError, Group, Key, Mismatch, OnConflict, Outside, Policy, Position,
-    Record, RotationReason, SessionId, Stamp, Timestamp, Token, Ttl, Value, Verifier,
+    Attribute, Counter, Delta, EntropyError, Group, Key, Mismatch, OnConflict, Outside, Policy,
+    Position, Record, RotationReason, SessionId, Stamp, Timestamp, Token, Ttl, Value, Verifier,
 };
 
 /// A request's view of a session.
@@ -54,6 +54,8 @@ pub struct Session {
     pub(crate) doomed: Option<(SessionId, Ttl)>,
     /// A write nobody knows the fate of: to be settled before anything else is written.
     pub(crate) unsettled: Option<(SessionId, Action, Sent)>,
+    /// What was appended, until somebody needs it folded into the record below.
+    pub(crate) written: Option<(Delta, Stamp)>,
     /// What the client must learn, whatever else happens.
     pub(crate) notice: Notice,
     /// The session did not exist when the request came.
@@ -96,7 +98,7 @@ pub(crate) struct Stored {
 }
 
 /// What a request wants beside attributes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Wants {
     pub(crate) rotation: Option<RotationReason>,
     pub(crate) principal: Option<Option<String>>,
@@ -143,6 +145,7 @@ impl Session {
             wants: Wants::default(),
             doomed: None,
             unsettled: None,
+            written: None,
             notice: Notice::Keep,
             ended: 0,
             reads: RefCell::default(),
@@ -347,7 +350,10 @@ impl Session {
     pub fn invalidate(&mut self) {
         self.overlay.clear();
         self.wants = Wants::default();
-        self.unsettled = None;
+        self.written = None;
+        if let Some((id, ..)) = self.unsettled.take() {
+            self.doom(id);
+        }
         self.reads = RefCell::default();
         (self.count, self.bytes) = (0, 0);
         self.ended += 1;
@@ -359,6 +365,12 @@ impl Session {
             self.source = Source::Fresh { reserved: None };
             self.is_new = true;
         }
+    }
+
+    /// Notes that a session is to be deleted that may not even have been created.
+    pub(crate) fn doom(&mut self, id: SessionId) {
+        let ttl = self.policy.absolute_timeout().unwrap_or(Ttl::MAX);
+        self.doomed.get_or_insert((id, ttl));
     }
 
     /// Draws the token of a session that does not exist yet, so that it has an id before it is
@@ -543,6 +555,11 @@ impl Session {
         &self.policy
     }
 
+    /// Returns the size of all names and values. A lent value counts as it was.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn base(&self) -> Option<&Record> {
         match &self.source {
             Source::Stored(stored) => Some(&stored.record),
@@ -622,10 +639,11 @@ impl Session {
     fn put(&mut self, name: Name, held: Held, group: Group) -> Result<(), SetError> {
         let limits = self.policy.limits();
         let before = self.size_of(&name);
-        let after = held.size(self.below(&name)).unwrap_or(0);
-        let grown = name.len() + after;
-        let bytes = self.bytes - before.map_or(0, |size| name.len() + size) + grown;
-        let count = self.count + usize::from(before.is_none());
+        let after = held.size(self.below(&name));
+        let whole = |value: Option<usize>| value.map_or(0, |size| name.len() + size);
+        let bytes = self.bytes - whole(before) + whole(after);
+        let count = self.count - usize::from(before.is_some()) + usize::from(after.is_some());
+        let after = after.unwrap_or(0);
         if name.is_empty() {
             return Err(SetError::NameEmpty);
         }
@@ -670,7 +688,7 @@ impl Session {
         self.policy.on_conflict() == OnConflict::Reject
     }
 
-    fn note_read(&self, name: &str) {
+    pub(crate) fn note_read(&self, name: &str) {
         if self.tracks_reads() && !self.reads.borrow().names.contains(name) {
             self.reads.borrow_mut().names.insert(Name::Owned(name.to_owned()));
         }

@@ -17,7 +17,9 @@ use sessile::web::{Operations, Session, SessionError, SessionLayer};
 use sessile::{Codec, CommitError, Counter, Key, Outside, RotationReason, Store, Timestamp};
 
 /// Puts the API together.
-pub(crate) fn router<S: Store + 'static, O: Outside + 'static>(layer: SessionLayer<S, O>) -> Router {
+pub(crate) fn router<S: Store + 'static, O: Outside + 'static>(
+    layer: SessionLayer<S, O>,
+) -> Router {
     Router::new()
         .route("/session", get(show).post(set_all).delete(end))
         .route("/session/attributes/{name}", get(get_one).put(set_one).delete(remove_one))
@@ -251,7 +253,8 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Name {
     ) -> Result<Self, Refusal> {
         let name: Result<Path<String>, PathRejection> =
             Path::from_request_parts(parts, state).await;
-        let bad = |error: PathRejection| Refusal::Request(StatusCode::BAD_REQUEST, error.body_text());
+        let bad =
+            |error: PathRejection| Refusal::Request(StatusCode::BAD_REQUEST, error.body_text());
         Ok(Self(name.map_err(bad)?.0))
     }
 }

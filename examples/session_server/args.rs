@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use sessile::web::{CookieTransport, Transport, Transports};
-use sessile::{
-    BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Persist, Policy,
-};
+use sessile::{BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Persist, Policy};
 
 /// Sessions over HTTP, as a small JSON API.
 #[derive(Debug, Parser)]
@@ -136,11 +134,8 @@ impl Args {
 
     fn cookie(&self) -> Result<CookieTransport, Box<dyn Error>> {
         let builder = CookieTransport::builder();
-        let builder = if self.insecure_cookie {
-            builder.name("session").secure(false)
-        } else {
-            builder
-        };
+        let builder =
+            if self.insecure_cookie { builder.name("session").secure(false) } else { builder };
         Ok(builder.build()?)
     }
 
@@ -161,7 +156,10 @@ impl Args {
         text += "try:\n";
         let with = match mode {
             None => {
-                write(&mut text, &format!("curl -s -c jar -b jar {json} -d '{{\"name\":\"Ada\"}}' {url}"));
+                write(
+                    &mut text,
+                    &format!("curl -s -c jar -b jar {json} -d '{{\"name\":\"Ada\"}}' {url}"),
+                );
                 "-c jar -b jar".to_owned()
             }
             Some(header) => {
@@ -174,7 +172,10 @@ impl Args {
             }
         };
         write(&mut text, &format!("curl -s {with} {url}"));
-        write(&mut text, &format!("curl -s {with} {json} -d '{{\"add\":1}}' {url}/counters/visits"));
+        write(
+            &mut text,
+            &format!("curl -s {with} {json} -d '{{\"add\":1}}' {url}/counters/visits"),
+        );
         write(&mut text, &format!("curl -s {with} {json} -d '\"a book\"' {url}/lists/cart"));
         write(&mut text, &format!("curl -s -i {with} {url}"));
         if mode.is_none() {

@@ -39,10 +39,10 @@ fn race(granularity: Granularity) -> Result<(String, Vec<String>), Box<dyn Error
     println!("  request B loads");
     one.edit(&CART, |cart| cart.push("a book".into()))?;
     println!("  request A puts a book into the cart and ends");
-    sessions.close(one)?;
+    let _ = sessions.close(one)?;
     other.set(&NAME, "Ada Lovelace".to_owned())?;
     println!("  request B changes the name and ends");
-    sessions.close(other)?;
+    let _ = sessions.close(other)?;
 
     let session = sessions.open(Some(token.as_str()))?;
     Ok((session.get(&NAME)?.unwrap_or_default(), session.get(&CART)?.unwrap_or_default()))
@@ -58,11 +58,7 @@ struct Printed {
 impl BlockingStore for Printed {
     type Error = <MemoryStore as BlockingStore>::Error;
 
-    fn load(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<Self::Error>> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<Self::Error>> {
         self.store.load(id, now)
     }
 

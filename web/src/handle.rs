@@ -64,6 +64,8 @@ pub(crate) struct Inside {
     driver: Option<Waker>,
     /// Wake handlers that wait for a load or a write.
     waiters: Vec<Waker>,
+    /// Somebody asked for the session.
+    wanted: bool,
     loaded: Option<Result<(), SessionError>>,
     writes_begun: u64,
     /// The number of the last write that ended, and how.
@@ -363,7 +365,7 @@ impl Session {
         self.wait(|inside| match &inside.loaded {
             Some(result) => Poll::Ready(result.clone()),
             None => {
-                if inside.todo.is_none() && matches!(inside.place, Place::Nowhere) {
+                if !mem::replace(&mut inside.wanted, true) {
                     inside.ask(Todo::Load);
                 }
                 Poll::Pending

@@ -58,16 +58,19 @@ impl Transports {
         Ok(Self { list })
     }
 
-    /// Returns what the client presented, and which transport did.
-    pub(crate) fn read(&self, headers: &HeaderMap) -> Option<(usize, String)> {
+    /// Returns what the client presented, and the place in the list of the transport that did; for
+    /// adapters to other frameworks.
+    #[must_use]
+    pub fn read(&self, headers: &HeaderMap) -> Option<(usize, String)> {
         let presented = |(index, transport): (usize, &Transport)| {
             transport.read(headers).map(|text| (index, text.to_owned()))
         };
         self.list.iter().enumerate().find_map(presented)
     }
 
-    /// Tells the client what it must learn, and caches to keep out of it.
-    pub(crate) fn answer(&self, by: Option<usize>, notice: &Notice, headers: &mut HeaderMap) {
+    /// Tells the client what it must learn, by the transport at that place or by all, and caches to
+    /// keep out of it. Writes nothing if there is nothing to learn.
+    pub fn answer(&self, by: Option<usize>, notice: &Notice, headers: &mut HeaderMap) {
         let transports = match by {
             Some(index) => &self.list[index..=index],
             None => &self.list,

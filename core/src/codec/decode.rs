@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 use super::{DEPTH_MAX, SIZELESS_MAX};
 
 pub(super) fn from_postcard<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let mut guard = Guard { input: bytes, depth: 0, elements: bytes.len() + SIZELESS_MAX };
+    let mut guard = Guard { input: bytes, depth: 0, sizeless: 0 };
     let value = T::deserialize(&mut guard).ok()?;
     guard.input.is_empty().then_some(value)
 }
@@ -18,8 +18,8 @@ pub(super) fn from_postcard<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 struct Guard<'de> {
     input: &'de [u8],
     depth: usize,
-    /// How many elements may still be read.
-    elements: usize,
+    /// How many elements without size there were in sequences and maps.
+    sizeless: usize,
 }
 
 /// The bytes are not such a value. What was wrong with them is nobody's business.
@@ -68,10 +68,23 @@ impl<'de> Guard<'de> {
         if self.depth == DEPTH_MAX {
             return Err(Unreadable);
         }
-        self.elements = self.elements.checked_sub(1).ok_or(Unreadable)?;
         self.depth += 1;
         let value = read(self)?;
         self.depth -= 1;
+        Ok(value)
+    }
+
+    /// Reads one of any number of elements.
+    fn counted<R>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<R, Unreadable>,
+    ) -> Result<R, Unreadable> {
+        let before = self.input.len();
+        let value = self.element(read)?;
+        self.sizeless += usize::from(self.input.len() == before);
+        if self.sizeless > SIZELESS_MAX {
+            return Err(Unreadable);
+        }
         Ok(value)
     }
 }
@@ -154,7 +167,7 @@ impl<'de> de::Deserializer<'de> for &mut Guard<'de> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         let left = self.len()?;
-        visitor.visit_seq(Elements { guard: self, left })
+        visitor.visit_seq(Elements { guard: self, left, is_counted: true })
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(
@@ -162,7 +175,7 @@ impl<'de> de::Deserializer<'de> for &mut Guard<'de> {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, Unreadable> {
-        visitor.visit_seq(Elements { guard: self, left: len })
+        visitor.visit_seq(Elements { guard: self, left: len, is_counted: false })
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -176,7 +189,7 @@ impl<'de> de::Deserializer<'de> for &mut Guard<'de> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unreadable> {
         let left = self.len()?;
-        visitor.visit_map(Elements { guard: self, left })
+        visitor.visit_map(Elements { guard: self, left, is_counted: true })
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -198,10 +211,12 @@ impl<'de> de::Deserializer<'de> for &mut Guard<'de> {
     }
 }
 
-/// The elements of a sequence, or the entries of a map.
+/// The elements of a sequence or tuple, or the entries of a map.
 struct Elements<'a, 'de> {
     guard: &'a mut Guard<'de>,
     left: usize,
+    /// The bytes and not the type say how many there are.
+    is_counted: bool,
 }
 
 impl Elements<'_, '_> {
@@ -222,7 +237,10 @@ impl<'de> de::SeqAccess<'de> for Elements<'_, 'de> {
             return Ok(None);
         };
         self.left = left;
-        self.guard.element(|guard| seed.deserialize(guard)).map(Some)
+        let read = |guard: &mut Guard<'de>| seed.deserialize(guard);
+        let element =
+            if self.is_counted { self.guard.counted(read) } else { self.guard.element(read) };
+        element.map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {

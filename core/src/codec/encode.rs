@@ -13,17 +13,12 @@ pub(super) fn to_postcard<T: Serialize + ?Sized>(
     shape: &Shape,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    let start = out.len();
     let output = Output(core::mem::take(out));
     let leaf = postcard::Serializer { output };
-    let mut guard = Guard { leaf, shape, depth: 0, elements: 0 };
+    let mut guard = Guard { leaf, shape, depth: 0, sizeless: 0 };
     let result = value.serialize(&mut guard);
     *out = guard.leaf.output.0;
-    result?;
-    if guard.elements > out.len() - start + SIZELESS_MAX {
-        return Err(EncodeError::TooManyElements);
-    }
-    Ok(())
+    result
 }
 
 /// Writes scalars through postcard and keeps watch over everything that contains others.
@@ -31,7 +26,8 @@ struct Guard<'s> {
     leaf: postcard::Serializer<Output>,
     shape: &'s Shape,
     depth: usize,
-    elements: usize,
+    /// How many elements without size there were in sequences and maps.
+    sizeless: usize,
 }
 
 struct Output(Vec<u8>);
@@ -70,10 +66,20 @@ impl<'s> Guard<'s> {
         if self.depth == DEPTH_MAX {
             return Err(EncodeError::TooDeep { max: DEPTH_MAX });
         }
-        self.elements += 1;
         self.depth += 1;
         value.serialize(&mut *self)?;
         self.depth -= 1;
+        Ok(())
+    }
+
+    /// Writes one of any number of elements.
+    fn counted<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        let before = self.leaf.output.0.len();
+        self.element(value)?;
+        self.sizeless += usize::from(self.leaf.output.0.len() == before);
+        if self.sizeless > SIZELESS_MAX {
+            return Err(EncodeError::TooManyElements);
+        }
         Ok(())
     }
 
@@ -229,13 +235,13 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
 }
 
 macro_rules! compound {
-    ($($kind:ident::$method:ident),* $(,)?) => {
+    ($($kind:ident::$method:ident => $write:ident),* $(,)?) => {
         $(impl ser::$kind for &mut Guard<'_> {
             type Ok = ();
             type Error = EncodeError;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-                self.element(value)
+                self.$write(value)
             }
 
             fn end(self) -> Result<(), EncodeError> {
@@ -246,10 +252,10 @@ macro_rules! compound {
 }
 
 compound! {
-    SerializeSeq::serialize_element,
-    SerializeTuple::serialize_element,
-    SerializeTupleStruct::serialize_field,
-    SerializeTupleVariant::serialize_field,
+    SerializeSeq::serialize_element => counted,
+    SerializeTuple::serialize_element => element,
+    SerializeTupleStruct::serialize_field => element,
+    SerializeTupleVariant::serialize_field => element,
 }
 
 macro_rules! named_fields {
@@ -299,7 +305,7 @@ impl ser::SerializeMap for SortedMap<'_, '_> {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
         let at = self.position();
-        self.guard.element(key)?;
+        self.guard.counted(key)?;
         self.entries.push((at, self.position()));
         Ok(())
     }

@@ -4,9 +4,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Harness;
-use super::log::{LONG, Log, Within, appended, check, check_that, set, stamp, together};
+use super::log::{
+    LONG, Log, Within, appended, check, check_that, set, stamp, together, token_of, works,
+};
 use crate::{
-    Action, Counter, Delta, Notice, Outcome, Policy, Position, Rotation, Sessions, Stamp, Ttl,
+    Action, Counter, Delta, Outcome, Policy, Position, Rotation, Sessions, Stamp, Ttl,
 };
 
 /// An append at the position that was loaded, or that the last append answered, is appended.
@@ -108,27 +110,21 @@ pub async fn principal_and_idle_timeout_are_kept<H: Harness>(harness: &H) {
     let here = Sessions::new(harness.store().await, Within(harness), Policy::default());
     let there = Sessions::new(harness.store().await, Within(harness), Policy::default());
     let fresh = here.update(None, |session| session.add(&HITS, 1)).await;
-    let (_, fresh) = fresh.unwrap_or_else(|error| panic!("a new session: {error:?}"));
-    let Notice::Send(token) = fresh.notice() else {
-        panic!("expected a token, found {:?}", fresh.notice());
-    };
-    let text = token.expose();
+    let token = token_of(&works("a new session", fresh).1);
+    let token = Some(token.as_str());
     let an_hour = Duration::from_secs(60 * 60);
-    let changed = here.update(Some(text.as_str()), |session| {
+    let changed = here.update(token, |session| {
         session.set_principal(Some("ada"))?;
         session.set_idle_timeout(an_hour)
     });
-    let (set, _) = changed.await.unwrap_or_else(|error| panic!("a change: {error:?}"));
-    set.unwrap_or_else(|error| panic!("a principal and a lifetime: {error:?}"));
-    let seen = there.open(Some(text.as_str())).await;
-    let seen = seen.unwrap_or_else(|failure| panic!("on another node: {failure:?}"));
+    works("a principal and a lifetime", works("a change", changed.await).0);
+    let seen = works("a visit on another node", there.open(token).await);
     check("the principal", seen.principal(), Some("ada"));
     check("the idle timeout", Some(seen.idle_timeout()), Ttl::new(an_hour));
 
-    let gone = here.update(Some(text.as_str()), |session| session.set_principal(None)).await;
-    gone.unwrap_or_else(|error| panic!("a change: {error:?}"));
-    let seen = there.open(Some(text.as_str())).await;
-    let seen = seen.unwrap_or_else(|failure| panic!("on another node: {failure:?}"));
+    let removed = here.update(token, |session| session.set_principal(None)).await;
+    works("no principal", works("a change", removed).0);
+    let seen = works("a visit on another node", there.open(token).await);
     check("the principal after it was removed", seen.principal(), None);
     check("the idle timeout after another change", Some(seen.idle_timeout()), Ttl::new(an_hour));
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::error::Error;
 use core::fmt;
-use core::future::{pending, poll_fn};
+use core::future::{Future, pending, poll_fn};
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Poll;
 
@@ -85,7 +85,7 @@ impl<S: Store> Store for Faulty<S> {
         id: SessionId,
         now: Timestamp,
     ) -> Result<Option<Loaded>, Failure<Self::Error>> {
-        self.meet(Call::Load, async || self.store.load(id, now).await).await
+        self.meet(Call::Load, || self.store.load(id, now)).await
     }
 
     async fn apply(
@@ -94,29 +94,31 @@ impl<S: Store> Store for Faulty<S> {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
-        self.meet(Call::of(action), async || self.store.apply(id, action, now).await).await
+        self.meet(Call::of(action), || self.store.apply(id, action, now)).await
     }
 }
 
 impl<S: Store> Faulty<S> {
-    async fn meet<T>(
+    async fn meet<T, F>(
         &self,
         call: Call,
-        act: impl AsyncFn() -> Result<T, Failure<S::Error>>,
-    ) -> Result<T, Failure<FaultyError<S::Error>>> {
-        let said = match self.next_fault(call) {
+        act: impl Fn() -> F + Send,
+    ) -> Result<T, Failure<FaultyError<S::Error>>>
+    where
+        T: Send,
+        F: Future<Output = Result<T, Failure<S::Error>>> + Send,
+    {
+        let injected = || FaultyError::Injected;
+        let act = async || act().await.map_err(|failure| failure.map(FaultyError::Store));
+        match self.next_fault(call) {
             Fault::None => act().await,
-            Fault::Refuse => return Err(Failure::NotApplied(FaultyError::Injected)),
-            Fault::Lose => return Err(Failure::Unknown(FaultyError::Injected)),
-            Fault::LoseAnswer => {
-                act().await.map_err(|failure| failure.map(FaultyError::Store))?;
-                return Err(Failure::Unknown(FaultyError::Injected));
-            }
+            Fault::Refuse => Err(Failure::NotApplied(injected())),
+            Fault::Lose => Err(Failure::Unknown(injected())),
+            Fault::LoseAnswer => act().await.and_then(|_| Err(Failure::Unknown(injected()))),
             Fault::Duplicate => {
                 let said = act().await;
-                if said.is_ok() {
-                    act().await?;
-                }
+                // What is said of the copy reaches nobody.
+                drop(act().await);
                 said
             }
             Fault::Delay(polls) => {
@@ -125,11 +127,10 @@ impl<S: Store> Faulty<S> {
             }
             Fault::Hang => pending().await,
             Fault::HangAfter => {
-                act().await;
+                drop(act().await);
                 pending().await
             }
-        };
-        said.map_err(|failure| failure.map(FaultyError::Store))
+        }
     }
 }
 
@@ -140,4 +141,102 @@ impl<S: fmt::Debug> fmt::Debug for Faulty<S> {
             .field("calls", &self.calls)
             .finish_non_exhaustive()
     }
+}
+
+/// What is called on a store.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed, as actions are")]
+pub enum Call {
+    /// [`Store::load`].
+    Load,
+    /// [`Action::Create`].
+    Create,
+    /// [`Action::Append`].
+    Append,
+    /// [`Action::AppendAt`].
+    AppendAt,
+    /// [`Action::Compact`].
+    Compact,
+    /// [`Action::Touch`].
+    Touch,
+    /// [`Action::Delete`].
+    Delete,
+}
+
+impl Call {
+    const fn of(action: &Action) -> Self {
+        match action {
+            Action::Create { .. } => Self::Create,
+            Action::Append { .. } => Self::Append,
+            Action::AppendAt { .. } => Self::AppendAt,
+            Action::Compact { .. } => Self::Compact,
+            Action::Touch { .. } => Self::Touch,
+            Action::Delete { .. } => Self::Delete,
+        }
+    }
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// It fails before anything is done, and says so: [`Failure::NotApplied`].
+    Refuse,
+    /// It never arrives, and nobody can tell: nothing is done, and [`Failure::Unknown`].
+    Lose,
+    /// It is done and its answer is lost: [`Failure::Unknown`].
+    LoseAnswer,
+    /// It is done twice, stamp and all; the answer is the first one's.
+    Duplicate,
+    /// It is done after it was polled that many times.
+    Delay(u32),
+    /// Nothing is done, and it never ends: whoever waits must give up.
+    Hang,
+    /// It is done, and never ends: whoever waits must give up.
+    HangAfter,
+}
+
+/// The error of a store that fails by plan.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: it was planned or it was not")]
+pub enum FaultyError<E> {
+    /// The plan said so.
+    Injected,
+    /// The store below failed by itself.
+    Store(E),
+}
+
+impl<E> fmt::Display for FaultyError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Injected => f.write_str("the store fails by plan"),
+            Self::Store(_) => f.write_str("the store below failed"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for FaultyError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Injected => None,
+            Self::Store(source) => Some(source),
+        }
+    }
+}
+
+/// Is pending that many times, and asks to be polled again each time.
+async fn delay(polls: u32) {
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -12,8 +12,9 @@ use core::time::Duration;
 
 use super::Harness;
 use crate::{
-    Action, Change, Codec, CommitId, Delta, EntropyError, Loaded, Outcome, Outside, Position,
-    Record, SessionId, Stamp, Store, Timestamp, Token, Ttl, Value, Verifier, fold,
+    Action, Change, Codec, CommitId, Delta, EntropyError, Finished, Loaded, Notice, Outcome,
+    Outside, Position, Record, SessionId, Stamp, Store, Timestamp, Token, TokenText, Ttl, Value,
+    Verifier, fold,
 };
 
 /// One log, seen through one handle.
@@ -84,8 +85,7 @@ impl<'h, H: Harness> Log<'h, H> {
     }
 
     pub(super) async fn say_through(&self, store: &H::Store, action: &Action) -> Outcome {
-        let said = store.apply(self.id, action, self.harness.now()).await;
-        said.unwrap_or_else(|failure| panic!("the store failed to apply an action: {failure:?}"))
+        works("apply", store.apply(self.id, action, self.harness.now()).await)
     }
 
     /// Appends changes as a new commit, and expects them to be there from now on.
@@ -107,8 +107,7 @@ impl<'h, H: Harness> Log<'h, H> {
     }
 
     pub(super) async fn load_through(&self, store: &H::Store) -> Option<Loaded> {
-        let loaded = store.load(self.id, self.harness.now()).await;
-        loaded.unwrap_or_else(|failure| panic!("the store failed to load a log: {failure:?}"))
+        works("load", store.load(self.id, self.harness.now()).await)
     }
 
     /// Checks that the log holds what it must, and returns it.
@@ -201,6 +200,21 @@ pub(super) fn check_that(holds: bool, what: &str, found: impl Debug) {
     assert!(holds, "{what}, but found {found:?}");
 }
 
+/// Takes what a store, or a session in it, answers where nothing may fail.
+#[track_caller]
+pub(super) fn works<T, E: Debug>(what: &str, answer: Result<T, E>) -> T {
+    answer.unwrap_or_else(|error| panic!("{what}: must not fail, but did: {error:?}"))
+}
+
+/// Takes the token a client is sent.
+#[track_caller]
+pub(super) fn token_of(finished: &Finished) -> TokenText {
+    let Notice::Send(token) = finished.notice() else {
+        panic!("expected a token for the client, found {:?}", finished.notice());
+    };
+    token.expose()
+}
+
 /// Checks that a delta was appended as the entry that has its stamp.
 #[track_caller]
 pub(super) fn appended(what: &str, said: Outcome, stamp: Stamp) -> Position {
@@ -213,21 +227,20 @@ pub(super) fn appended(what: &str, said: Outcome, stamp: Stamp) -> Position {
 
 /// Waits for all of them at once: each may be on its way while the others are.
 pub(super) async fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut futures: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     poll_fn(|context| {
-        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
+        let running = futures.iter_mut().zip(&mut outputs).filter(|(_, output)| output.is_none());
+        for (future, output) in running {
             if let Poll::Ready(ready) = future.as_mut().poll(context) {
                 *output = Some(ready);
             }
         }
-        let all_ready = running.iter().all(|(_, output)| output.is_some());
-        if all_ready { Poll::Ready(()) } else { Poll::Pending }
+        if outputs.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    running.into_iter().filter_map(|(_, output)| output).collect()
+    outputs.into_iter().flatten().collect()
 }
 
 /// Longer than any clause runs.
-pub(super) const LONG: Ttl =
-    Ttl::new(Duration::from_secs(60 * 60)).expect("an hour is a lifetime");
+pub(super) const LONG: Ttl = Ttl::new(Duration::from_secs(60 * 60)).expect("an hour is a lifetime");

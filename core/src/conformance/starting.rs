@@ -1,14 +1,16 @@
 //! Clauses about starting and reading logs.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Harness;
-use super::log::{LONG, Log, Within, add, check, check_that, set, stamp, together};
+use super::log::{
+    LONG, Log, Within, add, check, check_that, set, stamp, together, token_of, works,
+};
 use crate::{
-    Action, Change, Codec, Counter, Delta, Notice, Outcome, Policy, Record, SessionId, Sessions,
-    Stamp, Token, Value, fold,
+    Action, Change, Codec, Counter, Delta, Notice, Outcome, Policy, Record, Session, SessionId,
+    Sessions, Value,
 };
 
 /// A log nobody started is `None`, which is no failure.
@@ -142,32 +144,19 @@ pub async fn sessions_live_in_it<H: Harness>(harness: &H) {
     let there = Sessions::new(harness.store().await, Within(harness), Policy::default());
 
     let visit = here.update(None, |session| session.add(&HITS, 1)).await;
-    let (_, visit) = visit.unwrap_or_else(|error| panic!("a visit: {error:?}"));
-    let visitor = told(visit.notice());
-    let login = there.update(Some(visitor.expose().as_str()), |session| session.login("ada")).await;
-    let (_, login) = login.unwrap_or_else(|error| panic!("a login: {error:?}"));
-    let user = told(login.notice());
-
-    let text = user.expose();
-    let seen = here.update(Some(text.as_str()), |session| {
-        let principal = session.principal().map(alloc::string::String::from);
-        (principal, session.add(&HITS, 1).ok())
+    let visitor = token_of(&works("a visit", visit).1);
+    let login = there.update(Some(visitor.as_str()), |session| session.login("ada")).await;
+    let user = token_of(&works("a login", login).1);
+    let seen = here.update(Some(user.as_str()), |session| {
+        (session.principal().map(ToOwned::to_owned), session.add(&HITS, 1).ok())
     });
-    let (seen, _) = seen.await.unwrap_or_else(|error| panic!("a second visit: {error:?}"));
-    check("what the user has", seen, (Some("ada".into()), Some(2)));
+    let (seen, _) = works("a second visit", seen.await);
+    check("what the user has", seen, (Some("ada".to_owned()), Some(2)));
 
-    let logout = there.update(Some(text.as_str()), |session| session.invalidate()).await;
-    let (_, logout) = logout.unwrap_or_else(|error| panic!("a logout: {error:?}"));
+    let logout = there.update(Some(user.as_str()), Session::invalidate).await;
+    let (_, logout) = works("a logout", logout);
     let is_forgotten = matches!(logout.notice(), Notice::Forget);
     check_that(is_forgotten, "a logout must take the token away", logout.notice());
-    let after = here.open(Some(text.as_str())).await;
-    let after = after.unwrap_or_else(|failure| panic!("a visit after logout: {failure:?}"));
+    let after = works("a visit after the logout", here.open(Some(user.as_str())).await);
     check("a session that was ended must be a fresh one", after.is_new(), true);
-}
-
-fn told(notice: &Notice) -> Token {
-    match notice {
-        Notice::Send(token) => token.clone(),
-        Notice::Keep | Notice::Forget => panic!("expected a token, found {notice:?}"),
-    }
 }

@@ -1,0 +1,7 @@
+//! What a session costs: the scenarios, and how they are measured.
+
+mod measure;
+mod scenario;
+
+pub use measure::{Cost, ratio};
+pub use scenario::{Counted, Scenario};

@@ -1,0 +1,158 @@
+//! A request on a session of a given size, without a store and without a system.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sessile_core::{
+    Action, EntropyError, Key, Loaded, Loading, Opening, Outside, Policy, Position, Record,
+    Session, Step, Timestamp, TokenText, begin,
+};
+
+/// A stored session and the request that is measured on it: two gets, one set, commit, encode.
+#[derive(Debug)]
+pub struct Scenario {
+    policy: Policy,
+    token: TokenText,
+    loading: Loading,
+    loaded: Loaded,
+    number: Key<u64>,
+    text: Key<String>,
+    written: String,
+    other: String,
+}
+
+/// A clock that stands still and randomness that counts: neither is measured.
+#[derive(Debug, Default)]
+pub struct Counted(AtomicU64);
+
+impl Outside for Counted {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000_000)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&number.to_le_bytes()));
+        Ok(())
+    }
+}
+
+impl Scenario {
+    /// Stores a session with so many attributes, each a text of so many bytes, and one number.
+    ///
+    /// # Panics
+    ///
+    /// If the engine does not store it, which is a bug.
+    #[must_use]
+    pub fn new(attributes: usize, bytes: usize) -> Self {
+        let limits = sessile_core::Limits { attributes_max: 10_000, ..Default::default() };
+        let policy = Policy::builder().limits(limits).build().expect("the limits are valid");
+        let number: Key<u64> = Key::new("number");
+        let Opening::Fresh(mut session) = begin(&policy, None) else {
+            unreachable!("nothing was presented")
+        };
+        for index in 1..attributes {
+            let key: Key<String> = Key::named(format!("attribute-{index}"));
+            session.set(&key, "x".repeat(bytes)).expect("it is within the limits");
+        }
+        session.set(&number, 42_u64).expect("a number can be set");
+        session.reserve(&Counted::default()).expect("counting never fails");
+        let Ok(Step::Apply(pending)) = session.commit::<EntropyError>(&Counted::default()) else {
+            unreachable!("a new session is created")
+        };
+        let Action::Create { record, stamp, ttl } = pending.action().clone() else {
+            unreachable!("a new session is created")
+        };
+        let finished =
+            pending.finish::<EntropyError>(Ok(sessile_core::Outcome::Created), &Counted::default());
+        let Ok(Step::Done(finished)) = finished else { unreachable!("it was created") };
+        let sessile_core::Notice::Send(token) = finished.notice() else {
+            unreachable!("a new session has a token")
+        };
+        let token = token.expose();
+        let Opening::Load(loading) = begin(&policy, Some(token.as_str())) else {
+            unreachable!("the token was just made")
+        };
+        let position = Position::new(1, stamp);
+        let loaded = Loaded { record, position, remaining: ttl.as_duration(), tail_bytes: 0 };
+        Self {
+            policy,
+            token,
+            loading,
+            loaded,
+            number,
+            text: Key::new("attribute-7"),
+            written: "y".repeat(bytes),
+            other: "z".repeat(bytes),
+        }
+    }
+
+    /// Returns the stored bytes of the session.
+    ///
+    /// # Panics
+    ///
+    /// Never: this session can be stored.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.loaded.record.snapshot().expect("it can be stored").to_vec()
+    }
+
+    /// The request on a record this process holds; returns the size of the delta.
+    #[must_use]
+    pub fn held(&self, outside: &Counted) -> usize {
+        let session = self.loading.clone().resume(Some(self.loaded.clone()), outside.now());
+        self.request(session, outside)
+    }
+
+    /// The request on a record that has to be read from `bytes` first.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes are not a snapshot.
+    #[must_use]
+    pub fn from_bytes(&self, bytes: Vec<u8>, outside: &Counted) -> usize {
+        let record = Arc::new(Record::decode(bytes).expect("it was written by this release"));
+        let loaded = Loaded { record, ..self.loaded.clone() };
+        let session = self.loading.clone().resume(Some(loaded), outside.now());
+        self.request(session, outside)
+    }
+
+    /// The request from the token on, with the hash of the verifier and the one that may be logged.
+    #[must_use]
+    pub fn from_token(&self, outside: &Counted) -> usize {
+        let Opening::Load(loading) = begin(&self.policy, Some(self.token.as_str())) else {
+            unreachable!("the token is well formed")
+        };
+        let mut logged = Nowhere(0);
+        // Writing nowhere never fails.
+        let _ = write!(logged, "{}", loading.id());
+        let session = loading.resume(Some(self.loaded.clone()), outside.now());
+        self.request(session, outside) + logged.0
+    }
+
+    fn request(&self, mut session: Session, outside: &Counted) -> usize {
+        let text = session.get(&self.text).expect("it is a text");
+        let number = session.get(&self.number).expect("it is a number");
+        debug_assert!(text.is_some() && number == Some(42), "the session is the stored one");
+        let value = if text.as_deref() == Some(&*self.other) { &self.written } else { &self.other };
+        session.set(&self.text, value).expect("it is within the limits");
+        let Ok(Step::Apply(pending)) = session.commit::<EntropyError>(outside) else {
+            unreachable!("something changed")
+        };
+        let Action::Append { delta, .. } = pending.action() else {
+            unreachable!("a changed session is appended to")
+        };
+        delta.encode().len()
+    }
+}
+
+/// Counts what is written to it.
+struct Nowhere(usize);
+
+impl std::fmt::Write for Nowhere {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! What a request costs without a store: the figures of the documentation, and the gates.
+
+use std::hint::black_box;
+
+use sessile_benches::{Cost, Scenario, ratio};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+/// One test, because allocations are counted for the whole process.
+#[test]
+fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
+    let (small, large) = (Scenario::new(20, 200), Scenario::new(1000, 200));
+    let outside = Default::default();
+    let snapshot = small.snapshot();
+    let [held, held_large, copy, from_copy, from_token] = Cost::of(
+        HEAP,
+        [
+            &mut || drop(black_box(small.held(&outside))),
+            &mut || drop(black_box(large.held(&outside))),
+            &mut || drop(black_box(snapshot.clone())),
+            &mut || drop(black_box(small.from_bytes(black_box(snapshot.clone()), &outside))),
+            &mut || drop(black_box(small.from_token(&outside))),
+        ],
+    );
+    let from_bytes = from_copy - copy;
+    println!("20 x 200 B, held record:    {held}");
+    println!("1000 x 200 B, held record:  {held_large}");
+    println!("20 x 200 B, from bytes:     {from_bytes}");
+    println!("20 x 200 B, from token:     {from_token}");
+    println!("1000 attributes for 20:     {:.2}x", ratio(&held_large, &held));
+    println!("from bytes for held:        {:.2}x", ratio(&from_bytes, &held));
+
+    assert!(held.allocations <= 6, "a held record: {held}");
+    assert!(held_large.allocations <= 6, "a large held record: {held_large}");
+    assert!(from_bytes.allocations <= 8, "from bytes: {from_bytes}");
+    if cfg!(not(debug_assertions)) {
+        assert!(ratio(&held_large, &held) <= 1.3, "1000 attributes cost as much as 20");
+        assert!(ratio(&from_bytes, &held) <= 2.5, "reading costs no more than the request");
+    }
+}

@@ -1,0 +1,155 @@
+//! A session changes while its write is on its way.
+
+use crate::*;
+
+/// Drafts the write of a session and changes the session while it is on its way.
+#[track_caller]
+fn meanwhile(
+    world: &World,
+    session: Session,
+    fault: Option<Fault>,
+    change: impl FnOnce(&mut Session),
+) -> Session {
+    let step = session.flush::<Broken>(&world.outside).expect("a draft");
+    let Step::Apply(mut pending) = step else { panic!("it is dirty") };
+    if let Some(fault) = fault {
+        world.store.fail(0, fault);
+    }
+    change(pending.session_mut());
+    world.walk(Step::Apply(pending)).expect("it is written").reopen()
+}
+
+#[test]
+fn what_changes_during_a_write_belongs_to_the_next() {
+    for fault in [None, Some(Fault::RequestLost), Some(Fault::ReplyLost), Some(Fault::AfterNext)] {
+        both(&Policy::default(), |world| {
+            let mut client = world.visitor(hit(1));
+            let mut session = world.open(&client);
+            hit(10)(&mut session);
+            set_a(2)(&mut session);
+            let session = meanwhile(world, session, fault, |session| {
+                assert_eq!(session.count(&HITS), Ok(11));
+                hit(100)(session);
+                set_a(3)(session);
+                set_b(4)(session);
+                assert_eq!(session.count(&HITS), Ok(111));
+            });
+            assert_eq!(session.count(&HITS), Ok(111));
+            world.leave(&mut client, session);
+            world.store.deliver(world.now());
+            assert_eq!(seen(world, &client), (Some(3), Some(4), 111), "{fault:?}");
+        });
+    }
+}
+
+#[test]
+fn what_changes_during_a_creation_belongs_to_the_next_write() {
+    for fault in [None, Some(Fault::RequestLost), Some(Fault::ReplyLost)] {
+        both(&Policy::default(), |world| {
+            let mut client = Client::default();
+            let mut session = world.open(&client);
+            hit(10)(&mut session);
+            let session = meanwhile(world, session, fault, |session| {
+                hit(100)(session);
+                set_b(4)(session);
+            });
+            assert_eq!(session.count(&HITS), Ok(110));
+            world.leave(&mut client, session);
+            assert_eq!(seen(world, &client), (None, Some(4), 110), "{fault:?}");
+        });
+    }
+}
+
+#[test]
+fn a_counter_taken_away_during_a_write_is_gone() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(hit(1));
+        let mut session = world.open(&client);
+        hit(10)(&mut session);
+        let session = meanwhile(world, session, None, |session| {
+            assert!(session.remove_counter(&HITS));
+        });
+        world.leave(&mut client, session);
+        assert!(!world.open(&client).contains("hits"));
+    });
+}
+
+#[test]
+fn invalidating_during_a_write_deletes_what_it_wrote() {
+    for fault in [None, Some(Fault::RequestLost), Some(Fault::ReplyLost), Some(Fault::NotApplied)] {
+        both(&Policy::default(), |world| {
+            let mut client = world.visitor(hit(1));
+            let mut session = world.open(&client);
+            hit(10)(&mut session);
+            let session = meanwhile(world, session, fault, |session| {
+                session.invalidate();
+                set_b(4)(session);
+            });
+            world.leave(&mut client, session);
+            assert_eq!(seen(world, &client), (None, Some(4), 0), "{fault:?}");
+            assert_eq!(world.store.ids(), [client.id()]);
+        });
+    }
+}
+
+#[test]
+fn invalidating_during_a_creation_deletes_what_it_created() {
+    for fault in [None, Some(Fault::RequestLost), Some(Fault::ReplyLost), Some(Fault::NotApplied)] {
+        both(&Policy::default(), |world| {
+            let mut session = world.open(&Client::default());
+            hit(10)(&mut session);
+            let session = meanwhile(world, session, fault, Session::invalidate);
+            assert!(world.store.ids().is_empty(), "{fault:?}");
+            let mut client = Client::default();
+            world.leave(&mut client, session);
+            assert!(client.token.is_none());
+            assert!(world.store.last_ttl().is_some_and(|ttl| ttl <= 12 * HOUR));
+        });
+    }
+}
+
+#[test]
+fn invalidating_during_a_touch_deletes_the_session() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(hit(1));
+        world.pass(10 * MINUTE);
+        let session = world.open(&client);
+        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let Step::Apply(mut pending) = step else { panic!("a touch is due") };
+        assert!(matches!(pending.action(), Action::Touch { .. }));
+        pending.session_mut().invalidate();
+        let finished = world.walk(Step::Apply(pending)).expect("it is deleted");
+        assert!(matches!(finished.notice(), Notice::Forget));
+        assert!(world.store.ids().is_empty());
+    });
+}
+
+#[test]
+fn invalidating_while_a_write_is_looked_for_deletes_the_session() {
+    for look in [None, Some(Fault::NotApplied)] {
+        both(&Policy::default(), |world| {
+            let client = world.visitor(hit(1));
+            let mut session = world.open(&client);
+            hit(10)(&mut session);
+            world.store.fail(0, Fault::ReplyLost);
+            let step = session.commit::<Broken>(&world.outside).expect("a draft");
+            let Step::Apply(pending) = step else { panic!("it is dirty") };
+            let store = &*world.store;
+            let said = sessile_core::BlockingStore::apply(
+                store,
+                pending.id(),
+                pending.action(),
+                world.now(),
+            );
+            let step = pending.finish(said, &world.outside).expect("it is looked for");
+            let Step::Load(mut settling) = step else { panic!("it is looked for") };
+            settling.session_mut().invalidate();
+            if let Some(fault) = look {
+                world.store.fail(0, fault);
+            }
+            let finished = world.walk(Step::Load(settling)).expect("it is deleted");
+            assert!(matches!(finished.notice(), Notice::Forget));
+            assert!(world.store.ids().is_empty());
+        });
+    }
+}

@@ -1,0 +1,312 @@
+//! One token is replaced by another.
+
+use crate::*;
+
+#[test]
+fn a_change_of_privilege_refuses_the_old_token_at_once() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let old = client.clone();
+        world.visit(&mut client, login("ada"));
+        assert_eq!(old.id(), client.id());
+        assert_eq!(world.open(&client).principal(), Some("ada"));
+        let stale = world.open(&old);
+        assert!(stale.is_stale() && stale.is_empty() && !stale.is_new());
+        assert_eq!((stale.id(), stale.principal(), stale.deadline()), (None, None, None));
+    });
+}
+
+#[test]
+fn a_renewal_keeps_the_old_token_for_its_grace_and_not_a_millisecond_longer() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let old = client.clone();
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+        world.pass(10 * SECOND - Duration::from_millis(1));
+        assert_eq!(seen(world, &old), (Some(1), None, 0));
+        world.pass(Duration::from_millis(1));
+        assert!(world.open(&old).is_stale());
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
+    });
+}
+
+#[test]
+fn a_request_within_the_grace_writes_and_is_sent_no_token() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut old = client.clone();
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+        let finished = world.request(&mut old, |session| {
+            set_b(2)(session);
+            session.rotate(RotationReason::Renewal);
+        });
+        assert!(matches!(finished.notice(), Notice::Keep), "it is being renewed already");
+        assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
+    });
+}
+
+#[test]
+fn a_change_of_privilege_ends_every_grace() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let first = client.clone();
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+        let second = client.clone();
+        world.visit(&mut client, login("ada"));
+        assert!(world.open(&first).is_stale());
+        assert!(world.open(&second).is_stale());
+        assert!(!world.open(&client).is_stale());
+    });
+}
+
+#[test]
+fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing() {
+    let work: [(&str, Work); 4] = [
+        ("set", |session| set_a(9)(session)),
+        ("add", |session| hit(1)(session)),
+        ("login", |session| login("eve")(session)),
+        ("live for ever", |session| session.set_idle_timeout(HOUR).expect("an hour is fine")),
+    ];
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let old = client.clone();
+        world.visit(&mut client, login("ada"));
+        let before = world.content(&client);
+        for (name, work) in work {
+            let mut session = world.open(&old);
+            assert_eq!(session.get(&A).unwrap(), None);
+            work(&mut session);
+            let failed = world.commit(session).expect_err(name);
+            assert!(matches!(failed.error(), CommitError::Stale), "{name}");
+            assert!(matches!(failed.into_session().notice(), Notice::Keep), "{name}");
+        }
+        let mut session = world.open(&old);
+        session.invalidate();
+        session.rotate(RotationReason::PrivilegeChange);
+        let finished = world.commit(session).expect("there is nothing to write");
+        assert!(matches!(finished.notice(), Notice::Keep));
+        assert_eq!(world.content(&client), before);
+        assert_eq!(world.store.ids().len(), 1);
+    });
+}
+
+#[test]
+fn of_two_concurrent_rotations_one_wins_and_the_other_keeps_its_changes() {
+    use RotationReason::{PrivilegeChange, Renewal};
+    for (first, second) in [(Renewal, Renewal), (PrivilegeChange, Renewal)] {
+        both(&Policy::default(), |world| {
+            let mut client = world.visitor(hit(1));
+            let (mut one, mut two) = (world.open(&client), world.open(&client));
+            hit(10)(&mut one);
+            set_a(1)(&mut one);
+            one.rotate(first);
+            hit(100)(&mut two);
+            set_b(2)(&mut two);
+            two.rotate(second);
+            world.leave(&mut client, one);
+            let finished = world.commit(two).expect("its changes are kept");
+            assert!(matches!(finished.notice(), Notice::Keep), "{first:?} {second:?}");
+            assert_eq!(seen(world, &client), (Some(1), Some(2), 111), "{first:?} {second:?}");
+        });
+    }
+}
+
+#[test]
+fn two_changes_of_privilege_at_once_end_with_one_token_that_works() {
+    use RotationReason::PrivilegeChange;
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(hit(1));
+        let (mut one, mut two) = (world.open(&client), world.open(&client));
+        one.rotate(PrivilegeChange);
+        hit(10)(&mut one);
+        two.rotate(PrivilegeChange);
+        hit(100)(&mut two);
+        world.leave(&mut client, one);
+        let finished = world.commit(two).expect("whoever knew the token before is out");
+        assert!(matches!(finished.notice(), Notice::Keep));
+        assert_eq!(seen(world, &client), (None, None, 111));
+    });
+}
+
+#[test]
+fn a_login_that_comes_behind_a_renewal_is_superseded_or_wins_when_done_again() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let (mut one, mut two) = (world.open(&client), world.open(&client));
+        let old = client.clone();
+        one.rotate(RotationReason::Renewal);
+        login("ada")(&mut two);
+        world.leave(&mut client, one);
+        let error = error(world.commit(two));
+        assert!(matches!(error, CommitError::Superseded), "{error:?}");
+        assert_eq!(world.open(&client).principal(), None, "void whole");
+        let mut old = old;
+        world.visit(&mut old, login("ada"));
+        assert_eq!(world.open(&old).principal(), Some("ada"));
+        assert!(world.open(&client).is_stale(), "the renewed token was refused at once");
+    });
+}
+
+#[test]
+fn a_holder_of_a_token_a_login_replaced_never_wins_anything() {
+    let wishes: [Work; 3] = [
+        |session| login("eve")(session),
+        |session| session.set_principal(Some("eve")).expect("the name is short"),
+        |session| session.set_idle_timeout(10 * HOUR).expect("ten hours are fine"),
+    ];
+    both(&Policy::default(), |world| {
+        for wish in wishes {
+            let mut client = world.visitor(set_a(1));
+            let mut slow = world.open(&client);
+            world.visit(&mut client, login("ada"));
+            let before = world.content(&client);
+            wish(&mut slow);
+            set_b(2)(&mut slow);
+            let error = error(world.commit(slow));
+            assert!(matches!(error, CommitError::Superseded), "{error:?}");
+            assert_eq!(world.content(&client), before);
+            assert!(!world.open(&client).is_stale());
+        }
+    });
+}
+
+#[test]
+fn a_holder_of_a_replaced_token_keeps_losing_after_it_has_written() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut slow = world.open(&client);
+        world.visit(&mut client, login("ada"));
+        set_b(2)(&mut slow);
+        let mut slow = world.flush(slow);
+        login("eve")(&mut slow);
+        let error = error(world.commit(slow));
+        assert!(matches!(error, CommitError::Superseded), "{error:?}");
+        assert_eq!(world.open(&client).principal(), Some("ada"));
+        assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
+    });
+}
+
+#[test]
+fn logging_in_twice_as_the_same_user_leaves_one_login() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let (mut one, mut two) = (world.open(&client), world.open(&client));
+        login("ada")(&mut one);
+        login("ada")(&mut two);
+        set_b(2)(&mut two);
+        world.leave(&mut client, one);
+        let finished = world.commit(two).expect("it is ada's already");
+        assert!(matches!(finished.notice(), Notice::Keep));
+        let session = world.open(&client);
+        assert_eq!((session.principal(), session.get(&B).unwrap()), (Some("ada"), Some(2)));
+    });
+}
+
+#[test]
+fn logging_in_again_is_superseded_by_a_logout_meanwhile() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(login("ada"));
+        let mut again = world.open(&client);
+        login("ada")(&mut again);
+        world.visit(&mut client, |session| {
+            session.set_principal(None).unwrap();
+            session.rotate(RotationReason::PrivilegeChange);
+        });
+        let error = error(world.commit(again));
+        assert!(matches!(error, CommitError::Superseded), "{error:?}");
+        assert_eq!(world.open(&client).principal(), None);
+    });
+}
+
+#[test]
+fn a_login_and_its_data_win_whole_or_are_void_whole() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut slow = world.open(&client);
+        login("ada")(&mut slow);
+        set_a(5)(&mut slow);
+        world.visit(&mut client, hit(1));
+        // Somebody else only wrote data: the login goes behind it.
+        world.leave(&mut client, slow);
+        assert_eq!(world.open(&client).principal(), Some("ada"));
+        assert_eq!(seen(world, &client), (Some(5), None, 1));
+    });
+}
+
+#[test]
+fn the_token_of_a_new_session_needs_no_rotation() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(login("ada"));
+        assert_eq!(world.store.calls(), [Call::Create]);
+        let session = world.open(&client);
+        assert_eq!(session.principal(), Some("ada"));
+        assert!(!session.is_new());
+    });
+}
+
+#[test]
+fn a_rotation_survives_more_rotations_than_are_remembered() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut old = vec![client.clone()];
+        for _ in 0..12 {
+            world.pass(MINUTE);
+            world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+            old.push(client.clone());
+        }
+        old.pop();
+        world.pass(MINUTE);
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
+        for old in &old {
+            let session = world.open(old);
+            assert!(session.is_empty(), "no replaced token sees anything");
+        }
+        assert!(old[4..].iter().all(|old| world.open(old).is_stale()));
+    });
+}
+
+#[test]
+fn what_was_won_early_in_a_request_is_not_won_again_later() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut session = world.open(&client);
+        session.set_principal(Some("ada")).unwrap();
+        set_a(2)(&mut session);
+        let mut session = world.flush(session);
+        world.visit(&mut client, |other| {
+            other.set_principal(Some("bob")).unwrap();
+            set_a(3)(other);
+        });
+        session.set_idle_timeout(HOUR).unwrap();
+        set_b(4)(&mut session);
+        world.leave(&mut client, session);
+        let session = world.open(&client);
+        assert_eq!(session.principal(), Some("bob"), "the later wish stands");
+        assert_eq!(seen(world, &client), (Some(3), Some(4), 0));
+    });
+}
+
+#[test]
+fn what_a_request_left_as_it_was_is_not_written_over_others_when_it_comes_second() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(|session| {
+            session.set(&CART, vec!["hat".to_owned()]).unwrap();
+            set_a(1)(session);
+            hit(1)(session);
+        });
+        let mut slow = world.open(&client);
+        slow.edit(&CART, |cart| cart.len()).unwrap();
+        slow.get_mut(&A).unwrap();
+        hit(0)(&mut slow);
+        slow.rotate(RotationReason::Renewal);
+        world.visit(&mut client, |session| {
+            session.edit(&CART, |cart| cart.push("coat".to_owned())).unwrap();
+            set_a(2)(session);
+            hit(5)(session);
+        });
+        world.leave(&mut client, slow);
+        assert_eq!(seen(world, &client), (Some(2), None, 6));
+        let cart = world.open(&client).get(&CART).unwrap();
+        assert_eq!(cart, Some(vec!["hat".to_owned(), "coat".to_owned()]));
+    });
+}

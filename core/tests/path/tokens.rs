@@ -1,0 +1,134 @@
+//! What a presented token gets.
+
+use crate::*;
+
+#[test]
+fn a_visit_that_keeps_nothing_asks_and_stores_nothing() {
+    both(&Policy::default(), |world| {
+        let finished = world.request(&mut Client::default(), |session| {
+            assert!(session.is_new() && session.is_empty() && session.id().is_none());
+        });
+        assert!(matches!(finished.notice(), Notice::Keep));
+        assert_eq!(world.store.calls(), []);
+    });
+}
+
+#[test]
+fn what_is_no_token_costs_no_call_and_gives_a_fresh_session() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(set_a(1));
+        world.store.calls();
+        let text = client.token.as_ref().expect("a token").expose();
+        let longer = format!("{}A", text.as_str());
+        let padded = format!("{}=", &text.as_str()[..42]);
+        let standard = text.as_str().replace(['-', '_'], "+");
+        let last = if text.as_str().ends_with('A') { 'B' } else { 'A' };
+        let other_spelling = format!("{}{}", &text.as_str()[..42], last);
+        for text in ["", " ", "../../etc/passwd", "\u{1f36a}", &longer, &padded, &standard[1..]] {
+            let session = world.open_text(Some(text)).expect("no call, no failure");
+            assert!(session.is_new() && session.is_empty());
+        }
+        assert_eq!(world.store.calls(), []);
+        // Perhaps the spelling of another token, but never this session.
+        let session = world.open_text(Some(&other_spelling)).expect("the store works");
+        assert!(session.is_new());
+    });
+}
+
+#[test]
+fn a_presented_id_is_never_adopted() {
+    both(&Policy::default(), |world| {
+        let mut stranger = Client { token: Some(token([7; 16], [8; 16])) };
+        let presented = stranger.id();
+        let finished = world.request(&mut stranger, |session| {
+            assert!(session.is_new() && session.is_empty() && session.id().is_none());
+            set_a(1)(session);
+        });
+        assert!(is_sent(&finished));
+        assert_ne!(stranger.id(), presented);
+        assert_eq!(world.store.ids(), [stranger.id()]);
+    });
+}
+
+#[test]
+fn a_forged_verifier_sees_and_changes_nothing() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(set_a(1));
+        let before = world.content(&client);
+        let mut forger = Client { token: Some(Token::from_parts(client.id(), [0xee; 16])) };
+        world.visit(&mut forger, |session| {
+            assert!(session.is_new() && session.is_empty() && session.principal().is_none());
+            set_a(666)(session);
+            session.invalidate();
+            set_b(2)(session);
+        });
+        assert_ne!(forger.id(), client.id());
+        assert_eq!(world.content(&client), before);
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
+    });
+}
+
+#[test]
+fn a_session_past_its_deadline_is_fresh_even_if_the_store_still_has_it() {
+    let policy = Policy::builder().absolute_timeout(HOUR).idle_timeout(HOUR).build().unwrap();
+    both(&policy, |world| {
+        let mut client = world.visitor(set_a(1));
+        let id = client.id();
+        let deadline = world.open(&client).deadline().expect("there is a deadline");
+        assert_eq!(deadline, world.now() + HOUR);
+        // A store whose own clock stands still keeps the log for longer than was asked for.
+        let found = || {
+            let store = &*world.store;
+            sessile_core::BlockingStore::load(store, id, world.now()).unwrap().unwrap()
+        };
+        let text = client.token.as_ref().expect("a token").expose();
+        let resume = |now: Timestamp| {
+            let Opening::Load(loading) = begin(&policy, Some(text.as_str())) else { panic!() };
+            loading.resume(Some(found()), now)
+        };
+        let just_before = Timestamp::from_millis(deadline.as_millis() - 1);
+        assert!(!resume(just_before).is_new());
+        assert!(resume(deadline).is_new() && resume(deadline).is_empty());
+        // And the store of the story has forgotten it by then.
+        world.pass(HOUR);
+        world.visit(&mut client, set_b(2));
+        assert_ne!(client.id(), id);
+        assert_eq!(seen(world, &client), (None, Some(2), 0));
+    });
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_never_taken_for_an_empty_session() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(set_a(1));
+        for fault in [Fault::NotApplied, Fault::RequestLost] {
+            world.store.fail(0, fault);
+            let text = client.token.as_ref().expect("a token").expose();
+            assert!(world.open_text(Some(text.as_str())).is_err());
+        }
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
+    });
+}
+
+#[test]
+fn a_session_can_have_its_id_before_it_is_written() {
+    both(&Policy::default(), |world| {
+        let mut session = world.open(&Client::default());
+        session.reserve(&world.outside).unwrap();
+        let id = session.id().expect("it was reserved");
+        session.reserve(&world.outside).unwrap();
+        assert_eq!(session.id(), Some(id));
+        assert_eq!(session.created_at(), Some(world.now()));
+        let session = world.flush(session);
+        assert_eq!(world.store.calls(), [], "nothing to keep, nothing to store");
+        let mut session = session;
+        set_a(1)(&mut session);
+        let mut client = Client::default();
+        world.leave(&mut client, session);
+        assert_eq!(client.id(), id);
+    });
+}
+
+fn token(id: [u8; 16], secret: [u8; 16]) -> Token {
+    Token::from_parts(SessionId::from_bytes(id), secret)
+}

@@ -1,0 +1,159 @@
+//! A small world: one store that counts what is asked of it, a clock that is set by hand, ids that
+//! count.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use sessile::{
+    Action, BlockingSessions, BlockingStore, EntropyError, Failure, Loaded, MemoryStore, Notice,
+    Outcome, Outside, Policy, Session, SessionId, Timestamp,
+};
+
+/// One store and everything around it.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) store: Arc<Watched>,
+    pub(crate) sessions: BlockingSessions<Arc<Watched>, Clock>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Policy::default())
+    }
+
+    pub(crate) fn with(policy: Policy) -> Self {
+        let (clock, store) = (Clock::default(), Arc::new(Watched::default()));
+        let sessions = BlockingSessions::new(Arc::clone(&store), clock.clone(), policy);
+        Self { clock, store, sessions }
+    }
+
+    /// Another node with the same store and rules of its own.
+    pub(crate) fn node(&self, policy: Policy) -> Self {
+        let sessions = BlockingSessions::new(Arc::clone(&self.store), self.clock.clone(), policy);
+        Self { sessions, ..self.clone() }
+    }
+
+    #[track_caller]
+    pub(crate) fn open(&self, token: &str) -> Session {
+        self.sessions.open(Some(token)).expect("the store works")
+    }
+
+    /// Ends a request; returns what the client is told.
+    #[track_caller]
+    pub(crate) fn close(&self, session: Session) -> Notice {
+        self.sessions.close(session).expect("nothing stands in the way").notice().clone()
+    }
+
+    /// A whole request; returns the token the client holds afterwards.
+    #[track_caller]
+    pub(crate) fn request(&self, token: &str, work: impl FnOnce(&mut Session)) -> String {
+        let mut session = self.open(token);
+        work(&mut session);
+        match self.close(session) {
+            Notice::Keep => token.to_owned(),
+            Notice::Send(token) => token.expose().as_str().to_owned(),
+            Notice::Forget => String::new(),
+        }
+    }
+
+    /// What the store was asked for during `work`.
+    #[track_caller]
+    pub(crate) fn cost(&self, work: impl FnOnce()) -> Asked {
+        let before = self.store.asked();
+        work();
+        let after = self.store.asked();
+        Asked {
+            loads: after.loads - before.loads,
+            writes: after.writes - before.writes,
+            touches: after.touches - before.touches,
+        }
+    }
+
+    pub(crate) fn stored(&self) -> usize {
+        self.store.store.stats().sessions
+    }
+}
+
+/// How often a store was asked for something.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) loads: u64,
+    pub(crate) writes: u64,
+    pub(crate) touches: u64,
+}
+
+/// The store in memory, watched.
+#[derive(Default)]
+pub(crate) struct Watched {
+    store: MemoryStore,
+    loads: AtomicU64,
+    writes: AtomicU64,
+    touches: AtomicU64,
+    broken: AtomicBool,
+}
+
+impl Watched {
+    fn asked(&self) -> Asked {
+        Asked {
+            loads: self.loads.load(Ordering::SeqCst),
+            writes: self.writes.load(Ordering::SeqCst),
+            touches: self.touches.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Refuses every write from now on, or no more.
+    pub(crate) fn refuse_writes(&self, refuse: bool) {
+        self.broken.store(refuse, Ordering::SeqCst);
+    }
+}
+
+impl BlockingStore for Watched {
+    type Error = std::io::Error;
+
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<Self::Error>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.store.load(id, now).map_err(|failure| failure.map(std::io::Error::other))
+    }
+
+    fn apply(
+        &self,
+        id: SessionId,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Outcome, Failure<Self::Error>> {
+        let count = if let Action::Touch { .. } = action { &self.touches } else { &self.writes };
+        count.fetch_add(1, Ordering::SeqCst);
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(Failure::NotApplied(std::io::Error::other("the store is broken")));
+        }
+        self.store.apply(id, action, now).map_err(|failure| failure.map(std::io::Error::other))
+    }
+}
+
+/// A clock that is set by hand and randomness that counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    millis: Arc<AtomicU64>,
+    drawn: Arc<AtomicU64>,
+}
+
+impl Clock {
+    pub(crate) fn pass(&self, millis: u64) {
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Outside for Clock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + self.millis.load(Ordering::SeqCst))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        let number = self.drawn.fetch_add(1, Ordering::SeqCst) + 1;
+        bytes.chunks_mut(8).for_each(|chunk| {
+            chunk.copy_from_slice(&number.to_be_bytes()[..chunk.len()]);
+        });
+        Ok(())
+    }
+}

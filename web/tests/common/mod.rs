@@ -1,0 +1,132 @@
+//! A small world: an app around one store, a clock that stands still, ids that count.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+use sessile_core::{EntropyError, Immediate, Key, Outside, Policy, Sessions, Store, Timestamp};
+use sessile_store_memory::MemoryStore;
+use sessile_web::{Operations, SessionLayer};
+use tower::ServiceExt as _;
+
+pub(crate) const NAME: Key<String> = Key::new("name");
+pub(crate) const COLOUR: Key<String> = Key::new("colour");
+
+/// A clock that is set by hand and randomness that counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    millis: Arc<AtomicU64>,
+    drawn: Arc<AtomicU64>,
+}
+
+impl Clock {
+    pub(crate) fn pass(&self, millis: u64) {
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Outside for Clock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + self.millis.load(Ordering::SeqCst))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        let number = self.drawn.fetch_add(1, Ordering::SeqCst) + 1;
+        bytes.chunks_mut(8).for_each(|chunk| {
+            chunk.copy_from_slice(&number.to_be_bytes()[..chunk.len()]);
+        });
+        Ok(())
+    }
+}
+
+pub(crate) type Memory = Arc<Immediate<MemoryStore>>;
+
+/// One store, its clock, and the policy of every layer around it.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) store: Memory,
+    pub(crate) clock: Clock,
+    pub(crate) policy: Policy,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Policy::default())
+    }
+
+    pub(crate) fn with(policy: Policy) -> Self {
+        let store = Arc::new(Immediate(MemoryStore::new()));
+        Self { store, clock: Clock::default(), policy }
+    }
+
+    pub(crate) fn layer(&self) -> SessionLayer<Memory, Clock> {
+        self.layer_on(Arc::clone(&self.store))
+    }
+
+    pub(crate) fn layer_on<S: Store>(&self, store: S) -> SessionLayer<S, Clock> {
+        SessionLayer::new(Sessions::new(store, self.clock.clone(), self.policy.clone()))
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.store.0.stats().sessions
+    }
+}
+
+/// A client that keeps the cookie it is sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Client {
+    pub(crate) cookie: Option<String>,
+}
+
+/// What a client got.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    pub(crate) operations: Operations,
+}
+
+impl Client {
+    pub(crate) async fn get(&mut self, app: &Router, path: &str) -> Answer {
+        let mut request = Request::get(path);
+        if let Some(cookie) = &self.cookie {
+            request = request.header("cookie", cookie);
+        }
+        let answer = send(app, request.body(Body::empty()).expect("the request is valid")).await;
+        if let Some(line) = answer.header("set-cookie") {
+            let pair = line.split(';').next().unwrap_or_default().to_owned();
+            let removed = line.contains("Max-Age=0");
+            self.cookie = (!removed).then_some(pair);
+        }
+        answer
+    }
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Sends one request through an app.
+pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
+    let response = app.clone().oneshot(request).await.expect("an app does not fail");
+    read(response).await
+}
+
+/// Sends a request with one header.
+pub(crate) async fn get_with(app: &Router, path: &str, name: HeaderName, value: &str) -> Answer {
+    let request = Request::get(path).header(name, value).body(Body::empty());
+    send(app, request.expect("the request is valid")).await
+}
+
+async fn read(response: Response<Body>) -> Answer {
+    let operations = response.extensions().get::<Operations>().copied().unwrap_or_default();
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, 1 << 20).await.expect("the body can be read");
+    let text = String::from_utf8(bytes.to_vec()).expect("the body is text");
+    Answer { status: parts.status, headers: parts.headers, text, operations }
+}

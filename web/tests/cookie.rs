@@ -1,0 +1,100 @@
+//! What a cookie may look like, checked when it is configured.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sessile_web::{CookieError, CookieTransport, CookieTransportBuilder, SameSite};
+
+#[test]
+fn a_cookie_a_client_would_drop_or_misread_is_refused_when_it_is_built() {
+    type Change = fn(CookieTransportBuilder) -> CookieTransportBuilder;
+    let wrong: [(CookieError, Change); 20] = [
+        (CookieError::Name, |b| b.name("")),
+        (CookieError::Name, |b| b.name("a b")),
+        (CookieError::Name, |b| b.name("a=b")),
+        (CookieError::Name, |b| b.name("a;b")),
+        (CookieError::Name, |b| b.name("a\r\nSet-Cookie: x")),
+        (CookieError::Name, |b| b.name("n".repeat(4054))),
+        (CookieError::Path, |b| b.path("")),
+        (CookieError::Path, |b| b.path("app")),
+        (CookieError::Text, |b| b.name("a").path("/a;b")),
+        (CookieError::Text, |b| b.name("a").path("/a\r\n")),
+        (CookieError::Text, |b| b.name("a").path(format!("/{}", "p".repeat(1024)))),
+        (CookieError::Text, |b| b.name("a").domain("")),
+        (CookieError::Text, |b| b.name("a").domain("a.example; x")),
+        (CookieError::HostWithDomain, |b| b.domain("a.example")),
+        (CookieError::HostWithPath, |b| b.path("/app")),
+        (CookieError::PrefixWithoutSecure, |b| b.secure(false)),
+        (CookieError::PrefixWithoutSecure, |b| b.name("__secure-a").secure(false)),
+        (CookieError::NoneWithoutSecure, |b| b.name("a").secure(false).same_site(SameSite::None)),
+        (CookieError::PartitionedWithoutSecure, |b| b.name("a").secure(false).partitioned(true)),
+        (CookieError::MaxAge, |b| b.max_age(Duration::from_secs(400 * 86_400 + 1))),
+    ];
+    for (error, change) in wrong {
+        let built = change(CookieTransport::builder()).build();
+        assert_eq!(built.err(), Some(error));
+    }
+    assert!(CookieTransport::builder().max_age(Duration::ZERO).build().is_err());
+    assert!(CookieTransport::builder().name("n".repeat(4053)).build().is_ok());
+}
+
+/// The grammar of RFC 6265bis, section 4.1.1, as far as our attributes go.
+#[track_caller]
+fn assert_grammar(line: &str) {
+    assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "no control characters");
+    let mut parts = line.split("; ");
+    let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).expect("name=value");
+    let octet =
+        |byte: u8| matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
+    assert!(!name.is_empty() && value.bytes().all(octet), "a cookie's value is cookie octets");
+    assert!(name.len() + value.len() <= 4096);
+    let mut seen = Vec::new();
+    for part in parts {
+        let (attribute, value) = part.split_once('=').unwrap_or((part, ""));
+        assert!(!seen.contains(&attribute), "no attribute twice");
+        assert!(value.len() <= 1024);
+        seen.push(attribute);
+    }
+    if name.starts_with("__Host-") {
+        assert!(seen.contains(&"Secure") && line.contains("; Path=/") && !seen.contains(&"Domain"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_cookie_that_is_built_fits_the_grammar(
+        name in "[ -~]{0,12}", prefix in prop::sample::select(vec!["", "__Host-", "__Secure-"]),
+        path in "/?[ -~]{0,8}", domain in prop::option::of("[ -~]{0,8}"),
+        secure: bool, http_only: bool, partitioned: bool, site in 0..3_u8,
+        age in prop::option::of(0..50_000_000_u64),
+    ) {
+        let same_site = [SameSite::Lax, SameSite::Strict, SameSite::None][usize::from(site)];
+        let mut builder = CookieTransport::builder()
+            .name(format!("{prefix}{name}")).path(path).secure(secure).http_only(http_only)
+            .same_site(same_site).partitioned(partitioned);
+        if let Some(domain) = domain {
+            builder = builder.domain(domain);
+        }
+        if let Some(age) = age {
+            builder = builder.max_age(Duration::from_secs(age));
+        }
+        if let Ok(transport) = builder.build() {
+            for line in lines(&transport) {
+                assert_grammar(&line);
+            }
+        }
+    }
+}
+
+/// What a client is sent: a token, and the removal of it.
+fn lines(transport: &CookieTransport) -> [String; 2] {
+    use sessile_core::{Notice, SessionId, Token};
+    let token = Token::from_parts(SessionId::from_bytes([7; 16]), [9; 16]);
+    [Notice::Send(token), Notice::Forget].map(|notice| {
+        let mut headers = http::HeaderMap::new();
+        let transports = sessile_web::Transports::from(transport.clone());
+        transports.answer(None, &notice, &mut headers);
+        let line = headers.get("set-cookie").expect("the client is told");
+        line.to_str().expect("a header is text").to_owned()
+    })
+}
