@@ -9,6 +9,7 @@ mod args;
 #[path = "session_server/race.rs"]
 mod race;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -42,7 +43,8 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(&args.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    println!("{}", args.banner(listener.local_addr()?));
+    // Somebody may have stopped reading, which is no reason not to serve.
+    let _ = writeln!(std::io::stdout(), "{}", args.banner(listener.local_addr()?));
     axum::serve(listener, api::router(layer)).with_graceful_shutdown(stop()?).await?;
     tracing::info!("stopped");
     Ok(())

@@ -3,8 +3,9 @@
 //! An entry of the log is two list elements, body and stamp. Nothing here talks to a server.
 
 use redis::{Cmd, Pipeline, cmd};
-use sessile_core::{Action, DecodeError, SessionId, Stamp, Ttl};
+use sessile_core::{Action, Record, SessionId, Ttl};
 
+use crate::RedisStoreError;
 use crate::key::Prefix;
 use crate::log::BODY_MAX;
 use crate::script::{self, Script};
@@ -72,37 +73,37 @@ fn read_from(prefix: &Prefix, id: SessionId, index: u64) -> Request {
 ///
 /// # Errors
 ///
-/// Returns the [`DecodeError`] a reader would return if the body is one that nobody would read back.
+/// Returns [`RedisStoreError`] if the body is one that nobody would read back.
 pub(crate) fn apply(
     prefix: &Prefix,
     id: SessionId,
     action: &Action,
-) -> Result<Request, DecodeError> {
+) -> Result<Request, RedisStoreError> {
     let key = prefix.key(id);
     Ok(match action {
         Action::Create { record, stamp, ttl } => {
-            let body = record.snapshot().ok_or_else(|| too_large(record.size()))?;
+            let body = snapshot(record)?;
             let mut command = Request::script(&script::CREATE, &key);
-            command.arg(body).arg(&stamp.encode()).arg(ttl.as_millis());
+            command.arg(body).arg(stamp.encode().as_slice()).arg(ttl.as_millis());
             Request::scripted(&script::CREATE, command)
         }
         Action::Append { delta, stamp, ttl } => {
             let mut push = cmd("RPUSHX");
-            push.arg(&key).arg(checked(delta.encode())?).arg(&stamp.encode());
+            push.arg(&key).arg(checked(delta.encode())?).arg(stamp.encode().as_slice());
             Request::plain([expire(&key, *ttl), push])
         }
         Action::AppendAt { delta, position, stamp, ttl } => {
             let body = checked(delta.encode())?;
             let mut command = Request::script(&script::APPEND_AT, &key);
-            command.arg(&position.stamp().encode()).arg(body);
-            command.arg(&stamp.encode()).arg(ttl.as_millis());
+            command.arg(position.stamp().encode().as_slice()).arg(body);
+            command.arg(stamp.encode().as_slice()).arg(ttl.as_millis());
             Request::scripted(&script::APPEND_AT, command)
         }
         Action::Compact { record, position } => {
-            let body = record.snapshot().ok_or_else(|| too_large(record.size()))?;
+            let body = snapshot(record)?;
             let mut command = Request::script(&script::COMPACT, &key);
             command.arg(stamp_index(position.entries()));
-            command.arg(&position.stamp().encode()).arg(body);
+            command.arg(position.stamp().encode().as_slice()).arg(body);
             Request::scripted(&script::COMPACT, command)
         }
         Action::Touch { ttl } => Request::plain([expire(&key, *ttl)]),
@@ -128,13 +129,16 @@ const fn stamp_index(entries: u64) -> u64 {
     entries.saturating_mul(2).saturating_sub(1)
 }
 
-fn checked(body: Vec<u8>) -> Result<Vec<u8>, DecodeError> {
-    if body.len() > BODY_MAX { Err(too_large(body.len())) } else { Ok(body) }
+fn checked(body: Vec<u8>) -> Result<Vec<u8>, RedisStoreError> {
+    if body.len() > BODY_MAX {
+        return Err(RedisStoreError::TooLarge { len: body.len(), max: BODY_MAX });
+    }
+    Ok(body)
 }
 
-const fn too_large(len: usize) -> DecodeError {
-    DecodeError::TooLarge { len, max: BODY_MAX }
+fn snapshot(record: &Record) -> Result<&[u8], RedisStoreError> {
+    record.snapshot().ok_or_else(|| match record.size() {
+        len if len > BODY_MAX => RedisStoreError::TooLarge { len, max: BODY_MAX },
+        _ => RedisStoreError::NotOurs,
+    })
 }
-
-/// How much one entry takes beside its body.
-pub(crate) const STAMP_LEN: usize = Stamp::LEN;

@@ -511,6 +511,20 @@ async fn changes_made_while_a_write_is_in_flight_are_written_too() {
 }
 
 #[tokio::test]
+async fn a_session_is_loaded_once_however_often_the_handler_is_polled() {
+    async fn impatient(session: Session) -> Result<String, SessionError> {
+        Ok(format!("{:?}", session.get(&NAME)?))
+    }
+    let world = World::new();
+    let mut client = Client::default();
+    client.get(&routes().layer(world.layer()), "/write").await;
+    let slow = Faulty::new(Arc::clone(&world.store), |_, _| Fault::Delay(5));
+    let app = Router::new().route("/", get(impatient)).layer(world.layer_on(slow));
+    let answer = client.get(&app, "/").await;
+    assert_eq!((answer.text.as_str(), answer.operations.load), ("Some(\"Ada\")", 1));
+}
+
+#[tokio::test]
 async fn a_request_may_be_cancelled_at_every_await() {
     let world = World::new();
     let mut client = Client::default();

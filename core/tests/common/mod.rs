@@ -2,6 +2,8 @@
 //! encoded entries, so that every story runs on stored bytes.
 #![expect(dead_code, reason = "each test file needs a part of the world")]
 
+pub(crate) mod raw;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;

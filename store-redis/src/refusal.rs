@@ -1,0 +1,228 @@
+//! What the error replies of Redis mean for the action they answer.
+
+use std::fmt;
+
+use crate::script::Script;
+
+/// An error reply of the server.
+///
+/// `Debug` and `Display` show what the server said, without the arguments Redis likes to repeat.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServerReply {
+    code: String,
+    text: String,
+    reason: Reason,
+    line: Option<ScriptLine>,
+}
+
+/// Why a server refuses.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It cannot now, and may in a moment: it is loading, failing over, busy or has too many clients.
+    NotNow,
+    /// It is a replica, or no longer the node for this key: another server must be asked.
+    NotHere,
+    /// It has no memory or disk left to write with. Touching and deleting still work.
+    Full,
+    /// It does not know the script; it is told and asked again.
+    NoScript,
+    /// It will not let this user do that: the user name, the password or the ACL rule is wrong.
+    Forbidden,
+    /// The key holds something that is not a session.
+    WrongType,
+    /// It will never do that.
+    Never,
+}
+
+/// Where in a script an error was raised, if that can be told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum ScriptLine {
+    Known(u32),
+    Unknown,
+}
+
+impl ServerReply {
+    pub(crate) fn new(error: &redis::ServerError) -> Self {
+        Self::parse(error.code(), error.details().unwrap_or_default())
+    }
+
+    /// Reads an error reply: the first word, then the rest of the line.
+    pub(crate) fn parse(code: &str, details: &str) -> Self {
+        let mut whole = details;
+        // Redis 6.2 wraps what a script's command said.
+        let inner = details.rfind("user_script:").map(|at| &details[at + "user_script:".len()..]);
+        let line = inner.map(script_line);
+        let mut word = code;
+        if let (true, Some(inner)) = (details.starts_with("Error running script"), inner) {
+            whole = inner.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ' || c == ':');
+            word = whole.split(' ').next().unwrap_or_default();
+        }
+        let reason = reason(word, whole);
+        Self { code: shown(code, CODE_MAX), text: shown(without_arguments(details), TEXT_MAX), reason, line }
+    }
+
+    /// Returns the first word of the reply, `OOM` say.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Returns why the server refuses.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Reports whether the reply proves that nothing was done: it is no script's, or the script had
+    /// written nothing yet.
+    pub(crate) const fn proves_nothing_done(&self, script: Option<&Script>) -> bool {
+        match (self.line, script) {
+            (None, _) => true,
+            (Some(ScriptLine::Known(line)), Some(script)) => script.is_before_writing(line),
+            (Some(_), _) => false,
+        }
+    }
+}
+
+impl Reason {
+    /// Reports whether the same request may well succeed in a moment.
+    pub(crate) const fn is_worth_another_try(self) -> bool {
+        matches!(self, Self::NotNow | Self::NotHere)
+    }
+
+    /// Reports whether the connection is of no more use: another server must be found, or this one
+    /// must be told who we are.
+    pub(crate) const fn spoils_connection(self, code: &str) -> bool {
+        matches!(self, Self::NotHere) || matches!(code.as_bytes(), b"NOAUTH")
+    }
+}
+
+impl fmt::Display for ServerReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.text)
+    }
+}
+
+fn reason(code: &str, details: &str) -> Reason {
+    match code {
+        "LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "NOREPLICAS" => {
+            Reason::NotNow
+        }
+        "ERR" if details.starts_with("max number of clients") => Reason::NotNow,
+        "READONLY" | "MOVED" | "ASK" => Reason::NotHere,
+        "OOM" | "MISCONF" => Reason::Full,
+        "NOSCRIPT" => Reason::NoScript,
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => Reason::Forbidden,
+        "WRONGTYPE" => Reason::WrongType,
+        _ => Reason::Never,
+    }
+}
+
+/// Reads the line number behind `user_script:`.
+fn script_line(rest: &str) -> ScriptLine {
+    let rest = rest.trim_start();
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..digits].parse().map_or(ScriptLine::Unknown, ScriptLine::Known)
+}
+
+/// Cuts off the arguments Redis repeats when it does not know a command: they hold keys and values.
+fn without_arguments(details: &str) -> &str {
+    details.split(", with args beginning with").next().unwrap_or_default()
+}
+
+/// Returns a text that may be shown and logged, whatever the server sent.
+fn shown(text: &str, max: usize) -> String {
+    text.chars().take(max).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
+}
+
+const CODE_MAX: usize = 32;
+const TEXT_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    fn parse(line: &str) -> ServerReply {
+        let (code, details) = line.split_once(' ').unwrap_or((line, ""));
+        ServerReply::parse(code, details)
+    }
+
+    /// The texts of Redis 7.0.15, and what each means.
+    const TABLE: [(&str, Reason); 24] = [
+        ("NOSCRIPT No matching script. Please use EVAL.", Reason::NoScript),
+        ("LOADING Redis is loading the dataset in memory", Reason::NotNow),
+        ("READONLY You can't write against a read only replica.", Reason::NotHere),
+        ("NOREPLICAS Not enough good replicas to write.", Reason::NotNow),
+        (
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist",
+            Reason::Full,
+        ),
+        ("OOM command not allowed when used memory > 'maxmemory'.", Reason::Full),
+        ("BUSY Redis is busy running a script. You can only call SCRIPT KILL", Reason::NotNow),
+        ("CLUSTERDOWN The cluster is down", Reason::NotNow),
+        ("CLUSTERDOWN Hash slot not served", Reason::NotNow),
+        ("MOVED 15224 127.0.0.1:7903", Reason::NotHere),
+        ("ASK 15224 127.0.0.1:7903", Reason::NotHere),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", Reason::NotNow),
+        ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set", Reason::NotNow),
+        ("EXECABORT Transaction discarded because of previous errors.", Reason::Never),
+        ("ERR max number of clients reached", Reason::NotNow),
+        ("CROSSSLOT Keys in request don't hash to the same slot", Reason::Never),
+        (
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Reason::WrongType,
+        ),
+        ("NOAUTH Authentication required.", Reason::Forbidden),
+        ("WRONGPASS invalid username-password pair or user is disabled.", Reason::Forbidden),
+        (
+            "NOPERM this user has no permissions to run the 'set' command",
+            Reason::Forbidden,
+        ),
+        ("ERR invalid expire time in 'set' command", Reason::Never),
+        ("ERR value is not an integer or out of range", Reason::Never),
+        ("ERR Protocol error: invalid bulk length", Reason::Never),
+        ("", Reason::Never),
+    ];
+
+    #[test]
+    fn every_known_reply_has_its_reason_and_proves_that_nothing_was_done() {
+        for (line, expected) in TABLE {
+            let reply = parse(line);
+            assert_eq!(reply.reason(), expected, "{line}");
+            assert!(reply.proves_nothing_done(Some(&script::CREATE)), "{line}");
+            assert_eq!(reply.to_string(), if line.is_empty() { " " } else { line });
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_script_proves_something_only_up_to_its_first_write() {
+        let table = [
+            ("OOM command not allowed when used memory > 'maxmemory'. script: ab, on @user_script:6.", Reason::Full, true),
+            ("WRONGTYPE Operation against a key script: ab, on @user_script:1.", Reason::WrongType, true),
+            ("NOPERM this user has no permissions script: ab, on @user_script:7.", Reason::Forbidden, false),
+            ("ERR Error running script (call to f_ab): @user_script:6: OOM command not allowed", Reason::Full, true),
+            ("ERR Error running script (call to f_ab): @user_script: 1: WRONGTYPE Operation", Reason::WrongType, true),
+            ("ERR Error running script (call to f_ab): @user_script:8: -NOPERM no", Reason::Never, false),
+            ("ERR something else script: ab, on @user_script:x.", Reason::Never, false),
+        ];
+        for (line, reason, nothing_done) in table {
+            let reply = parse(line);
+            assert_eq!(reply.reason(), reason, "{line}");
+            assert_eq!(reply.proves_nothing_done(Some(&script::CREATE)), nothing_done, "{line}");
+            assert!(!reply.proves_nothing_done(None), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_redis_repeats_of_the_arguments_is_not_shown() {
+        let line = "ERR unknown command 'RPUSHX', with args beginning with: 'key' 'secret' ";
+        let reply = parse(line);
+        assert_eq!(reply.to_string(), "ERR unknown command 'RPUSHX'");
+        assert!(!format!("{reply:?}").contains("secret"));
+        let long = parse(&format!("ERR {}\r\n\u{e9}", "x".repeat(1000)));
+        assert!(long.to_string().len() < 250);
+        assert!(parse("ERR a\r\nb\u{e9}").to_string().is_ascii());
+    }
+}

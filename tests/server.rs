@@ -1,0 +1,363 @@
+//! The example server, as its users meet it: over HTTP, and at the command line.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// A running server, stopped when it is dropped.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    #[track_caller]
+    fn start(flags: &[&str]) -> Self {
+        let mut process = Command::new(binary())
+            .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the example was built with the tests");
+        let out = process.stdout.take().expect("its output is piped");
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line).expect("it says where it listens");
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
+        let address = address.expect("it says where it listens").to_owned();
+        Self { process, address }
+    }
+
+    fn client(&self) -> Client<'_> {
+        Client { server: self, token: None, header: "cookie" }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill can be run").success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The example's binary, which cargo builds beside the tests.
+fn binary() -> PathBuf {
+    let mut path = std::env::current_exe().expect("a test knows its own path");
+    path.pop();
+    path.pop();
+    path.push("examples/session_server");
+    path
+}
+
+/// A client that keeps the token it is given.
+#[derive(Clone)]
+struct Client<'s> {
+    server: &'s Server,
+    token: Option<String>,
+    header: &'static str,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    json: Value,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (known, value) = line.split_once(": ")?;
+            known.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    #[track_caller]
+    fn error(&self, status: u16) -> &str {
+        assert_eq!(self.status, status, "{self:?}");
+        self.json["error"].as_str().expect("an error says why")
+    }
+}
+
+impl Client<'_> {
+    #[track_caller]
+    fn send(&mut self, method: &str, path: &str, body: Option<&str>) -> Answer {
+        let answer = self.exchange(method, path, body);
+        let sent = answer.header("set-cookie").or_else(|| answer.header("x-auth-token"));
+        if let Some(sent) = sent {
+            let token = sent.split(';').next().unwrap_or_default();
+            self.token = (!token.is_empty() && !token.ends_with('=')).then(|| token.to_owned());
+        }
+        answer
+    }
+
+    #[track_caller]
+    fn exchange(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
+        let mut stream = TcpStream::connect(&self.server.address).expect("the server listens");
+        let presented = match (&self.token, self.header) {
+            (None, _) => String::new(),
+            (Some(token), "authorization") => format!("authorization: Bearer {token}\r\n"),
+            (Some(token), header) => format!("{header}: {token}\r\n"),
+        };
+        let body = body.unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{presented}\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("the server reads");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("the server answers");
+        let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+        Answer {
+            status: status.expect("an answer has a status"),
+            head: head.replace('\r', ""),
+            json: serde_json::from_str(body).unwrap_or_default(),
+        }
+    }
+
+    #[track_caller]
+    fn get(&mut self) -> Value {
+        self.send("GET", "/session", None).json
+    }
+
+    #[track_caller]
+    fn post(&mut self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, Some(&body.to_string()))
+    }
+}
+
+#[test]
+fn the_api_does_what_it_says() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    let nothing = client.send("GET", "/session", None);
+    assert_eq!(nothing.json["id"], Value::Null);
+    assert_eq!(nothing.json["attributes"], json!({}));
+    assert_eq!(nothing.json["idleTimeoutMs"], 1_800_000);
+    assert_eq!((nothing.header("set-cookie"), nothing.header("cache-control")), (None, None));
+
+    let made = client.post("/session", &json!({"name": "Ada", "age": 36, "gone": null}));
+    assert_eq!(made.json["attributes"], json!({"name": "Ada", "age": 36}));
+    assert_eq!(made.json["isNew"], true);
+    let budget = "load=0 append=0 touch=0 create=1 delete=0 compact=0";
+    assert_eq!(made.header("x-session-store"), Some(budget));
+    let cookie = made.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__Host-session=") && cookie.contains("; Secure"));
+    let id = made.json["id"].as_str().unwrap();
+    assert!(!cookie.contains(id), "the id is no part of the token");
+    let read = client.send("GET", "/session", None);
+    assert_eq!((&read.json["id"], &read.json["isNew"]), (&made.json["id"], &json!(false)));
+    assert_eq!(read.header("set-cookie"), None);
+
+    client.post("/session/lists/cart", &json!("a book"));
+    client.post("/session/lists/cart", &json!({"pen": 2}));
+    assert_eq!(client.post("/session/counters/visits", &json!({"add": 2})).json["value"], 2);
+    assert_eq!(client.post("/session/counters/visits", &json!({"add": -5})).json["value"], -3);
+    client.send("PUT", "/session/attributes/age", Some("37"));
+    client.send("DELETE", "/session/attributes/name", None);
+    let expected = json!({"age": 37, "cart": ["a book", {"pen": 2}], "visits": -3});
+    assert_eq!(client.get()["attributes"], expected);
+    assert_eq!(client.send("GET", "/session/attributes/age", None).json, json!(37));
+    assert_eq!(client.send("GET", "/session/attributes/visits", None).json, json!(-3));
+
+    let before = client.clone();
+    let login = client.post("/session/login", &json!({"principal": "ada"}));
+    assert_eq!(login.json["principal"], "ada");
+    assert_ne!(client.token, before.token);
+    assert_eq!(before.clone().get()["principal"], Value::Null);
+    let renewed = client.clone();
+    client.post("/session/rotate", &json!({"reason": "renewal"}));
+    assert_ne!(client.token, renewed.token);
+    assert_eq!(renewed.clone().get()["principal"], "ada");
+    client.send("PUT", "/session/idle-timeout", Some("{\"ms\":60000}"));
+    assert_eq!(client.get()["idleTimeoutMs"], 60_000);
+
+    let end = client.send("DELETE", "/session", None);
+    assert!(end.header("set-cookie").unwrap().contains("Max-Age=0"));
+    assert_eq!(client.token, None);
+    assert_eq!(client.get()["id"], Value::Null);
+}
+
+#[test]
+fn bad_input_is_an_error_in_json_and_changes_nothing() {
+    let server = Server::start(&["--insecure-cookie"]);
+    let mut client = server.client();
+    let made = client.post("/session", &json!({"name": "Ada", "list": [1]}));
+    assert!(made.header("set-cookie").unwrap().starts_with("session="));
+    let before = client.get()["attributes"].clone();
+    for (method, path, body, status) in [
+        ("POST", "/session", "[1]", 400),
+        ("POST", "/session", "{", 400),
+        ("POST", "/session", "", 400),
+        ("PUT", "/session/attributes/x", "nope", 400),
+        ("POST", "/session/lists/name", "1", 400),
+        ("POST", "/session/counters/name", "{\"add\":1}", 400),
+        ("POST", "/session/counters/x", "{\"add\":\"1\"}", 400),
+        ("POST", "/session/login", "{}", 400),
+        ("POST", "/session/rotate", "{\"reason\":\"whim\"}", 400),
+        ("PUT", "/session/idle-timeout", "{\"ms\":0}", 400),
+        ("PUT", "/session/idle-timeout", "{\"ms\":-1}", 400),
+        ("GET", "/session?sleepMs=10001", "", 400),
+        ("GET", "/session?sleepMs=x", "", 400),
+        ("GET", "/session/attributes/absent", "", 404),
+        ("GET", "/elsewhere", "", 404),
+        ("PATCH", "/session", "", 405),
+        ("GET", "/session/login", "", 405),
+    ] {
+        let answer = client.send(method, path, Some(body));
+        assert!(!answer.error(status).is_empty(), "{method} {path} {body}");
+        assert_eq!(answer.header("set-cookie"), None);
+    }
+    let large = json!({"large": "x".repeat(300_000)});
+    client.post("/session", &large).error(413);
+    client.send("PUT", &format!("/session/attributes/{}", "n".repeat(257)), Some("1")).error(413);
+    client.post("/session", &json!({"huge": "x".repeat(3_000_000)})).error(413);
+    assert_eq!(client.get()["attributes"], before);
+    for garbage in ["session=garbage", "session=\"", "session=; session=x", "=;=;;", "\u{1f}"] {
+        client.token = Some(garbage.to_owned());
+        let answer = client.exchange("GET", "/session", None);
+        assert!(answer.status == 400 || answer.json["attributes"] == json!({}), "{garbage:?}");
+    }
+}
+
+#[test]
+fn overlapping_requests_race_as_promised() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.post("/session", &json!({"name": "Ada"}));
+    let same = client.clone();
+    let slow = |path: &'static str, body: Value| {
+        let mut client = same.clone();
+        move || client.post(path, &body)
+    };
+    thread::scope(|scope| {
+        let one = scope.spawn(slow("/session?sleepMs=300", json!({"a": 1})));
+        let other = scope.spawn(slow("/session?sleepMs=300", json!({"b": 2})));
+        assert_eq!(one.join().unwrap().status, 200);
+        assert_eq!(other.join().unwrap().status, 200);
+    });
+    assert_eq!(client.get()["attributes"], json!({"a": 1, "b": 2, "name": "Ada"}));
+
+    let mut leaving = client.clone();
+    thread::scope(|scope| {
+        let late = scope.spawn(slow("/session?sleepMs=600", json!({"name": "Eve"})));
+        // The slow request has loaded when a request that came after it is answered.
+        client.clone().send("GET", "/session?sleepMs=200", None);
+        leaving.send("DELETE", "/session", None);
+        let late = late.join().unwrap();
+        assert_eq!(late.error(410), "the session has ended meanwhile");
+        assert_eq!(late.header("set-cookie"), None);
+    });
+    assert_eq!(client.get()["attributes"], json!({}));
+}
+
+#[test]
+fn with_reject_the_clash_is_named() {
+    let server = Server::start(&["--on-conflict", "reject"]);
+    let mut client = server.client();
+    client.post("/session", &json!({"name": "Ada"}));
+    let mut slow = client.clone();
+    thread::scope(|scope| {
+        let late = scope.spawn(move || {
+            slow.send("PUT", "/session/attributes/name?sleepMs=600", Some("\"Eve\""))
+        });
+        client.clone().send("GET", "/session?sleepMs=200", None);
+        client.post("/session", &json!({"name": "Ada Lovelace"}));
+        let late = late.join().unwrap();
+        assert!(late.error(409).contains("\"name\""));
+        assert_eq!(late.json["names"], json!(["name"]));
+    });
+}
+
+#[test]
+fn save_on_change_writes_while_the_handler_sleeps() {
+    for (persist, expected) in
+        [("SAVE_ON_CHANGE", json!({"a": 1, "b": 2})), ("DEFAULT", json!({"a": 1}))]
+    {
+        let server = Server::start(&["--persist", persist]);
+        let mut client = server.client();
+        client.post("/session", &json!({"a": 1}));
+        let mut slow = client.clone();
+        thread::scope(|scope| {
+            let slow = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
+            client.clone().send("GET", "/session?sleepMs=200", None);
+            assert_eq!(client.get()["attributes"], expected);
+            let budget = "load=1 append=1 touch=0 create=0 delete=0 compact=0";
+            assert_eq!(slow.join().unwrap().header("x-session-store"), Some(budget));
+        });
+    }
+}
+
+#[test]
+fn header_transports_work_the_same() {
+    for (transport, header) in [("header", "x-auth-token"), ("bearer", "authorization")] {
+        let server = Server::start(&["--transport", transport]);
+        let mut client = Client { header, ..server.client() };
+        client.post("/session", &json!({"name": "Ada"}));
+        assert_eq!(client.get()["attributes"], json!({"name": "Ada"}));
+        let end = client.send("DELETE", "/session", None);
+        assert_eq!(end.header("x-auth-token"), Some(""));
+    }
+}
+
+#[test]
+fn a_signal_lets_running_requests_finish() {
+    for signal in ["-TERM", "-INT"] {
+        let mut server = Server::start(&[]);
+        let mut client = server.client();
+        client.post("/session", &json!({"a": 1}));
+        thread::scope(|scope| {
+            let mut slow = client.clone();
+            let slow = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
+            client.clone().send("GET", "/session?sleepMs=200", None);
+            server.signal(signal);
+            assert_eq!(slow.join().unwrap().status, 200);
+        });
+        assert!(server.process.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn wrong_flags_say_what_is_right() {
+    let run = |flags: &[&str]| -> Output {
+        Command::new(binary()).args(flags).output().expect("the example was built")
+    };
+    for (flags, said) in [
+        (&["--store", "nowhere"][..], "memory"),
+        (&["--persist", "NEVER"], "DEFAULT SAVE_ON_CHANGE ALWAYS_SAVE_AFTER_REQUEST"),
+        (&["--granularity", "some"], "attributes, whole"),
+        (&["--on-conflict", "fight"], "merge, reject"),
+        (&["--create", "never"], "when-written, eager"),
+        (&["--transport", "pigeon"], "cookie, header, bearer"),
+        (&["--transport", "header", "--insecure-cookie"], "--transport cookie"),
+        (&["--transport", "header", "--transport", "header"], "twice"),
+        (&["--idle-timeout", "0s"], "1 ms to 400 days"),
+        (&["--idle-timeout", "soon"], "--idle-timeout"),
+        (&["--absolute-timeout", "1m"], "less than the idle_timeout"),
+        (&["--touch-interval", "30m"], "less than the idle_timeout"),
+        (&["--manual-dirty-key", ""], "manual_dirty_key"),
+        (&["--max-sessions", "0"], "at most 0 sessions"),
+        (&["--listen", "nowhere"], "cannot listen on nowhere"),
+        (&["--wrong"], "--wrong"),
+    ] {
+        let output = run(flags);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{flags:?}");
+        assert!(text.contains(said), "{flags:?} says {text}");
+    }
+    let race = run(&["--race"]);
+    let text = String::from_utf8_lossy(&race.stdout).into_owned();
+    assert!(race.status.success() && text.contains("both are there") && text.contains("LOST"));
+}
