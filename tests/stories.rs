@@ -93,29 +93,23 @@ fn a_request_that_changes_nothing_writes_nothing() {
     let world = World::new();
     let token = ada(&world);
     let only_a_load = Asked { loads: 1, ..Asked::default() };
-    let cost = world.cost(|| {
-        drop(world.request(&token, |session| {
-            assert_eq!(session.get(&NAME).unwrap().as_deref(), Some("Ada"));
-        }))
+    let cost = world.cost(&token, |session| {
+        assert_eq!(session.get(&NAME).unwrap().as_deref(), Some("Ada"));
     });
     assert_eq!(cost, only_a_load, "reading");
-    let cost = world.cost(|| {
-        drop(world.request(&token, |session| {
-            session.set(&NAME, text("Ada")).unwrap();
-        }))
+    let cost = world.cost(&token, |session| {
+        session.set(&NAME, text("Ada")).unwrap();
     });
     assert_eq!(cost, only_a_load, "writing back the old value");
-    let cost = world.cost(|| {
-        drop(world.request(&token, |session| {
-            session.set(&NAME, text("Eve")).unwrap();
-            session.remove(&COLOUR);
-            session.set(&NAME, text("Ada")).unwrap();
-            session.set(&COLOUR, text("green")).unwrap();
-            assert!(!session.remove(&CART));
-            session.add(&VISITS, 1).unwrap();
-            session.add(&VISITS, -1).unwrap();
-            session.edit(&CART, |cart| cart.clear()).unwrap();
-        }))
+    let cost = world.cost(&token, |session| {
+        session.set(&NAME, text("Eve")).unwrap();
+        session.remove(&COLOUR);
+        session.set(&NAME, text("Ada")).unwrap();
+        session.set(&COLOUR, text("green")).unwrap();
+        assert!(!session.remove(&CART));
+        session.add(&VISITS, 1).unwrap();
+        session.add(&VISITS, -1).unwrap();
+        session.edit(&CART, |cart| cart.clear()).unwrap();
     });
     assert_eq!(cost, only_a_load, "changing and changing back");
 }
@@ -124,13 +118,13 @@ fn a_request_that_changes_nothing_writes_nothing() {
 fn a_reading_request_touches_at_most_once_an_interval() {
     let world = World::new();
     let token = ada(&world);
-    let read = || drop(world.request(&token, |_| ()));
+    let read = || world.cost(&token, |_| ());
     // Idle 30 min, so the interval is 90 s.
     world.clock.pass(89_999);
-    assert_eq!(world.cost(read).touches, 0);
+    assert_eq!(read().touches, 0);
     world.clock.pass(1);
-    assert_eq!(world.cost(read), Asked { loads: 1, touches: 1, writes: 0 });
-    assert_eq!(world.cost(read).touches, 0);
+    assert_eq!(read(), Asked { loads: 1, touches: 1, writes: 0 });
+    assert_eq!(read().touches, 0);
     // Used again and again, the session lives on; left alone, it ends.
     for _ in 0..10 {
         world.clock.pass(20 * MINUTE);
@@ -163,18 +157,14 @@ fn nothing_extends_the_absolute_deadline() {
 fn a_change_costs_one_load_and_one_append_and_an_anonymous_visit_nothing() {
     let world = World::new();
     let token = ada(&world);
-    let cost = world.cost(|| {
-        drop(world.request(&token, |session| {
-            session.set(&NAME, text("Eve")).unwrap();
-            session.edit(&CART, |cart| cart.push(text("a book"))).unwrap();
-            session.add(&VISITS, 1).unwrap();
-        }))
+    let cost = world.cost(&token, |session| {
+        session.set(&NAME, text("Eve")).unwrap();
+        session.edit(&CART, |cart| cart.push(text("a book"))).unwrap();
+        session.add(&VISITS, 1).unwrap();
     });
     assert_eq!(cost, Asked { loads: 1, writes: 1, touches: 0 });
-    let cost = world.cost(|| {
-        drop(world.request("", |session| {
-            assert_eq!(session.get(&NAME).unwrap(), None);
-        }))
+    let cost = world.cost("", |session| {
+        assert_eq!(session.get(&NAME).unwrap(), None);
     });
     assert_eq!(cost, Asked::default());
     assert_eq!(world.stored(), 1);

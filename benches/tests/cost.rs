@@ -17,11 +17,19 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
     let [held, held_large, copy, from_copy, from_token] = Cost::of(
         HEAP,
         [
-            &mut || drop(black_box(small.held(&outside))),
-            &mut || drop(black_box(large.held(&outside))),
+            &mut || {
+                black_box(small.held(&outside));
+            },
+            &mut || {
+                black_box(large.held(&outside));
+            },
             &mut || drop(black_box(snapshot.clone())),
-            &mut || drop(black_box(small.from_bytes(black_box(snapshot.clone()), &outside))),
-            &mut || drop(black_box(small.from_token(&outside))),
+            &mut || {
+                black_box(small.from_bytes(black_box(snapshot.clone()), &outside));
+            },
+            &mut || {
+                black_box(small.from_token(&outside));
+            },
         ],
     );
     let from_bytes = from_copy - copy;

@@ -57,11 +57,11 @@ impl World {
         }
     }
 
-    /// What the store was asked for during `work`.
+    /// What the store was asked for during a request.
     #[track_caller]
-    pub(crate) fn cost(&self, work: impl FnOnce()) -> Asked {
+    pub(crate) fn cost(&self, token: &str, work: impl FnOnce(&mut Session)) -> Asked {
         let before = self.store.asked();
-        work();
+        self.request(token, work);
         let after = self.store.asked();
         Asked {
             loads: after.loads - before.loads,
