@@ -13,7 +13,6 @@ fn main() {
     let mut bytes = 0;
     for _ in 0..times {
         bytes += match what.as_str() {
-            "nothing" => 0,
             "bytes" => scenario.from_bytes(snapshot.clone(), &outside),
             "token" => scenario.from_token(&outside),
             _ => scenario.held(&outside),

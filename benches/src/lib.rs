@@ -3,5 +3,5 @@
 mod measure;
 mod scenario;
 
-pub use measure::{Cost, ratio};
+pub use measure::{Cost, instructions, ratio};
 pub use scenario::{Counted, Scenario};

@@ -1,6 +1,7 @@
 //! Times and allocations, measured so that a busy machine says the same as a quiet one.
 
 use std::fmt;
+use std::process::Command;
 use std::time::Instant;
 
 use stats_alloc::{Region, StatsAlloc};
@@ -64,6 +65,28 @@ impl fmt::Display for Cost {
         let Self { nanoseconds, allocations, bytes } = self;
         write!(f, "{nanoseconds:.0} ns, {allocations} allocations, {bytes} bytes")
     }
+}
+
+/// Returns the instructions of one request of the example `instructions`, counted by callgrind; `None`
+/// where valgrind or the example, which is built with the tests, is missing.
+#[must_use]
+pub fn instructions(what: &str) -> Option<u64> {
+    const TIMES: u64 = 1000;
+    let mut example = std::env::current_exe().ok()?;
+    example.pop();
+    example.set_file_name("examples");
+    let count = |times: u64| {
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(example.join("instructions"))
+            .args([what, &times.to_string()])
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = text.lines().find_map(|line| line.split("I   refs:").nth(1))?;
+        line.trim().replace(',', "").parse::<u64>().ok()
+    };
+    Some((count(TIMES)? - count(0)?) / TIMES)
 }
 
 /// Returns how much longer one takes than the other.

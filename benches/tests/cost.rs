@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use sessile_benches::{Cost, Scenario, ratio};
+use sessile_benches::{Cost, Scenario, instructions, ratio};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -39,6 +39,13 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
     println!("20 x 200 B, from token:     {from_token}");
     println!("1000 attributes for 20:     {:.2}x", ratio(&held_large, &held));
     println!("from bytes for held:        {:.2}x", ratio(&from_bytes, &held));
+
+    for what in ["held", "large", "bytes", "token"] {
+        match instructions(what) {
+            Some(count) => println!("instructions, {what}: {count}"),
+            None => println!("instructions, {what}: not counted, which needs valgrind"),
+        }
+    }
 
     assert!(held.allocations <= 6, "a held record: {held}");
     assert!(held_large.allocations <= 6, "a large held record: {held_large}");

@@ -136,7 +136,8 @@ impl Commit {
         if let Some((id, ttl)) = self.session.doomed {
             return Ok(self.apply(id, Action::Delete { ttl }, Sent::default()));
         }
-        if let Some((id, action, sent)) = self.session.unsettled.take() {
+        if let Some(unsettled) = self.session.unsettled.take() {
+            let (id, action, sent) = *unsettled;
             self.is_behind = true;
             return Ok(self.load(id, Why::Unknown(action, sent)));
         }
@@ -222,7 +223,7 @@ impl Commit {
         sent: Sent,
         source: Option<E>,
     ) -> Box<Failed<E>> {
-        self.session.unsettled = Some((id, action, sent));
+        self.session.unsettled = Some(Box::new((id, action, sent)));
         self.fail(CommitError::Unknown(source))
     }
 }

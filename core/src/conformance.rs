@@ -1,26 +1,28 @@
 //! The store contract as a suite of checks, one function a clause, for whoever writes a store.
 //!
-//! A [`Harness`] makes stores and lets time pass; [`all`] runs every clause. Clauses use ids of their
-//! own, so they run on one world, one after the other or at the same time. A clause panics, saying
-//! what it expected, if the store breaks it or fails at all: no clause injects faults. [`Faulty`] does
-//! that, for those who drive stores.
+//! A [`Harness`] makes stores and lets time pass; [`all`] runs every clause. Clauses use ids of
+//! their own, so they run on one world, one after the other or at the same time. A clause panics,
+//! saying what it expected, if the store breaks it or fails at all: no clause injects faults.
+//! [`Faulty`] does that, for those who drive stores.
 //!
-//! Beside each log a clause keeps a model: the same deltas folded by the core. What a store loads must
-//! equal the model byte for byte, so nothing a record holds is left unchecked.
+//! Beside each log a clause keeps a model: the same deltas folded by the core. What a store loads
+//! must equal the model byte for byte, so nothing a record holds is left unchecked.
 //!
 //! # Example
 //!
 //! ```
 //! use core::{future::{Future, ready}, pin::pin, task::{Context, Waker}, time::Duration};
 //! use sessile_core::conformance::{self, Harness};
-//! # use sessile_core::{Action, EntropyError, Failure, Immediate, Loaded, Outcome, SessionId, Timestamp};
+//! # use sessile_core::{Action, BlockingStore, EntropyError, Failure, Immediate, Loaded, Outcome};
+//! # use sessile_core::{SessionId, Timestamp};
 //! # struct Nothing;
-//! # impl sessile_core::BlockingStore for Nothing {
+//! # type Answer<T> = Result<T, Failure<EntropyError>>;
+//! # impl BlockingStore for Nothing {
 //! #     type Error = EntropyError;
-//! #     fn load(&self, _: SessionId, _: Timestamp) -> Result<Option<Loaded>, Failure<EntropyError>> {
+//! #     fn load(&self, _: SessionId, _: Timestamp) -> Answer<Option<Loaded>> {
 //! #         Ok(None)
 //! #     }
-//! #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp) -> Result<Outcome, Failure<EntropyError>> {
+//! #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp) -> Answer<Outcome> {
 //! #         Ok(Outcome::Deleted)
 //! #     }
 //! # }
@@ -38,6 +40,15 @@
 //! let clause = pin!(conformance::delete_of_nothing_is_no_failure(&World));
 //! assert!(clause.poll(&mut Context::from_waker(Waker::noop())).is_ready());
 //! ```
+
+mod appending;
+mod appending_at;
+mod compacting;
+mod deleting;
+mod faulty;
+mod living;
+mod log;
+mod starting;
 
 use core::future::Future;
 use core::time::Duration;
@@ -57,28 +68,25 @@ pub trait Harness: Send + Sync {
     /// Returns the time now, as the stores are told it.
     fn now(&self) -> Timestamp;
 
-    /// Lets at least that much time pass: virtual for a store that is told the time, real for a store
-    /// with a clock of its own.
+    /// Lets at least that much time pass: virtual for a store that is told the time, real for a
+    /// store with a clock of its own.
     fn pass(&self, time: Duration) -> impl Future<Output = ()> + Send;
 
     /// Returns 16 bytes this world has never seen, random or counted in the last ones.
     fn fresh_id(&self) -> [u8; 16];
 
-    /// Returns a lifetime short enough to wait for, and long enough that a log which has it is still
-    /// there for the next few calls: 500 ms by default.
+    /// Returns a lifetime short enough to wait for, and long enough that a log which has it is
+    /// still there for the next few calls: 500 ms by default.
     fn brief(&self) -> Ttl {
         const { Ttl::new(Duration::from_millis(500)).expect("500 ms is a lifetime") }
     }
 }
 
-/// Names every clause once. A clause that is missing here is a public function nobody can reach, and
-/// that is a warning.
+/// Names every clause once. A clause that is missing here is a public function nobody can reach,
+/// and that is a warning.
 macro_rules! clauses {
     ($($module:ident: $($clause:ident),+;)+) => {
-        $(
-            mod $module;
-            pub use $module::{$($clause),+};
-        )+
+        $(pub use $module::{$($clause),+};)+
 
         /// The names of all clauses, in the order in which [`all`] runs them.
         pub const CLAUSES: &[&str] = &[$($(stringify!($clause)),+),+];
@@ -146,6 +154,3 @@ clauses! {
         another_handle_sees_a_delete,
         nothing_revives_a_deleted_log;
 }
-
-mod faulty;
-mod log;

@@ -1,5 +1,6 @@
 //! What a session has to write: the view compared with what was loaded.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -200,7 +201,7 @@ impl Session {
     /// Returns what differs from the record below, with the groups it belongs to.
     fn dirty(&mut self) -> Result<Vec<(Name, Change)>, SetError> {
         let mut scratch = core::mem::take(&mut self.scratch);
-        let mut changes = Vec::new();
+        let mut changes = Vec::with_capacity(self.overlay.len());
         let mut grouped = Vec::new();
         let mut bytes = self.bytes();
         for (name, entry) in self.overlay.iter() {
@@ -343,12 +344,12 @@ impl Session {
             (Action::Append { delta, stamp, ttl }, Source::Stored(stored)) => {
                 // Others may have appended in between: what this session holds is not the log's end.
                 stored.appended(&delta, stamp, None, ttl, now);
-                self.written = Some((delta, stamp));
+                self.written = Some(Box::new((delta, stamp)));
             }
             (Action::AppendAt { delta, stamp, ttl, .. }, Source::Stored(stored)) => {
                 stored.held = held.unwrap_or(stored.held);
                 stored.appended(&delta, stamp, position, ttl, now);
-                self.written = Some((delta, stamp));
+                self.written = Some(Box::new((delta, stamp)));
             }
             _ => {}
         }
@@ -356,7 +357,8 @@ impl Session {
 
     /// Folds what was appended into the record below, now that somebody needs it.
     pub(crate) fn fold_written(&mut self) {
-        if let (Some((delta, stamp)), Some(base)) = (self.written.take(), self.base()) {
+        if let (Some(written), Some(base)) = (self.written.take(), self.base()) {
+            let (delta, stamp) = *written;
             let record = Arc::new(fold(base, &delta, stamp.attempt));
             self.overlay.additions_answered(true);
             self.rebase(record);

@@ -94,6 +94,10 @@ impl Overlay {
         &mut self.entries[index].1
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Name, &Entry)> {
         self.entries.iter().map(|(name, entry)| (name, entry))
     }

@@ -179,9 +179,17 @@ impl Record {
     /// Returns the attribute of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Attribute<'_>> {
+        self.find(name, 0).map(|(_, attribute)| attribute)
+    }
+
+    /// Returns the attribute of that name and its place, which is guessed first.
+    pub(crate) fn find(&self, name: &str, guess: usize) -> Option<(usize, Attribute<'_>)> {
         let name = name.as_bytes();
-        let index = self.directory.binary_search_by(|slot| self.name_bytes(slot).cmp(name)).ok()?;
-        Some(self.attribute(&self.directory[index]))
+        let index = match self.directory.get(guess) {
+            Some(slot) if self.name_bytes(slot) == name => guess,
+            _ => self.directory.binary_search_by(|slot| self.name_bytes(slot).cmp(name)).ok()?,
+        };
+        Some((index, self.attribute(&self.directory[index])))
     }
 
     /// Returns the attributes, sorted by name.

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -53,9 +53,9 @@ pub struct Session {
     /// A session this request ended: to be deleted before anything else is written.
     pub(crate) doomed: Option<(SessionId, Ttl)>,
     /// A write nobody knows the fate of: to be settled before anything else is written.
-    pub(crate) unsettled: Option<(SessionId, Action, Sent)>,
+    pub(crate) unsettled: Option<Box<(SessionId, Action, Sent)>>,
     /// What was appended, until somebody needs it folded into the record below.
-    pub(crate) written: Option<(Delta, Stamp)>,
+    pub(crate) written: Option<Box<(Delta, Stamp)>>,
     /// What the client must learn, whatever else happens.
     pub(crate) notice: Notice,
     /// The session did not exist when the request came.
@@ -68,6 +68,8 @@ pub struct Session {
     count: usize,
     bytes: usize,
     pub(crate) scratch: Vec<u8>,
+    /// Where in the record an attribute was found last: most are looked up several times in a row.
+    found: Cell<usize>,
 }
 
 /// Where a session comes from.
@@ -152,6 +154,7 @@ impl Session {
             count,
             bytes,
             scratch: Vec::new(),
+            found: Cell::new(0),
         }
     }
 
@@ -351,8 +354,8 @@ impl Session {
         self.overlay.clear();
         self.wants = Wants::default();
         self.written = None;
-        if let Some((id, ..)) = self.unsettled.take() {
-            self.doom(id);
+        if let Some(unsettled) = self.unsettled.take() {
+            self.doom(unsettled.0);
         }
         self.reads = RefCell::default();
         (self.count, self.bytes) = (0, 0);
@@ -633,13 +636,16 @@ impl Session {
     }
 
     pub(crate) fn below(&self, name: &str) -> Option<Attribute<'_>> {
-        self.base()?.get(name)
+        let (index, attribute) = self.base()?.find(name, self.found.get())?;
+        self.found.set(index);
+        Some(attribute)
     }
 
     fn put(&mut self, name: Name, held: Held, group: Group) -> Result<(), SetError> {
         let limits = self.policy.limits();
-        let before = self.size_of(&name);
-        let after = held.size(self.below(&name));
+        let below = self.below(&name);
+        let before = self.size_above(&name, below);
+        let after = held.size(below);
         let whole = |value: Option<usize>| value.map_or(0, |size| name.len() + size);
         let bytes = self.bytes - whole(before) + whole(after);
         let count = self.count - usize::from(before.is_some()) + usize::from(after.is_some());
@@ -677,7 +683,11 @@ impl Session {
 
     /// Returns the size of the value under a name as the request sees it.
     fn size_of(&self, name: &str) -> Option<usize> {
-        let below = self.below(name);
+        self.size_above(name, self.below(name))
+    }
+
+    /// As [`Session::size_of`], for those who know what lies below.
+    fn size_above(&self, name: &str, below: Option<Attribute<'_>>) -> Option<usize> {
         match self.overlay.get(name) {
             Some(entry) => entry.held.size(below),
             None => below.map(|attribute| attribute.bytes().len()),

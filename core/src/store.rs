@@ -169,7 +169,8 @@ pub enum Action {
         /// How long the log lives.
         ttl: Ttl,
     },
-    /// End the log. Nothing sent before or after brings it back.
+    /// End the log. No append, touch or compaction brings it back, however late it arrives; a late
+    /// creation may, and then nobody has its token.
     Delete {
         /// How long a late sending might still arrive: what a tombstone is kept for.
         ttl: Ttl,

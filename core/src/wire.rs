@@ -102,14 +102,15 @@ pub(crate) const fn bytes_len(len: usize) -> usize {
 /// Reads stored bytes from the front.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    input: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// The length of the whole input.
+    total: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Checks kind and version and returns the reader behind the head, with the checksum found.
     pub(crate) fn begin(input: &'a [u8], kind: u8) -> Result<(Self, u32), DecodeError> {
-        let mut reader = Self { input, at: 0 };
+        let mut reader = Self { rest: input, total: input.len() };
         if reader.byte()? != kind {
             return Err(DecodeError::WrongKind);
         }
@@ -122,31 +123,47 @@ impl<'a> Reader<'a> {
         Ok((reader, check))
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
-        let rest = &self.input[self.at..];
-        let taken = rest.get(..len).ok_or(DecodeError::Truncated)?;
-        self.at += len;
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
         Ok(taken)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        Ok(self.take(N)?.try_into().expect("take returns N bytes"))
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(*taken)
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
-        Ok(self.array::<1>()?[0])
+        let (byte, rest) = self.rest.split_first().ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        Ok(*byte)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
+        // Nearly every length fits in one byte.
+        match self.byte()? {
+            byte @ ..0x80 => Ok(byte.into()),
+            byte => self.long_varint(byte),
+        }
+    }
+
+    fn long_varint(&mut self, first: u8) -> Result<u64, DecodeError> {
+        let mut value = u64::from(first & 0x7f);
+        for shift in (7..64).step_by(7) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 || shift > 0 && byte == 0 {
+            if shift == 63 && bits > 1 || byte == 0 {
                 return Err(DecodeError::NotCanonical);
             }
             value |= bits << shift;
@@ -158,6 +175,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a length or a count that may not exceed `max`.
+    #[inline]
     pub(crate) fn len(&mut self, max: usize) -> Result<usize, DecodeError> {
         let len = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
         if len > max {
@@ -166,6 +184,7 @@ impl<'a> Reader<'a> {
         Ok(len)
     }
 
+    #[inline]
     pub(crate) fn text(&mut self, max: usize) -> Result<&'a str, DecodeError> {
         let len = self.len(max)?;
         core::str::from_utf8(self.take(len)?).map_err(|_| DecodeError::NotCanonical)
@@ -173,11 +192,11 @@ impl<'a> Reader<'a> {
 
     /// Returns the position of the next byte from the start of the input.
     pub(crate) const fn position(&self) -> usize {
-        self.at
+        self.total - self.rest.len()
     }
 
     pub(crate) const fn remaining(&self) -> usize {
-        self.input.len() - self.at
+        self.rest.len()
     }
 
     /// Refuses bytes behind the end.
@@ -201,7 +220,7 @@ mod tests {
         for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
             let mut out = Vec::new();
             put_varint(&mut out, value);
-            let mut reader = Reader { input: &out, at: 0 };
+            let mut reader = Reader { rest: &out, total: out.len() };
             assert_eq!(reader.varint(), Ok(value));
             assert_eq!(reader.finish(), Ok(()));
         }
@@ -211,7 +230,7 @@ mod tests {
             assert_eq!(out.len(), bytes_len(len));
         }
         for padded in [&[0x81, 0x00][..], &[0x80, 0x80, 0x00], &[0xff; 10], &[0xff; 11]] {
-            assert_eq!(Reader { input: padded, at: 0 }.varint(), Err(DecodeError::NotCanonical));
+            assert_eq!(Reader { rest: padded, total: 0 }.varint(), Err(DecodeError::NotCanonical));
         }
     }
 }

@@ -458,6 +458,79 @@ proptest! {
     }
 }
 
+/// A delta that does everything at once, under conditions.
+fn conditional(commit: u8, generation: u64, from: usize, to: usize) -> Delta {
+    let raw = RawDelta {
+        commit: [commit; 16],
+        generation,
+        rotation: Some((raw::verifier(SECRETS[from]), raw::verifier(SECRETS[to]), None)),
+        principal: Some(Some("ada".to_owned())),
+        idle_timeout: Some(5),
+        changes: BTreeMap::from([("a".to_owned(), RawChange::Add(1))]),
+        ..RawDelta::default()
+    };
+    Delta::decode(&raw.encode()).expect("it is written as it must be")
+}
+
+#[test]
+fn a_rotation_of_a_token_that_is_not_current_is_void_whole() {
+    let won = fold(&first(), &conditional(1, 0, 0, 1), 0);
+    assert_eq!((won.generation(), won.principal(), won.len()), (1, Some("ada"), 1));
+    for loser in [conditional(2, 0, 0, 2), conditional(2, 1, 2, 0)] {
+        let after = fold(&won, &loser, 0);
+        assert_eq!(Content::of(&after), Content::of(&won));
+        assert_eq!(after.generation(), 1);
+        assert!(after.remembers(loser.commit()), "so that no retry makes it win");
+    }
+    assert_eq!(fold(&won, &conditional(2, 1, 1, 2), 0).generation(), 2);
+}
+
+#[test]
+fn a_delta_of_a_rotation_the_log_forgot_is_void_whole() {
+    let nothing = Content::of(&first());
+    assert_eq!(Content::of(&fold(&first(), &conditional(1, 1, 0, 1), 0)), nothing);
+    let add = |generation| {
+        let add = Change::Add(1);
+        Delta::new(CommitId::from_bytes([7; 16]), generation, [("hits".into(), add)])
+    };
+    assert_eq!(Content::of(&fold(&first(), &add(1), 0)), nothing);
+    assert_eq!(fold(&first(), &add(0), 0).len(), 1);
+    // An older one counts: a rotation takes nothing from requests that are under way.
+    let rotated = fold(&first(), &conditional(1, 0, 0, 1), 0);
+    assert_eq!(fold(&rotated, &add(0), 0).len(), 2);
+}
+
+#[test]
+fn the_last_32_commits_are_remembered_and_longer_those_sent_more_than_once() {
+    let commit = |n: u8| Delta::new(CommitId::from_bytes([n; 16]), 0, []);
+    let mut record = first();
+    for n in 1..=100 {
+        record = fold(&record, &commit(n), u32::from(n % 10 == 0));
+        for known in 1..=n {
+            let recent = n - known < 32;
+            let expected = recent || known % 10 == 0;
+            assert_eq!(record.remembers(commit(known).commit()), expected, "{known} of {n}");
+        }
+    }
+    // A second sending that arrives late counts too.
+    record = fold(&record, &commit(100), 0);
+    record = fold(&record, &commit(99), 5);
+    for n in 101..=200 {
+        record = fold(&record, &commit(n), 0);
+    }
+    assert!(record.remembers(commit(99).commit()) && !record.remembers(commit(98).commit()));
+    // And there is an end to it.
+    for n in 0..250_u8 {
+        let mut id = [n; 16];
+        id[0] = 0xee;
+        record = fold(&record, &Delta::new(CommitId::from_bytes(id), 0, []), 1);
+    }
+    assert!(!record.remembers(commit(99).commit()));
+    let bytes = record.snapshot().expect("it can be written");
+    assert!(bytes.len() < 2000, "{}", bytes.len());
+    assert_eq!(Record::decode(bytes.to_vec()).map(|read| read == record), Ok(true));
+}
+
 #[test]
 fn a_spoiled_value_is_an_error_for_its_key_and_for_no_other() {
     let world = World::by_default();

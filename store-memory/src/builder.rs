@@ -38,11 +38,12 @@ pub enum WhenFull {
     /// what it has.
     #[default]
     Refuse,
-    /// The session that was used longest ago ends, and as many more as are needed. Loads, appends and
-    /// touches are uses. The order is exact but for uses that happen during the eviction itself.
+    /// The session that was used longest ago ends, and as many more as are needed. Loads, appends
+    /// and touches are uses. The order is exact but for uses that happen during the eviction
+    /// itself.
     ///
-    /// Whoever can create sessions can end those of others with this: it is for stores whose sessions
-    /// are worth little.
+    /// Whoever can create sessions can end those of others with this: it is for stores whose
+    /// sessions are worth little.
     EvictLeastRecentlyUsed,
 }
 

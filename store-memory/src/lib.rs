@@ -1,9 +1,9 @@
 //! The session store in this process: the reference every other store is measured by.
 //!
-//! Each log is kept folded, as the one record it amounts to, and a load shares that record and copies
-//! nothing. Logs are spread over shards with a lock each; nothing waits, and no lock is held while
-//! another shard's is taken. Sessions end with the process: for more than one node, or to survive a
-//! restart, take another store.
+//! Each log is kept folded, as the one record it amounts to, and a load shares that record and
+//! copies nothing. Logs are spread over shards with a lock each; nothing waits, and no lock is held
+//! while another shard's is taken. Sessions end with the process: for more than one node, or to
+//! survive a restart, take another store.
 
 mod builder;
 mod recency;
@@ -28,13 +28,13 @@ pub use sweeper::Sweeper;
 
 /// A store that keeps sessions in this process.
 ///
-/// A [`BlockingStore`]; [`Immediate`](sessile_core::Immediate) makes a [`Store`](sessile_core::Store)
-/// of it, and an [`Arc`] of it is a store as well. Unlimited unless [built](MemoryStore::builder)
-/// otherwise. `Debug` shows sizes only.
+/// A [`BlockingStore`]; [`Immediate`](sessile_core::Immediate) makes a
+/// [`Store`](sessile_core::Store) of it, and an [`Arc`] of it is a store as well. Unlimited unless
+/// [built](MemoryStore::builder) otherwise. `Debug` shows sizes only.
 ///
 /// An expired log is absent from the moment its ttl has passed, but its memory is freed only when
-/// somebody asks for it, when room is needed, or by [`MemoryStore::sweep`]: call that now and then, or
-/// let a [`Sweeper`] do it.
+/// somebody asks for it, when room is needed, or by [`MemoryStore::sweep`]: call that now and then,
+/// or let a [`Sweeper`] do it.
 ///
 /// # Example
 ///
@@ -91,9 +91,9 @@ impl MemoryStore {
 
     /// Removes logs whose ttl has passed, and returns how many.
     ///
-    /// Looks at no more than `budget` logs, among them some that turn out to have been used since they
-    /// were last looked at; so less than `budget` may be removed although more have expired. The next
-    /// call goes on with others.
+    /// Looks at no more than `budget` logs, among them some that turn out to have been used since
+    /// they were last looked at; so less than `budget` may be removed although more have expired.
+    /// The next call goes on with others.
     pub fn sweep(&self, now: Timestamp, budget: usize) -> usize {
         self.sweep_some(now, budget).removed
     }

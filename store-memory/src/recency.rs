@@ -1,7 +1,7 @@
 //! Which log of a shard was used last, and which longest ago: a list whose links are slots.
 //!
-//! A use moves a slot to the end in a few writes, however many there are. An ordered map would answer
-//! the same, and cost every load a search.
+//! A use moves a slot to the end in a few writes, however many there are. An ordered map would
+//! answer the same, and cost every load a search.
 
 /// Slots in the order in which they were last used.
 #[derive(Debug, Default)]

@@ -1,9 +1,9 @@
 //! How full the store is, and how full it may be.
 //!
-//! Room is taken before anything is put into it, under the lock of the shard it is put into, and given
-//! back when it was taken out; so there is never more in the store than room for it. Sessions and
-//! bytes are counted under one lock: two atomics would let a taker that fails on the second hold the
-//! first for a moment, and refuse somebody else for it.
+//! Room is taken before anything is put into it, under the lock of the shard it is put into, and
+//! given back when it was taken out; so there is never more in the store than room for it. Sessions
+//! and bytes are counted under one lock: two atomics would let a taker that fails on the second
+//! hold the first for a moment, and refuse somebody else for it.
 
 use crate::sync::Mutex;
 

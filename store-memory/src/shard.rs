@@ -1,10 +1,10 @@
 //! A part of the logs, behind one lock.
 //!
-//! Logs lie in slots, which an id finds through a hash table, a time of expiry through an ordered set
-//! and the order of use through a list; a slot number is all that these three keep. The set of expiries
-//! is lazy: an append or a touch that lengthens a life writes the slot and nothing else, and whoever
-//! comes across the old time later files the log under its new one. So a log is always filed under its
-//! expiry or earlier.
+//! Logs lie in slots, which an id finds through a hash table, a time of expiry through an ordered
+//! set and the order of use through a list; a slot number is all that these three keep. The set of
+//! expiries is lazy: an append or a touch that lengthens a life writes the slot and nothing else,
+//! and whoever comes across the old time later files the log under its new one. So a log is always
+//! filed under its expiry or earlier.
 
 use std::collections::BTreeSet;
 
@@ -369,8 +369,8 @@ fn slot(slots: &[Option<Slot>], index: u32) -> &Slot {
 
 /// Spreads an id over 64 bits.
 ///
-/// An id that is stored was drawn at random, never chosen by a client, so its own bytes are hash enough;
-/// the multiplication is for programs that count instead of drawing.
+/// An id that is stored was drawn at random, never chosen by a client, so its own bytes are hash
+/// enough; the multiplication is for programs that count instead of drawing.
 pub(crate) fn hash(id: SessionId) -> u64 {
     let bits = u128::from_be_bytes(*id.as_bytes());
     let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);

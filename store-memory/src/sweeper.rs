@@ -14,7 +14,8 @@ impl MemoryStore {
     /// Starts a thread that sweeps the store every so often, by the clock of `outside`, until the
     /// [`Sweeper`] is dropped.
     ///
-    /// Without it, expired sessions nobody asks for again stay in memory until their room is needed.
+    /// Without it, expired sessions nobody asks for again stay in memory until their room is
+    /// needed.
     ///
     /// # Errors
     ///
@@ -84,8 +85,8 @@ impl Stop {
         *self.has_come.lock()
     }
 
-    /// Waits that long at most, and reports whether it came. Waking early for no reason only makes a
-    /// sweep come early.
+    /// Waits that long at most, and reports whether it came. Waking early for no reason only makes
+    /// a sweep come early.
     fn comes_within(&self, time: Duration) -> bool {
         let mut has_come = self.has_come.lock();
         if !*has_come {

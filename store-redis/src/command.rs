@@ -142,3 +142,116 @@ fn snapshot(record: &Record) -> Result<&[u8], RedisStoreError> {
         _ => RedisStoreError::NotOurs,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sessile_core::Position;
+
+    use super::*;
+    use crate::log::tests::{delta, record, stamp};
+
+    const KEY: &str = "p:AAAAAAAAAAAAAAAAAAAAAA";
+
+    fn prefix() -> Prefix {
+        Prefix::new("p:".to_owned()).unwrap()
+    }
+
+    fn id() -> SessionId {
+        SessionId::from_bytes([0; 16])
+    }
+
+    /// Writes commands down as Redis reads them.
+    fn resp(commands: &[&[&[u8]]]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for command in commands {
+            bytes.extend(format!("*{}\r\n", command.len()).bytes());
+            for argument in *command {
+                bytes.extend(format!("${}\r\n", argument.len()).bytes());
+                bytes.extend(*argument);
+                bytes.extend(b"\r\n");
+            }
+        }
+        bytes
+    }
+
+    #[track_caller]
+    fn check(request: &Request, commands: &[&[&[u8]]]) {
+        let (found, expected) = (request.pipeline.get_packed_pipeline(), resp(commands));
+        assert_eq!(String::from_utf8_lossy(&found), String::from_utf8_lossy(&expected));
+        assert_eq!(found, expected);
+    }
+
+    fn written(action: &Action) -> Request {
+        apply(&prefix(), id(), action).unwrap()
+    }
+
+    #[test]
+    fn a_load_is_two_commands_in_one_packet() {
+        let golden = b"*4\r\n$6\r\nLRANGE\r\n$24\r\np:AAAAAAAAAAAAAAAAAAAAAA\r\n$1\r\n0\r\n\
+            $2\r\n-1\r\n*2\r\n$4\r\nPTTL\r\n$24\r\np:AAAAAAAAAAAAAAAAAAAAAA\r\n";
+        assert_eq!(load(&prefix(), id()).pipeline.get_packed_pipeline(), golden);
+        for (entries, index) in [(1, "1"), (2, "3"), (64, "127")] {
+            let (key, index) = (KEY.as_bytes(), index.as_bytes());
+            let request = load_behind(&prefix(), id(), entries);
+            check(&request, &[&[b"LRANGE", key, index, b"-1"], &[b"PTTL", key]]);
+        }
+    }
+
+    #[test]
+    fn an_append_is_two_commands_and_no_script() {
+        let ttl = Ttl::MAX;
+        let action = Action::Append { delta: delta(1), stamp: stamp(1), ttl };
+        let (body, stamp) = (delta(1).encode(), stamp(1).encode());
+        let key = KEY.as_bytes();
+        check(
+            &written(&action),
+            &[&[b"PEXPIRE", key, b"34560000000"], &[b"RPUSHX", key, &body, &stamp]],
+        );
+        assert!(written(&action).script.is_none());
+    }
+
+    #[test]
+    fn a_touch_and_a_delete_are_one_command() {
+        let key = KEY.as_bytes();
+        let ttl = Ttl::new(std::time::Duration::from_micros(1)).unwrap();
+        check(&written(&Action::Touch { ttl }), &[&[b"PEXPIRE", key, b"1"]]);
+        check(&written(&Action::Delete { ttl }), &[&[b"DEL", key]]);
+    }
+
+    #[test]
+    fn what_must_look_before_it_writes_is_a_script() {
+        let (key, ttl) = (KEY.as_bytes(), Ttl::MAX);
+        let (record, body, position) =
+            (Arc::new(record()), delta(1).encode(), Position::new(3, stamp(2)));
+        let snapshot = record.snapshot().unwrap();
+        let (first, second) = (stamp(1).encode(), stamp(2).encode());
+        let create = Action::Create { record: record.clone(), stamp: stamp(1), ttl };
+        let append_at = Action::AppendAt { delta: delta(1), position, stamp: stamp(1), ttl };
+        let compact = Action::Compact { record: record.clone(), position };
+        let table: [(_, &Script, &[&[u8]]); 3] = [
+            (create, &script::CREATE, &[snapshot, &first, b"34560000000"]),
+            (append_at, &script::APPEND_AT, &[&second, &body, &first, b"34560000000"]),
+            (compact, &script::COMPACT, &[b"5", &second, snapshot]),
+        ];
+        for (action, script, arguments) in table {
+            let request = written(&action);
+            let hash = script.hash().as_bytes();
+            let command = [&[b"EVALSHA", hash, b"1", key][..], arguments].concat();
+            check(&request, &[&command]);
+            let reloaded = Request { pipeline: request.with_script_loaded().unwrap(), script: None };
+            check(&reloaded, &[&[b"SCRIPT", b"LOAD", script.source().as_bytes()], &command]);
+        }
+    }
+
+    #[test]
+    fn what_nobody_would_read_back_is_not_sent() {
+        let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, 1, &vec![0; BODY_MAX]);
+        let change = ("n".into(), sessile_core::Change::Set(value));
+        let delta = sessile_core::Delta::new(stamp(1).commit, 0, [change]);
+        let action = Action::Append { delta, stamp: stamp(1), ttl: Ttl::MAX };
+        let refused = apply(&prefix(), id(), &action);
+        assert!(matches!(refused, Err(RedisStoreError::TooLarge { max: BODY_MAX, .. })));
+    }
+}

@@ -7,9 +7,7 @@ use super::Harness;
 use super::log::{
     LONG, Log, Within, appended, check, check_that, set, stamp, together, token_of, works,
 };
-use crate::{
-    Action, Counter, Delta, Outcome, Policy, Position, Rotation, Sessions, Stamp, Ttl,
-};
+use crate::{Action, Counter, Delta, Outcome, Policy, Position, Rotation, Sessions, Stamp, Ttl};
 
 /// An append at the position that was loaded, or that the last append answered, is appended.
 pub async fn append_at_appends_where_the_log_ends<H: Harness>(harness: &H) {
@@ -65,8 +63,8 @@ pub async fn of_parallel_appends_at_one_position_one_wins<H: Harness>(harness: &
     log.holds("after parallel appends at one position").await;
 }
 
-/// Of two rotations written on the same record the second is refused at its position, and void whole
-/// if it lies in the log all the same.
+/// Of two rotations written on the same record the second is refused at its position, and void
+/// whole if it lies in the log all the same.
 pub async fn a_rotation_that_lost_is_void<H: Harness>(harness: &H) {
     let mut log = Log::started(harness).await;
     let position = log.holds("after create").await.position;

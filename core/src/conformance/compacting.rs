@@ -1,7 +1,7 @@
 //! Clauses about compaction.
 //!
-//! A store that folds at once has positions of one entry and nothing to compact; all that is left to
-//! check there is that the log stays what it is.
+//! A store that folds at once has positions of one entry and nothing to compact; all that is left
+//! to check there is that the log stays what it is.
 
 use alloc::vec::Vec;
 
@@ -41,8 +41,8 @@ pub async fn compaction_keeps_entries_behind_it<H: Harness>(harness: &H) {
     log.holds_through(&other, "after a compaction, on the other node").await;
 }
 
-/// The log ends with the same stamp after a compaction, so that positions loaded before it are still
-/// good, and lives no longer.
+/// The log ends with the same stamp after a compaction, so that positions loaded before it are
+/// still good, and lives no longer.
 pub async fn compaction_keeps_stamp_and_ttl<H: Harness>(harness: &H) {
     let brief = harness.brief();
     let mut log = grown(harness, 3).await;
@@ -127,8 +127,8 @@ pub async fn compactions_lose_no_parallel_append<H: Harness>(harness: &H) {
     check("the sum of all additions", number, i64::try_from(NODES * ROUNDS).ok());
 }
 
-/// What a node loaded once it never takes for the log of now: not if appends and compactions gave the
-/// log the length it had, entry for entry and byte for byte.
+/// What a node loaded once it never takes for the log of now: not if appends and compactions gave
+/// the log the length it had, entry for entry and byte for byte.
 pub async fn a_held_record_is_never_stale_on_another_handle<H: Harness>(harness: &H) {
     for entries in 1..5 {
         for behind in 0..=entries {

@@ -11,22 +11,24 @@ use crate::{Action, Failure, Loaded, Outcome, SessionId, Store, Timestamp};
 
 /// A store that fails as a plan tells it to, call by call.
 ///
-/// For testing what drives stores. The plan is given the number of the call, counted from 0, and what
-/// is called.
+/// For testing what drives stores. The plan is given the number of the call, counted from 0, and
+/// what is called.
 ///
 /// # Example
 ///
 /// ```
 /// use sessile_core::conformance::{Call, Fault, Faulty};
 /// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}};
-/// # use sessile_core::{Action, EntropyError, Failure, Immediate, Loaded, Outcome, SessionId, Store, Timestamp};
+/// # use sessile_core::{Action, BlockingStore, EntropyError, Failure, Immediate, Loaded, Outcome};
+/// # use sessile_core::{SessionId, Store, Timestamp};
 /// # struct Nothing;
-/// # impl sessile_core::BlockingStore for Nothing {
+/// # type Answer<T> = Result<T, Failure<EntropyError>>;
+/// # impl BlockingStore for Nothing {
 /// #     type Error = EntropyError;
-/// #     fn load(&self, _: SessionId, _: Timestamp) -> Result<Option<Loaded>, Failure<EntropyError>> {
+/// #     fn load(&self, _: SessionId, _: Timestamp) -> Answer<Option<Loaded>> {
 /// #         Ok(None)
 /// #     }
-/// #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp) -> Result<Outcome, Failure<EntropyError>> {
+/// #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp) -> Answer<Outcome> {
 /// #         Ok(Outcome::Deleted)
 /// #     }
 /// # }

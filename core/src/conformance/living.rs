@@ -31,8 +31,8 @@ pub async fn the_longest_lifetime_is_kept<H: Harness>(harness: &H) {
     check_that(is_kept, "the longest ttl must be kept", remaining);
 }
 
-/// A log past its ttl is as if it had never been: absent for a load, gone for an append, a touch or an
-/// append at a position. Its id may be started anew.
+/// A log past its ttl is as if it had never been: absent for a load, gone for an append, a touch or
+/// an append at a position. Its id may be started anew.
 pub async fn a_log_past_its_ttl_is_absent<H: Harness>(harness: &H) {
     let log = Log::lasting(harness, harness.brief()).await;
     let position = log.holds("before its ttl is over").await.position;

@@ -22,8 +22,8 @@ pub(super) struct Log<'h, H: Harness> {
     pub(super) harness: &'h H,
     pub(super) store: H::Store,
     pub(super) id: SessionId,
-    /// What the log must hold, if there is one: its first record, and every acknowledged delta folded
-    /// in.
+    /// What the log must hold, if there is one: its first record, and every acknowledged delta
+    /// folded in.
     model: Arc<Record>,
     /// The stamp the log was started with.
     pub(super) first: Stamp,

@@ -42,7 +42,11 @@ pub async fn a_retried_create_meets_its_own_first_stamp<H: Harness>(harness: &H)
     log.append([set("name", b"Ada")]).await;
     check("create, sent again after an append", log.say(&again).await, Outcome::Created);
     let other = harness.store().await;
-    check("create, sent by another node", log.say_through(&other, &retried).await, Outcome::Created);
+    check(
+        "create, sent by another node",
+        log.say_through(&other, &retried).await,
+        Outcome::Created,
+    );
     log.holds("after a late create").await;
 }
 
@@ -82,8 +86,8 @@ pub async fn of_parallel_creates_one_wins<H: Harness>(harness: &H) {
     check("the stamp of the create that won", stamp, contenders[won[0]].1.stamp());
 }
 
-/// A record of a megabyte in one value, one of a thousand attributes, and a delta of a megabyte come
-/// back as they were.
+/// A record of a megabyte in one value, one of a thousand attributes, and a delta of a megabyte
+/// come back as they were.
 pub async fn large_records_round_trip<H: Harness>(harness: &H) {
     let large: Vec<u8> = (0..=250).cycle().take(1024 * 1024).collect();
     let mut log = Log::absent(harness).await;
@@ -119,7 +123,8 @@ pub async fn ids_are_kept_apart<H: Harness>(harness: &H) {
         id[..4].copy_from_slice(&start);
         SessionId::from_bytes(id)
     };
-    let ids = [with(*b"\0\0\0\0"), with(*b"\0\r\n "), with(*b"{a}\0"), with(*b"{A}\0"), with([255; 4])];
+    let ids =
+        [with(*b"\0\0\0\0"), with(*b"\0\r\n "), with(*b"{a}\0"), with(*b"{A}\0"), with([255; 4])];
     let mut logs = Vec::new();
     for id in ids {
         let log = Log::absent_with_id(harness, id).await;

@@ -356,6 +356,14 @@ pub(crate) struct Entry {
     stamp: [u8; Stamp::LEN],
 }
 
+impl Entry {
+    /// The same entry, sent once more.
+    pub(crate) fn with_attempt(&self, attempt: u32) -> Self {
+        let stamp = Stamp::decode(&self.stamp).expect("a stored stamp");
+        Self { body: self.body.clone(), stamp: Stamp { attempt, ..stamp }.encode() }
+    }
+}
+
 impl LogStore {
     #[track_caller]
     fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {

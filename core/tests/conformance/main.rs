@@ -1,5 +1,5 @@
-//! The conformance suite accepts a store that keeps its contract, and refuses each of the ways to break
-//! it; `Faulty` fails as told.
+//! The conformance suite accepts a store that keeps its contract, and refuses each of the ways to
+//! break it; `Faulty` fails as told.
 #![cfg(feature = "conformance")]
 
 mod faults;

@@ -153,3 +153,38 @@ fn invalidating_while_a_write_is_looked_for_deletes_the_session() {
         });
     }
 }
+
+#[test]
+fn the_id_of_a_write_that_was_on_its_way_is_kept_away_no_longer_than_any_other() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(hit(1));
+        world.pass(20 * MINUTE);
+        let mut session = world.open(&client);
+        hit(10)(&mut session);
+        drop(meanwhile(world, session, None, Session::invalidate));
+        assert_eq!(world.store.last_ttl(), Some(12 * HOUR - 20 * MINUTE));
+    });
+}
+
+#[test]
+fn invalidating_while_it_is_found_out_who_came_first_ends_the_session() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(hit(1));
+        let mut session = world.open(&client);
+        login("ada")(&mut session);
+        world.visit(&mut client.clone(), hit(10));
+        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let Step::Apply(pending) = step else { panic!("it is dirty") };
+        let step = pending.finish::<Broken>(Ok(Outcome::Conflict), &world.outside);
+        let Ok(Step::Load(mut settling)) = step else { panic!("somebody came first") };
+        settling.session_mut().invalidate();
+        set_b(4)(settling.session_mut());
+        // The log is gone by then, which is just as well.
+        world.visit(&mut client.clone(), Session::invalidate);
+        let mut client = client;
+        let finished = world.walk(Step::Load(settling)).expect("a new session");
+        client.obey(finished.notice());
+        assert_eq!(seen(world, &client), (None, Some(4), 0));
+        assert_eq!(world.store.ids(), [client.id()]);
+    });
+}

@@ -29,6 +29,7 @@ fn a_write_is_a_touch() {
         world.store.calls();
         let mut session = world.open(&client);
         set_a(2)(&mut session);
+        world.pass(5 * SECOND);
         let session = world.flush(session);
         world.pass(5 * SECOND);
         world.leave(&mut client, session);

@@ -1,5 +1,8 @@
 //! One token is replaced by another.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+use crate::common::raw::{self, RawDelta};
 use crate::*;
 
 #[test]
@@ -309,4 +312,69 @@ fn what_a_request_left_as_it_was_is_not_written_over_others_when_it_comes_second
         let cart = world.open(&client).get(&CART).unwrap();
         assert_eq!(cart, Some(vec!["hat".to_owned(), "coat".to_owned()]));
     });
+}
+
+#[test]
+fn who_holds_a_token_a_login_replaced_sees_nothing_of_what_came_after_it() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(hit(1));
+        let mut slow = world.open(&client);
+        hit(10)(&mut slow);
+        slow.rotate(RotationReason::Renewal);
+        world.visit(&mut client, |session| {
+            login("ada")(session);
+            set_a(42)(session);
+        });
+        let slow = world.flush(slow);
+        assert_eq!((slow.get(&A), slow.principal()), (Ok(None), None));
+        assert!(matches!(slow.notice(), Notice::Keep));
+        drop(world.commit(slow).expect("there is nothing to write"));
+        assert_eq!(seen(world, &client), (Some(42), None, 11));
+    });
+}
+
+#[test]
+fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
+    both(&Policy::default(), |world| {
+        let client = world.visitor(set_a(1));
+        let mut session = world.open(&client);
+        login("ada")(&mut session);
+        set_a(2)(&mut session);
+        world.store.fail(0, Fault::ReplyLost);
+        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let Step::Apply(pending) = step else { panic!("it is dirty") };
+        let store = &*world.store;
+        let (id, now) = (client.id(), world.now());
+        let said = sessile_core::BlockingStore::apply(store, id, pending.action(), now);
+        let step = pending.finish(said, &world.outside).expect("it is looked for");
+        // What a failover makes of a log: another login lies in front of it.
+        let Ok(Some(loaded)) = sessile_core::BlockingStore::load(store, id, now) else { panic!() };
+        let current = loaded.record.generation();
+        assert_eq!(current, 1);
+        let other = RawDelta {
+            commit: [0x66; 16],
+            rotation: Some((secret_of(&client), raw::verifier([5; 16]), None)),
+            principal: Some(Some("bob".to_owned())),
+            ..RawDelta::default()
+        };
+        world.store.edit_log(id, |log| {
+            let entry = common::Entry { body: other.encode(), ..log[1].with_attempt(9) };
+            log.insert(1, entry);
+        });
+        let failed = world.walk(step).expect_err("bob came first");
+        assert!(matches!(failed.error(), CommitError::Superseded), "{failed}");
+        assert!(matches!(failed.into_session().notice(), Notice::Keep));
+        let content = world.content(&client).expect("it lives");
+        assert_eq!(content.principal.as_deref(), Some("bob"));
+        let winner = Client { token: Some(Token::from_parts(id, [5; 16])) };
+        assert_eq!(seen(world, &winner).0, Some(1), "void whole");
+    });
+}
+
+/// The stored half of a client's secret.
+fn secret_of(client: &Client) -> [u8; 32] {
+    let text = client.token.as_ref().expect("a token").expose();
+    let mut bytes = [0; 32];
+    let whole = Base64UrlUnpadded::decode(text.as_str(), &mut bytes).expect("a token is base64url");
+    raw::verifier(whole[16..].try_into().expect("the second half"))
 }

@@ -1,0 +1,347 @@
+//! Nothing a program prints or logs about sessions says a token, a selector, a verifier, a value or
+//! whom a session belongs to.
+
+mod common;
+
+use std::error::Error;
+use std::fmt::{Debug, Display, Write};
+use std::sync::Arc;
+
+use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
+use common::raw::{self, RawChange, RawDelta};
+use common::{A, Broken, Client, Driver, Fault, HITS, NAME, World};
+use serde::{Deserialize, Serialize, Serializer, de};
+use sessile_core::{
+    Action, BoxStore, CommitError, CommitId, Delta, EncodeError, Failure, Fold, Group, Immediate,
+    Key, Notice, OnConflict, Opening, Policy, Position, RotationReason, Session, SessionId,
+    SetError, Stamp, Step, Store, Token, Ttl, UpdateError, Value, begin,
+};
+
+const SELECTOR: [u8; 16] = *b"SELECTOR\xf0\x9f\x8d\xaacana";
+const SECRET: [u8; 16] = *b"VERIFIER-secret!";
+const VALUE: &str = "canary-value-in-a-session";
+const PRINCIPAL: &str = "canary@principal.example";
+const NUMBER: i64 = 1_234_567_890_123_456_789;
+
+/// Everything that must not be seen, in every spelling somebody might print it in.
+fn canaries() -> Vec<String> {
+    let token = Token::from_parts(SessionId::from_bytes(SELECTOR), SECRET);
+    let verifier = raw::verifier(SECRET);
+    let whole = [&SELECTOR[..], &SECRET].concat();
+    let number = NUMBER.to_le_bytes();
+    let secrets: [&[u8]; 7] =
+        [&SELECTOR, &SECRET, &verifier, &whole, VALUE.as_bytes(), PRINCIPAL.as_bytes(), &number];
+    let mut canaries = vec![token.expose().as_str().to_owned(), NUMBER.to_string()];
+    for secret in secrets {
+        // The last character depends on what follows, so it is left out.
+        let cut = |text: String| text.trim_end_matches('=')[..text.len() * 2 / 3].to_owned();
+        let hex: String = secret.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("a string takes everything");
+            hex
+        });
+        canaries.push(hex.to_uppercase());
+        canaries.push(hex);
+        canaries.push(cut(base64::<Base64>(secret)));
+        canaries.push(cut(base64::<Base64Unpadded>(secret)));
+        canaries.push(cut(base64::<Base64UrlUnpadded>(secret)));
+        canaries.push(secret[..8].iter().map(u8::to_string).collect::<Vec<_>>().join(", "));
+        canaries.extend(std::str::from_utf8(secret).ok().map(ToOwned::to_owned));
+        canaries.extend(std::str::from_utf8(&secret[..8]).ok().map(ToOwned::to_owned));
+    }
+    canaries
+}
+
+fn base64<E: Encoding>(bytes: &[u8]) -> String {
+    let mut text = [0; 128];
+    E::encode(bytes, &mut text).expect("there is room").to_owned()
+}
+
+#[track_caller]
+fn assert_silent(text: &str) {
+    for canary in canaries() {
+        assert!(!text.contains(&canary), "{text:?} says {canary:?}");
+    }
+}
+
+#[track_caller]
+fn debug(value: &(impl Debug + ?Sized)) {
+    assert_silent(&format!("{value:?}"));
+    assert_silent(&format!("{value:#?}"));
+}
+
+#[track_caller]
+fn both(value: &(impl Debug + Display)) {
+    debug(value);
+    assert_silent(&value.to_string());
+}
+
+/// An error, and every error behind it.
+#[track_caller]
+fn chain(error: &dyn Error) {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        assert_silent(&format!("{error} {error:?} {error:#?}"));
+        next = error.source();
+    }
+}
+
+fn token() -> Token {
+    Token::from_parts(SessionId::from_bytes(SELECTOR), SECRET)
+}
+
+/// A client with the canaries for a token, in a world with the canaries in its store.
+fn canary(world: &World) -> Client {
+    let client = Client { token: Some(token()) };
+    let mut record = sessile_core::Record::new(
+        world.now(),
+        Ttl::MAX,
+        None,
+        token().verifier(),
+        CommitId::from_bytes([1; 16]),
+    );
+    let changes = [("name".to_owned(), RawChange::Unknown(0x11, VALUE.as_bytes().to_vec()))];
+    let raw = RawDelta {
+        commit: [2; 16],
+        principal: Some(Some(PRINCIPAL.to_owned())),
+        changes: changes.into(),
+        ..RawDelta::default()
+    };
+    let delta = Delta::decode(&raw.encode()).expect("it is written as it must be");
+    debug(&delta);
+    record = sessile_core::fold(&record, &RawDelta { changes: [].into(), ..raw }.decode(), 0);
+    debug(&record);
+    let record = Arc::new(record);
+    let stamp = Stamp::first(CommitId::from_bytes([1; 16]));
+    let create = Action::Create { record, stamp, ttl: Ttl::MAX };
+    debug(&create);
+    sessile_core::BlockingStore::apply(&*world.store, client.id(), &create, world.now())
+        .expect("the store works");
+    world.visit(&mut client.clone(), fill);
+    client
+}
+
+fn fill(session: &mut Session) {
+    session.set(&NAME, VALUE.to_owned()).expect("text can be set");
+    session.add(&HITS, NUMBER).expect("a counter is stored");
+}
+
+trait Decode {
+    fn decode(&self) -> Delta;
+}
+
+impl Decode for RawDelta {
+    fn decode(&self) -> Delta {
+        Delta::decode(&self.encode()).expect("it is written as it must be")
+    }
+}
+
+#[test]
+fn the_canaries_are_found_where_they_are() {
+    let text = token().expose();
+    for leak in [
+        format!("{:?}", SELECTOR),
+        format!("{:?}", token().id().as_bytes()),
+        text.as_str().to_owned(),
+        format!("{VALUE:?}"),
+        NUMBER.to_string(),
+    ] {
+        assert!(canaries().iter().any(|canary| leak.contains(canary)), "{leak}");
+    }
+}
+
+#[test]
+fn tokens_and_what_is_made_of_them_say_nothing() {
+    debug(&token());
+    debug(&token().expose());
+    debug(&token().verifier());
+    both(&token().id());
+    debug(&Notice::Send(token()));
+    let bad = Token::parse(&token().expose().as_str().replace('U', "=")).expect_err("it is none");
+    chain(&bad);
+    let policy = Policy::default();
+    let opening = begin(&policy, Some(token().expose().as_str()));
+    debug(&opening);
+    let Opening::Load(loading) = opening else { panic!("the token is one") };
+    debug(&loading);
+    debug(&loading.id());
+}
+
+#[test]
+fn the_same_session_is_called_the_same_in_every_log_line() {
+    let id = token().id().to_string();
+    assert_eq!(id.len(), 16);
+    assert_eq!(id, token().id().to_string());
+    assert_ne!(id, SessionId::from_bytes([0; 16]).to_string());
+}
+
+#[test]
+fn values_and_deltas_say_nothing() {
+    let value = Value::new(sessile_core::Codec::POSTCARD, 0, VALUE.as_bytes());
+    debug(&value);
+    debug(&value.as_attribute());
+    debug(&Value::counter(NUMBER));
+    let raw = RawDelta {
+        commit: [7; 16],
+        principal: Some(Some(PRINCIPAL.to_owned())),
+        rotation: Some((raw::verifier(SECRET), raw::verifier(SECRET), None)),
+        changes: [
+            ("a".to_owned(), RawChange::Set(1, 0, VALUE.as_bytes().to_vec())),
+            ("b".to_owned(), RawChange::Add(NUMBER)),
+            ("c".to_owned(), RawChange::Unknown(0x90, VALUE.as_bytes().to_vec())),
+            ("d".to_owned(), RawChange::Unknown(0x10, VALUE.as_bytes().to_vec())),
+        ]
+        .into(),
+        ..RawDelta::default()
+    };
+    let delta = raw.decode();
+    debug(&delta);
+    debug(delta.rotation().expect("it rotates"));
+    delta.changes().for_each(|(_, change)| debug(change));
+    let stamp = Stamp::first(delta.commit());
+    debug(&stamp);
+    let position = Position::new(1, stamp);
+    debug(&position);
+    debug(&Action::Append { delta: delta.clone(), stamp, ttl: Ttl::MAX });
+    debug(&Action::AppendAt { delta: delta.clone(), position, stamp, ttl: Ttl::MAX });
+    let world = World::by_default();
+    let client = canary(&world);
+    let found = sessile_core::BlockingStore::load(&*world.store, client.id(), world.now());
+    let loaded = found.expect("the store works").expect("there is a log");
+    debug(&loaded);
+    debug(&loaded.compaction());
+    let mut fold = Fold::new(&loaded.record);
+    fold.push(&delta, 0);
+    debug(&fold);
+    debug(&fold.into_record());
+}
+
+/// Says its value in every message it has a say in.
+#[derive(Debug)]
+struct Talkative;
+
+impl Serialize for Talkative {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom(VALUE))
+    }
+}
+
+impl<'de> Deserialize<'de> for Talkative {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Err(de::Error::custom(text))
+    }
+}
+
+#[test]
+fn a_session_says_nothing_wherever_it_stands() {
+    for driver in [Driver::Hand, Driver::Sessions] {
+        let world = World::new(Policy::default(), driver);
+        let client = canary(&world);
+        let mut session = world.open(&client);
+        debug(&session);
+        fill(&mut session);
+        session.get_mut(&NAME).expect("text").expect("is stored").push_str(VALUE);
+        session.login(PRINCIPAL).expect("the name is short");
+        session.set_principal(Some(&PRINCIPAL.to_uppercase())).expect("the name is short");
+        debug(&session);
+        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        debug(&step);
+        let Step::Apply(pending) = step else { panic!("it is dirty") };
+        debug(&pending);
+        debug(pending.action());
+        let step = pending.finish(Err(Failure::Unknown(Broken)), &world.outside).expect("settling");
+        debug(&step);
+        let Step::Load(settling) = step else { panic!("it is looked for") };
+        debug(&settling);
+        let finished = world.walk(Step::Load(settling)).expect("it is written");
+        debug(&finished);
+        debug(finished.session());
+        debug(finished.notice());
+    }
+}
+
+#[test]
+fn errors_say_names_and_sizes_and_nothing_else() {
+    let world = World::by_default();
+    let client = canary(&world);
+    let mut session = world.open(&client);
+    chain(&session.get(&Key::<u8>::new("name")).expect_err("it is text"));
+    chain(&session.get(&Key::<Talkative>::new("name").tagged(0)).expect_err("it refuses"));
+    let refused = session.set(&Key::new("name"), Talkative).expect_err("it refuses");
+    chain(&refused);
+    assert!(matches!(refused, SetError::Encode { source: EncodeError::Refused, .. }));
+    #[cfg(feature = "json")]
+    {
+        let key = Key::<Talkative>::new("name").json();
+        chain(&session.set(&key, Talkative).expect_err("it refuses"));
+        session.set(&Key::<String>::new("json").json(), VALUE.to_owned()).expect("text");
+        let wrong = Key::<u8>::new("json").json();
+        chain(&session.get(&wrong).expect_err("it is text"));
+        chain(&session.get(&Key::<Talkative>::new("json").json()).expect_err("it refuses"));
+    }
+    let long = VALUE.repeat(20_000);
+    chain(&session.set(&NAME, long).expect_err("it is too large"));
+    chain(&session.login(&PRINCIPAL.repeat(20)).expect_err("it is too long"));
+    let snapshot = VALUE.as_bytes().to_vec();
+    chain(&sessile_core::Record::decode(snapshot).expect_err("it is none"));
+}
+
+#[test]
+fn failed_commits_say_nothing() {
+    let policy = Policy::builder().on_conflict(OnConflict::Reject).build().expect("valid");
+    let world = World::new(policy, Driver::Sessions);
+    let client = canary(&world);
+    for fault in [Fault::NotApplied, Fault::RequestLost] {
+        let mut session = world.open(&client);
+        session.set(&NAME, VALUE.repeat(2)).expect("text can be set");
+        session.rotate(RotationReason::Renewal);
+        (0..20).for_each(|nth| world.store.fail(nth, fault));
+        let failed = world.commit(session).expect_err("the store is broken");
+        world.store.heal();
+        chain(&failed);
+        let (session, error) = failed.into_parts();
+        debug(&session);
+        chain(&error);
+    }
+    let mut slow = world.open(&client);
+    slow.set(&NAME, VALUE.repeat(3)).expect("text can be set");
+    world.visit(&mut client.clone(), |session| session.set(&NAME, String::new()).expect("text"));
+    let failed = world.commit(slow).expect_err("somebody came first");
+    assert!(matches!(failed.error(), CommitError::Conflict { .. }));
+    chain(&failed);
+    let text = token().expose();
+    let update = world.sessions().update(Some(text.as_str()), |session| {
+        session.set(&NAME, VALUE.to_owned()).expect("text can be set");
+        (0..20).for_each(|nth| world.store.fail(nth, Fault::NotApplied));
+    });
+    chain(&update.expect_err("the store is broken"));
+    let update = world.sessions().update(Some(text.as_str()), |_| {});
+    let error = update.expect_err("the store is broken");
+    assert!(matches!(error, UpdateError::Load(_)));
+    chain(&error);
+}
+
+#[test]
+fn the_rest_says_nothing() {
+    const PAIR: Group = Group::new(&["a", "b"]);
+    let world = World::by_default();
+    debug(&Policy::default());
+    debug(&Policy::builder());
+    debug(&PAIR);
+    debug(&A);
+    debug(&HITS);
+    debug(&world.sessions());
+    let store = BoxStore::new(Immediate(Arc::clone(&world.store)));
+    debug(&store);
+    let client = canary(&world);
+    world.store.fail(0, Fault::NotApplied);
+    let failure = {
+        let mut load = std::pin::pin!(store.load(client.id(), world.now()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match load.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(found) => found.expect_err("the store is broken"),
+            std::task::Poll::Pending => panic!("the store never waits"),
+        }
+    };
+    chain(&failure);
+}

@@ -1,0 +1,89 @@
+//! Bugs on purpose: what proves that the checker can see.
+
+use std::fmt;
+
+/// A mistake a store or a driver could make. Each was made by somebody, or nearly.
+///
+/// None of them is in the engine: they live in the simulated handle, the witness and the driver.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Bug {
+    /// The reply of an append moves the held record on, as if nobody else had appended.
+    HeldAdvancedByAppend,
+    /// A held record is taken for good if the log is long enough.
+    HeldValidatedByLength,
+    /// Compaction is guarded by the length of the log.
+    CompactByLength,
+    /// Compaction writes the log anew and forgets its ttl.
+    CompactDropsTtl,
+    /// A commit is sent again under the stamp of its first sending.
+    RetrySameStamp,
+    /// A commit nobody heard of is done again under a new commit id.
+    RetryNewCommit,
+    /// What is dirty is forgotten when it is sent, not when it is answered.
+    DirtyClearedEarly,
+    /// An append starts a log if there is none.
+    AppendCreates,
+    /// Body and stamp of an entry are pushed one after the other.
+    PushInTwo,
+    /// A log is started, and given its ttl in a second command.
+    CreateInTwo,
+    /// A touch writes the record it knows.
+    TouchWrites,
+    /// Success is reported when the request is sent.
+    AckBeforeReply,
+    /// What needs a position is appended without one.
+    BlindRotation,
+    /// Only the last two commits are remembered.
+    DedupeWindowOfTwo,
+    /// A log ends at a time the node's clock says.
+    NodeClockExpiry,
+    /// Requests for one session on one node share what they changed.
+    SharedOverlay,
+    /// A commit nobody heard of is taken for written.
+    SettleAssumesApplied,
+    /// A node that hears nothing answers with the record it holds.
+    HeldServedOnTimeout,
+    /// A failed load is taken for no session.
+    LoadErrorIsAbsence,
+    /// A member of a group is left out if it has not changed itself.
+    GroupSplit,
+    /// The secret half of a token is not looked at.
+    TokenById,
+    /// A request for a session that ended meanwhile is written as a new session.
+    GoneCreatesAnew,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 22] = [
+        Self::HeldAdvancedByAppend,
+        Self::HeldValidatedByLength,
+        Self::CompactByLength,
+        Self::CompactDropsTtl,
+        Self::RetrySameStamp,
+        Self::RetryNewCommit,
+        Self::DirtyClearedEarly,
+        Self::AppendCreates,
+        Self::PushInTwo,
+        Self::CreateInTwo,
+        Self::TouchWrites,
+        Self::AckBeforeReply,
+        Self::BlindRotation,
+        Self::DedupeWindowOfTwo,
+        Self::NodeClockExpiry,
+        Self::SharedOverlay,
+        Self::SettleAssumesApplied,
+        Self::HeldServedOnTimeout,
+        Self::LoadErrorIsAbsence,
+        Self::GroupSplit,
+        Self::TokenById,
+        Self::GoneCreatesAnew,
+    ];
+}
+
+impl fmt::Display for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,72 @@
+//! A store without a network: every call reaches the server at once.
+
+use std::future::{Ready, ready};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use sessile_core::{Action, BlockingStore, Failure, Loaded, Outcome, SessionId, Store, Timestamp};
+
+use crate::{Call, Handle, Link, Lost, Node, Reply, Server, SimError};
+
+/// A link to a server in the same place. The server's time is the node's.
+#[derive(Clone, Debug, Default)]
+pub struct Direct {
+    server: Arc<Mutex<Server>>,
+}
+
+impl Direct {
+    /// Creates a node of its own on this server, which keeps the records it loads or does not.
+    #[must_use]
+    pub fn node(&self, holds: bool) -> SimStore {
+        SimStore(Handle::new(self.clone(), Arc::new(Mutex::new(Node::new(holds))), None))
+    }
+}
+
+impl Link for Direct {
+    fn call(&self, call: Call) -> Ready<Result<Vec<Reply>, Lost>> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = call.now.as_millis();
+        ready(Ok(call.commands.iter().map(|command| server.execute(call.id, command, now)).collect()))
+    }
+}
+
+/// The store the Redis store must equal, in this process and without any faults.
+///
+/// # Example
+///
+/// ```
+/// use sessile_core::{BlockingStore, SessionId, Timestamp};
+/// use sessile_sim::Direct;
+///
+/// let store = Direct::default().node(true);
+/// let id = SessionId::from_bytes([1; 16]);
+/// assert!(store.load(id, Timestamp::default()).unwrap().is_none());
+/// ```
+#[derive(Clone, Debug)]
+pub struct SimStore(Handle<Direct>);
+
+impl BlockingStore for SimStore {
+    type Error = SimError;
+
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<SimError>> {
+        at_once(self.0.load(id, now))
+    }
+
+    fn apply(
+        &self,
+        id: SessionId,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Outcome, Failure<SimError>> {
+        at_once(self.0.apply(id, action, now))
+    }
+}
+
+/// Takes what a call answers that has nothing to wait for; silence otherwise.
+fn at_once<T>(call: impl Future<Output = Result<T, Failure<SimError>>>) -> Result<T, Failure<SimError>> {
+    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => Err(Failure::Unknown(SimError::Silent)),
+    }
+}

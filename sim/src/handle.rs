@@ -1,0 +1,477 @@
+//! One node's handle on the server: the store as a node sees it, with the records it holds.
+//!
+//! This is the specification of the Redis store: which commands each action is, and what their replies
+//! mean. A held record is only what a load returned, and every load checks it by its stamp.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sessile_core::{
+    Action, CommitId, DecodeError, Delta, Failure, Fold, Loaded, Outcome, Position, Record,
+    SessionId, Stamp, Store, Timestamp, Ttl, fold,
+};
+
+use crate::stored::DeltaHead;
+use crate::{Bug, Bytes, Call, Command, Reply, WrongCommand};
+
+/// Carries calls to a server.
+pub trait Link: Send + Sync {
+    /// Has the server execute the commands, and returns its replies.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Lost`] if there are none. Some of the commands may have been executed, or may yet be.
+    fn call(&self, call: Call) -> impl Future<Output = Result<Vec<Reply>, Lost>> + Send;
+}
+
+/// Why there was no reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: it is certain or it is not")]
+pub enum Lost {
+    /// The server said that it does nothing.
+    Refused,
+    /// Nothing was heard.
+    Silent,
+}
+
+/// A store over a link, as one node sees it.
+#[derive(Clone, Debug)]
+pub struct Handle<L> {
+    link: L,
+    node: Arc<Mutex<Node>>,
+    bug: Option<Bug>,
+}
+
+/// What a node keeps beside the server.
+#[derive(Debug)]
+pub struct Node {
+    holds: bool,
+    held: BTreeMap<SessionId, Held>,
+    /// The sessions this node ended, and how long a late sending might arrive.
+    ended: BTreeMap<SessionId, Timestamp>,
+}
+
+/// A log as a load of this node found it.
+#[derive(Clone, Debug)]
+struct Held {
+    record: Arc<Record>,
+    elements: usize,
+    stamp: Stamp,
+    tail_bytes: usize,
+}
+
+impl Node {
+    /// Creates a node that keeps the records it loads, or does not.
+    #[must_use]
+    pub const fn new(holds: bool) -> Self {
+        Self { holds, held: BTreeMap::new(), ended: BTreeMap::new() }
+    }
+
+    /// Drops every held record, as after a lost connection.
+    pub fn drop_held(&mut self) {
+        self.held.clear();
+    }
+
+    /// Reports whether this node ended a session so recently that something of it may still arrive.
+    #[must_use]
+    pub fn has_ended(&self, id: SessionId, now: Timestamp) -> bool {
+        self.ended.get(&id).is_some_and(|until| now < *until)
+    }
+}
+
+impl<L: Link> Handle<L> {
+    /// Creates a handle of a node, right but for the bug it is given.
+    pub const fn new(link: L, node: Arc<Mutex<Node>>, bug: Option<Bug>) -> Self {
+        Self { link, node, bug }
+    }
+
+    /// Returns the node this is a handle of.
+    ///
+    /// # Panics
+    ///
+    /// Never: nothing panics while it uses a node.
+    pub fn node(&self) -> MutexGuard<'_, Node> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Loads what lies behind the held record; `None` if that is not in the log any more.
+    async fn load_behind(
+        &self,
+        id: SessionId,
+        held: &Held,
+        now: Timestamp,
+    ) -> Result<Option<Loaded>, Failure<SimError>> {
+        let from = held.elements - 1;
+        let replies = self.ask(id, vec![Command::Range { from }, Command::Pttl], now).await?;
+        let [tail, ttl] = replies.as_slice() else { return Ok(None) };
+        let Some((first, behind)) = tail.elements().split_first() else { return Ok(None) };
+        let is_held = **first == held.stamp.encode() || self.has(Bug::HeldValidatedByLength);
+        if !is_held || ttl.number() == -2 {
+            return Ok(None);
+        }
+        let tail = Tail::read(behind)?;
+        let deltas = self.deduped(&held.record, tail.deltas);
+        let held = Held {
+            record: Fold::whole(Arc::clone(&held.record), &deltas),
+            elements: held.elements + behind.len(),
+            stamp: tail.last.unwrap_or(held.stamp),
+            tail_bytes: held.tail_bytes + tail.bytes,
+        };
+        Ok(Some(self.hold(id, held, ttl.number())))
+    }
+
+    async fn load_whole(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Loaded>, Failure<SimError>> {
+        let replies = self.ask(id, vec![Command::Range { from: 0 }, Command::Pttl], now).await?;
+        let [list, ttl] = replies.as_slice() else { return Ok(None) };
+        let [snapshot, stamp, behind @ ..] = list.elements() else {
+            return if list.elements().is_empty() { Ok(None) } else { Err(corrupt()) };
+        };
+        if ttl.number() == -2 {
+            return Ok(None);
+        }
+        let record = Arc::new(Record::decode(snapshot.to_vec()).map_err(unreadable)?);
+        let stamp = Stamp::decode(stamp).map_err(unreadable)?;
+        let tail = Tail::read(behind)?;
+        let deltas = self.deduped(&record, tail.deltas);
+        let held = Held {
+            record: Fold::whole(record, &deltas),
+            elements: list.elements().len(),
+            stamp: tail.last.unwrap_or(stamp),
+            tail_bytes: tail.bytes,
+        };
+        Ok(Some(self.hold(id, held, ttl.number())))
+    }
+
+    fn hold(&self, id: SessionId, held: Held, ttl: i64) -> Loaded {
+        let loaded = held.loaded(ttl);
+        let mut node = self.node();
+        if node.holds {
+            node.held.insert(id, held);
+        }
+        loaded
+    }
+
+    async fn ask(
+        &self,
+        id: SessionId,
+        commands: Vec<Command>,
+        now: Timestamp,
+    ) -> Result<Vec<Reply>, Failure<SimError>> {
+        let replies = self.link.call(Call { id, commands, now }).await;
+        replies.map_err(|lost| match lost {
+            Lost::Refused => Failure::NotApplied(SimError::Refused),
+            Lost::Silent => Failure::Unknown(SimError::Silent),
+        })
+    }
+
+    /// Says an action in commands.
+    fn commands(&self, action: &Action) -> Result<Vec<Command>, Failure<SimError>> {
+        if let Some(wrong) = self.wrong_commands(action) {
+            return Ok(wrong);
+        }
+        Ok(match action {
+            Action::Create { record, stamp, ttl } => {
+                let (body, ttl) = (snapshot(record)?, ttl.as_millis());
+                vec![Command::Create { body, stamp: *stamp, ttl }]
+            }
+            Action::Append { delta, stamp, ttl } => vec![
+                Command::Pexpire { ttl: ttl.as_millis() },
+                Command::PushX { body: delta.encode().into(), stamp: *stamp },
+            ],
+            Action::AppendAt { delta, position, stamp, ttl } => vec![Command::AppendAt {
+                expected: position.stamp(),
+                body: delta.encode().into(),
+                stamp: *stamp,
+                ttl: ttl.as_millis(),
+            }],
+            Action::Compact { record, position } => vec![Command::Compact {
+                elements: elements(*position),
+                expected: position.stamp(),
+                body: snapshot(record)?,
+            }],
+            Action::Touch { ttl } => vec![Command::Pexpire { ttl: ttl.as_millis() }],
+            Action::Delete { .. } => vec![Command::Del],
+        })
+    }
+
+    /// Says an action as the seeded bug would, if that makes a difference.
+    fn wrong_commands(&self, action: &Action) -> Option<Vec<Command>> {
+        let wrong = match (self.bug?, action) {
+            (Bug::BlindRotation, Action::AppendAt { delta, stamp, ttl, .. }) => {
+                let body = delta.encode().into();
+                let ttl = ttl.as_millis();
+                return Some(vec![
+                    Command::Pexpire { ttl },
+                    Command::PushX { body, stamp: *stamp },
+                ]);
+            }
+            (Bug::NodeClockExpiry, Action::Append { delta, stamp, ttl }) => {
+                let ttl = ttl.as_millis();
+                return Some(vec![
+                    Command::Wrong(WrongCommand::PexpireAt { at: 0, ttl }),
+                    Command::PushX { body: delta.encode().into(), stamp: *stamp },
+                ]);
+            }
+            (Bug::AppendCreates, Action::Append { delta, stamp, .. }) => {
+                vec![WrongCommand::Push { body: delta.encode().into(), stamp: *stamp }]
+            }
+            (Bug::PushInTwo, Action::Append { delta, stamp, .. }) => {
+                let body: Bytes = delta.encode().into();
+                let completes = Some((Arc::clone(&body), *stamp));
+                let element = stamp.encode().into();
+                vec![
+                    WrongCommand::PushHalf { element: body, completes: None },
+                    WrongCommand::PushHalf { element, completes },
+                ]
+            }
+            (Bug::CreateInTwo, Action::Create { record, stamp, ttl }) => {
+                let body = snapshot(record).ok()?;
+                let bare = WrongCommand::CreateBare { body, stamp: *stamp };
+                let ttl = ttl.as_millis();
+                return Some(vec![Command::Wrong(bare), Command::Pexpire { ttl }]);
+            }
+            (Bug::CompactByLength, Action::Compact { record, position }) => {
+                let (elements, stamp) = (elements(*position), position.stamp());
+                let body = snapshot(record).ok()?;
+                vec![WrongCommand::CompactLonger { elements, stamp, body }]
+            }
+            (Bug::CompactDropsTtl, Action::Compact { record, position }) => {
+                let (elements, expected) = (elements(*position), position.stamp());
+                let body = snapshot(record).ok()?;
+                vec![WrongCommand::CompactAnew { elements, expected, body }]
+            }
+            _ => return None,
+        };
+        Some(wrong.into_iter().map(Command::Wrong).collect())
+    }
+
+    /// A touch as a store writes it that keeps its records whole.
+    fn touch_wrongly(&self, id: SessionId, ttl: Ttl) -> Option<Vec<Command>> {
+        let held = self.node().held.get(&id).cloned().filter(|_| self.has(Bug::TouchWrites))?;
+        let body = snapshot(&held.record).ok()?;
+        let (stamp, ttl) = (held.stamp, ttl.as_millis());
+        Some(vec![Command::Wrong(WrongCommand::Rewrite { body, stamp, ttl })])
+    }
+
+    /// Fills in the time by this node's clock.
+    fn by_own_clock(commands: &mut [Command], now: Timestamp) {
+        for command in commands {
+            if let Command::Wrong(WrongCommand::PexpireAt { at, ttl }) = command {
+                *at = now.as_millis() + *ttl;
+            }
+        }
+    }
+
+    /// Returns the deltas as they are to be folded: as they are, without a bug.
+    fn deduped(&self, base: &Record, mut deltas: Vec<(Delta, u32)>) -> Vec<(Delta, u32)> {
+        if !self.has(Bug::DedupeWindowOfTwo) {
+            return deltas;
+        }
+        let mut seen: Vec<CommitId> = Vec::new();
+        for (delta, attempt) in &mut deltas {
+            let commit = delta.commit();
+            let recent = seen.iter().rev().take(2).any(|known| *known == commit);
+            let known = seen.contains(&commit) || base.remembers(commit);
+            if known && !recent && delta.rotation().is_none() {
+                *delta = renamed(delta, *attempt);
+            }
+            seen.push(commit);
+        }
+        deltas
+    }
+}
+
+impl<L: Link> Store for Handle<L> {
+    type Error = SimError;
+
+    async fn load(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Loaded>, Failure<Self::Error>> {
+        if self.node().has_ended(id, now) {
+            return Ok(None);
+        }
+        let held = self.node().held.get(&id).cloned();
+        if let Some(held) = held {
+            match self.load_behind(id, &held, now).await {
+                Ok(Some(loaded)) => return Ok(Some(loaded)),
+                Ok(None) => {}
+                Err(_) if self.has(Bug::HeldServedOnTimeout) => return Ok(Some(held.loaded(1_000))),
+                Err(failure) => return Err(failure),
+            }
+            self.node().held.remove(&id);
+        }
+        match self.load_whole(id, now).await {
+            Err(_) if self.has(Bug::LoadErrorIsAbsence) => Ok(None),
+            loaded => loaded,
+        }
+    }
+
+    async fn apply(
+        &self,
+        id: SessionId,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Outcome, Failure<Self::Error>> {
+        let is_ended = self.node().has_ended(id, now);
+        match action {
+            Action::Delete { .. } => {}
+            Action::Create { .. } if is_ended => return Ok(Outcome::Exists),
+            Action::Compact { .. } if is_ended => return Ok(Outcome::Stale),
+            _ if is_ended => return Ok(Outcome::Gone),
+            _ => {}
+        }
+        let touch = match action {
+            Action::Touch { ttl } => self.touch_wrongly(id, *ttl),
+            _ => None,
+        };
+        let mut commands = touch.map_or_else(|| self.commands(action), Ok)?;
+        Self::by_own_clock(&mut commands, now);
+        let replies = self.ask(id, commands, now).await?;
+        let outcome = outcome(action, replies.last().map_or(0, Reply::number));
+        let mut node = self.node();
+        if let (Action::Delete { ttl }, Outcome::Deleted) = (action, outcome) {
+            node.ended.insert(id, now + ttl.as_duration());
+            node.held.remove(&id);
+        }
+        if let (Action::Append { delta, stamp, .. }, Outcome::Appended(position)) =
+            (action, outcome)
+            && self.bug == Some(Bug::HeldAdvancedByAppend)
+            && let Some(held) = node.held.get_mut(&id)
+        {
+            held.record = Arc::new(fold(&held.record, delta, stamp.attempt));
+            (held.elements, held.stamp) = (elements(position), *stamp);
+        }
+        Ok(outcome)
+    }
+}
+
+impl Held {
+    fn loaded(&self, ttl: i64) -> Loaded {
+        Loaded {
+            record: Arc::clone(&self.record),
+            position: Position::new(self.elements as u64 / 2, self.stamp),
+            // A log without a ttl lives for ever, and is touched for it.
+            remaining: u64::try_from(ttl).map_or(Duration::MAX, Duration::from_millis),
+            tail_bytes: self.tail_bytes,
+        }
+    }
+}
+
+/// The entries behind a snapshot.
+struct Tail {
+    deltas: Vec<(Delta, u32)>,
+    last: Option<Stamp>,
+    bytes: usize,
+}
+
+impl Tail {
+    fn read(elements: &[Bytes]) -> Result<Self, Failure<SimError>> {
+        let (entries, rest) = elements.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(corrupt());
+        }
+        let mut tail = Self { deltas: Vec::with_capacity(entries.len()), last: None, bytes: 0 };
+        for [body, stamp] in entries {
+            let stamp = Stamp::decode(stamp).map_err(unreadable)?;
+            tail.deltas.push((Delta::decode(body).map_err(unreadable)?, stamp.attempt));
+            tail.last = Some(stamp);
+            tail.bytes += body.len();
+        }
+        Ok(tail)
+    }
+}
+
+/// Says what the reply to an action means.
+fn outcome(action: &Action, reply: i64) -> Outcome {
+    match (action, reply) {
+        (Action::Create { .. }, 0) => Outcome::Exists,
+        (Action::Create { .. }, _) => Outcome::Created,
+        (Action::Append { .. } | Action::Touch { .. }, 0) | (Action::AppendAt { .. }, -1) => {
+            Outcome::Gone
+        }
+        (Action::AppendAt { .. }, 0) => Outcome::Conflict,
+        (Action::Append { stamp, .. } | Action::AppendAt { stamp, .. }, elements) => {
+            let entries = u64::try_from(elements).unwrap_or(0) / 2;
+            Outcome::Appended(Position::new(entries, *stamp))
+        }
+        (Action::Touch { .. }, _) => Outcome::Touched,
+        (Action::Compact { .. }, 0) => Outcome::Stale,
+        (Action::Compact { .. }, _) => Outcome::Compacted,
+        (Action::Delete { .. }, _) => Outcome::Deleted,
+    }
+}
+
+fn elements(position: Position) -> usize {
+    usize::try_from(position.entries()).map_or(usize::MAX, |entries| entries.saturating_mul(2))
+}
+
+fn snapshot(record: &Record) -> Result<Bytes, Failure<SimError>> {
+    record.snapshot().map(Bytes::from).ok_or(Failure::NotApplied(SimError::Unwritable))
+}
+
+/// Returns the same changes as another commit.
+pub(crate) fn renamed(delta: &Delta, salt: u32) -> Delta {
+    let mut commit = *delta.commit().as_bytes();
+    for (byte, salt) in commit.iter_mut().zip(salt.to_le_bytes()) {
+        *byte ^= salt.wrapping_add(0x5a);
+    }
+    let generation = DeltaHead::read(&delta.encode()).map_or(0, |head| head.generation);
+    let changes = delta.changes().map(|(name, change)| (name.to_owned().into(), change.clone()));
+    let same = Delta::new(CommitId::from_bytes(commit), generation, changes);
+    if delta.replaces_all() { same.replacing() } else { same }
+}
+
+const fn corrupt() -> Failure<SimError> {
+    Failure::NotApplied(SimError::Corrupt(DecodeError::Truncated))
+}
+
+const fn unreadable(error: DecodeError) -> Failure<SimError> {
+    Failure::NotApplied(SimError::Corrupt(error))
+}
+
+/// What goes wrong in a simulated store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SimError {
+    /// The server said that it does nothing.
+    Refused,
+    /// Nothing was heard.
+    Silent,
+    /// What is stored cannot be read.
+    Corrupt(DecodeError),
+    /// The record may not be written.
+    Unwritable,
+}
+
+impl fmt::Display for SimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("the server refused"),
+            Self::Silent => f.write_str("nothing was heard of the server"),
+            Self::Corrupt(_) => f.write_str("the stored log cannot be read"),
+            Self::Unwritable => f.write_str("the record may not be written"),
+        }
+    }
+}
+
+impl Error for SimError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Corrupt(source) => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Records this node holds: what a load returned, and nothing else.
+//!
+//! Every load asks Redis for the stamp the held record ends with, so a held record is never trusted,
+//! only reused. The reply of an append does not advance one: a length proves nothing, since a
+//! compaction and some appends can give any length.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use sessile_core::SessionId;
+
+use crate::log::Folded;
+
+/// Holds records, up to a number of entries and bytes.
+#[derive(Debug)]
+pub(crate) struct HeldRecords {
+    shards: Vec<Mutex<Shard>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    reloads: AtomicU64,
+}
+
+/// What held records saved.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct HeldStats {
+    /// Loads that only asked what was appended since the last one.
+    pub hits: u64,
+    /// Loads of sessions that were not held.
+    pub misses: u64,
+    /// Loads that found another log than the one held, and loaded it whole: it was compacted or has
+    /// ended.
+    pub reloads: u64,
+    /// Records held now.
+    pub entries: usize,
+    /// About how much memory they take, in bytes.
+    pub bytes: usize,
+}
+
+impl HeldRecords {
+    /// Creates room for that many records of that many bytes together.
+    pub(crate) fn new(entries_max: usize, bytes_max: usize) -> Self {
+        let shard = || Mutex::new(Shard::new(entries_max / SHARDS / 2, bytes_max / SHARDS / 2));
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            reloads: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns the record held, unless it came over a connection of an earlier epoch.
+    pub(crate) fn get(&self, id: SessionId, epoch: u64) -> Option<Folded> {
+        let held = self.shard(id).lock().get(id, epoch);
+        if held.is_none() {
+            self.misses.fetch_add(1, Relaxed);
+        }
+        held
+    }
+
+    /// Holds what a load returned. `epoch` is what it was before the load was sent.
+    pub(crate) fn put(&self, id: SessionId, epoch: u64, folded: Folded) {
+        self.shard(id).lock().put(id, Held { epoch, folded });
+    }
+
+    /// Lets go of a record.
+    pub(crate) fn forget(&self, id: SessionId) {
+        self.shard(id).lock().remove(id);
+    }
+
+    /// Counts a load that was spared.
+    pub(crate) fn count_hit(&self) {
+        self.hits.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a load that had to be done again.
+    pub(crate) fn count_reload(&self) {
+        self.reloads.fetch_add(1, Relaxed);
+    }
+
+    /// Returns what was saved so far.
+    pub(crate) fn stats(&self) -> HeldStats {
+        let mut stats = HeldStats {
+            hits: self.hits.load(Relaxed),
+            misses: self.misses.load(Relaxed),
+            reloads: self.reloads.load(Relaxed),
+            ..HeldStats::default()
+        };
+        for shard in &self.shards {
+            let shard = shard.lock();
+            stats.entries += shard.new.map.len() + shard.old.map.len();
+            stats.bytes += shard.new.bytes + shard.old.bytes;
+        }
+        stats
+    }
+
+    fn shard(&self, id: SessionId) -> &Mutex<Shard> {
+        &self.shards[usize::from(id.as_bytes()[0]) % self.shards.len()]
+    }
+}
+
+/// Two generations: what was used lately, and what was before that. When the new one is full it
+/// becomes the old one, whose rest is let go. Each has half of the room.
+#[derive(Debug)]
+struct Shard {
+    new: Generation,
+    old: Generation,
+    entries_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    map: HashMap<SessionId, Held, BuildHasherDefault<IdHasher>>,
+    bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    epoch: u64,
+    folded: Folded,
+}
+
+impl Shard {
+    fn new(entries_max: usize, bytes_max: usize) -> Self {
+        Self { new: Generation::default(), old: Generation::default(), entries_max, bytes_max }
+    }
+
+    fn get(&mut self, id: SessionId, epoch: u64) -> Option<Folded> {
+        let held = match self.new.map.get(&id) {
+            Some(held) => held.clone(),
+            None => {
+                let held = self.old.remove(id)?;
+                self.put(id, held.clone());
+                held
+            }
+        };
+        if held.epoch != epoch {
+            self.remove(id);
+            return None;
+        }
+        Some(held.folded)
+    }
+
+    fn put(&mut self, id: SessionId, held: Held) {
+        self.remove(id);
+        let size = held.size();
+        if size > self.bytes_max || self.entries_max == 0 {
+            return;
+        }
+        let is_full = self.new.map.len() >= self.entries_max
+            || self.new.bytes + size > self.bytes_max;
+        if is_full {
+            self.old = std::mem::take(&mut self.new);
+        }
+        self.new.bytes += size;
+        self.new.map.insert(id, held);
+        debug_assert!(self.new.bytes <= self.bytes_max, "a generation keeps to its half");
+    }
+
+    fn remove(&mut self, id: SessionId) {
+        self.new.remove(id);
+        self.old.remove(id);
+    }
+}
+
+impl Generation {
+    fn remove(&mut self, id: SessionId) -> Option<Held> {
+        let held = self.map.remove(&id)?;
+        self.bytes -= held.size();
+        Some(held)
+    }
+}
+
+impl Held {
+    /// Returns about how much memory it takes: the stored form, its directory and the bookkeeping.
+    fn size(&self) -> usize {
+        self.folded.record.size() + self.folded.record.len() * SLOT_SIZE + FIXED_SIZE
+    }
+}
+
+/// Takes the last bytes of an id for its hash: they are random. Ids a client made up are never held,
+/// because there is nothing to hold.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(last) = bytes.last_chunk() {
+            self.0 = u64::from_le_bytes(*last);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+const SHARDS: usize = 16;
+/// What the directory of a record takes for one attribute, in bytes.
+const SLOT_SIZE: usize = 64;
+const FIXED_SIZE: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::tests::elements;
+
+    fn folded() -> Folded {
+        Folded::read(elements(1)).unwrap().unwrap()
+    }
+
+    fn id(number: u16) -> SessionId {
+        let mut bytes = [0; 16];
+        bytes[14..].copy_from_slice(&number.to_be_bytes());
+        SessionId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn no_more_is_held_than_there_is_room_for() {
+        let room = HeldRecords::new(16 * 2 * 10, usize::MAX / 2);
+        for number in 0..1000 {
+            room.put(id(number), 0, folded());
+            assert!(room.stats().entries <= 20);
+        }
+        assert!(room.get(id(999), 0).is_some());
+        assert!(room.get(id(0), 0).is_none());
+
+        let size = Held { epoch: 0, folded: folded() }.size();
+        let room = HeldRecords::new(usize::MAX, 16 * 2 * 10 * size);
+        for number in 0..1000 {
+            room.put(id(number), 0, folded());
+            assert!(room.stats().bytes <= 20 * size);
+        }
+        assert!(room.stats().entries >= 10);
+    }
+
+    #[test]
+    fn what_is_used_stays() {
+        let room = HeldRecords::new(16 * 2 * 10, usize::MAX / 2);
+        for number in 0..1000 {
+            room.put(id(number), 0, folded());
+            assert_eq!(room.get(id(0), 0).is_some(), true, "{number}");
+        }
+    }
+
+    #[test]
+    fn room_for_nothing_holds_nothing() {
+        for room in [HeldRecords::new(0, usize::MAX), HeldRecords::new(usize::MAX, 0)] {
+            room.put(id(1), 0, folded());
+            assert_eq!(room.stats().entries, 0);
+        }
+    }
+
+    #[test]
+    fn what_came_over_an_earlier_connection_is_let_go() {
+        let room = HeldRecords::new(1000, usize::MAX / 2);
+        room.put(id(1), 0, folded());
+        assert!(room.get(id(1), 1).is_none());
+        assert!(room.get(id(1), 0).is_none());
+        assert_eq!(room.stats().bytes, 0);
+        room.put(id(1), 1, folded());
+        room.forget(id(1));
+        assert!(room.get(id(1), 1).is_none());
+    }
+}

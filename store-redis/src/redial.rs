@@ -1,0 +1,76 @@
+//! When a connection is given up, and when the next one may be made. Nothing here reads a clock.
+
+use std::time::{Duration, Instant};
+
+use crate::RedisStoreError;
+use crate::backoff::Jitter;
+
+/// The tries to reach a server, over one line.
+#[derive(Debug, Default)]
+pub(crate) struct Redial {
+    failures: u32,
+    not_before: Option<Instant>,
+    last: Option<RedisStoreError>,
+    /// How many connections were made.
+    made: u64,
+}
+
+impl Redial {
+    /// Returns how long to wait before the next try.
+    pub(crate) fn wait(&self, now: Instant) -> Duration {
+        self.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
+    }
+
+    /// Counts a failed try: the next one has to wait, whoever makes it.
+    pub(crate) fn failed(&mut self, error: RedisStoreError, now: Instant, jitter: &Jitter) {
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(now + jitter.pause(self.failures));
+        self.last = Some(error);
+    }
+
+    /// Notes a connection that was made and returns its number, counted from 1.
+    pub(crate) fn made(&mut self) -> u64 {
+        *self = Self { made: self.made + 1, ..Self::default() };
+        self.made
+    }
+
+    /// Says that there is no connection, and what went wrong at the last try.
+    pub(crate) fn not_connected(&self) -> RedisStoreError {
+        RedisStoreError::NotConnected { source: self.last.clone().map(Box::new) }
+    }
+}
+
+/// How many answers in a row may stay out before a connection is given up. One may be a slow command
+/// of somebody else; a path that went silent without a word is silent for good.
+pub(crate) const SILENCES_MAX: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_failed_waits_longer_each_time_and_starts_anew_after_a_success() {
+        let (jitter, now) = (Jitter::new(), Jitter::epoch());
+        let mut redial = Redial::default();
+        assert_eq!(redial.wait(now), Duration::ZERO);
+        for _ in 0..20 {
+            redial.failed(RedisStoreError::Garbled, now, &jitter);
+            assert!(redial.wait(now) >= Duration::from_millis(5));
+            assert!(redial.wait(now) <= Duration::from_millis(500));
+        }
+        assert!(redial.wait(now) >= Duration::from_millis(250));
+        assert_eq!(redial.wait(now + Duration::from_secs(1)), Duration::ZERO);
+        assert!(matches!(redial.not_connected(), RedisStoreError::NotConnected { source: Some(_) }));
+        assert_eq!((redial.made(), redial.made()), (1, 2));
+        assert_eq!(redial.wait(now), Duration::ZERO);
+        assert!(matches!(redial.not_connected(), RedisStoreError::NotConnected { source: None }));
+    }
+
+    impl Jitter {
+        /// Any instant will do; this is the only way to have one.
+        #[expect(clippy::disallowed_methods, reason = "an instant cannot be made otherwise")]
+        fn epoch() -> Instant {
+            Instant::now()
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! From what Redis answers to what the engine is told. Nothing here talks to a server.
+
+use std::time::Duration;
+
+use redis::Value;
+use sessile_core::{Action, Outcome, Position, Stamp, Ttl};
+
+use crate::command::Request;
+use crate::{RedisStoreError, ServerReply};
+
+/// What a read of a log found.
+#[derive(Debug)]
+pub(crate) struct Range {
+    pub(crate) elements: Vec<Vec<u8>>,
+    /// How long the key lives; `None` if there is no such key.
+    pub(crate) remaining: Option<Duration>,
+}
+
+/// What an answer comes to.
+#[derive(Debug)]
+pub(crate) enum Answer<T> {
+    /// It was done, or refused for a reason the engine knows.
+    Done(T),
+    /// The server refused and certainly did nothing.
+    Refused(ServerReply),
+    /// Nobody knows whether it was done.
+    Unclear(RedisStoreError),
+}
+
+/// Reads the answer to `LRANGE` and `PTTL`.
+pub(crate) fn read(replies: Vec<Value>) -> Answer<Range> {
+    let Ok([range, lives]) = <[Value; 2]>::try_from(replies) else {
+        return Answer::Unclear(RedisStoreError::Garbled);
+    };
+    for reply in [&range, &lives] {
+        if let Value::ServerError(error) = reply {
+            return Answer::Refused(ServerReply::new(error));
+        }
+    }
+    match (elements(range), lives) {
+        (Some(elements), Value::Int(millis)) => {
+            Answer::Done(Range { elements, remaining: remaining(millis) })
+        }
+        _ => Answer::Unclear(RedisStoreError::Garbled),
+    }
+}
+
+/// Reads the answer to an action. Of several replies the last one counts: an append is what its
+/// `RPUSHX` says, whatever came of the `PEXPIRE` before it.
+pub(crate) fn applied(request: &Request, action: &Action, mut replies: Vec<Value>) -> Answer<Outcome> {
+    if replies.len() != request.pipeline.len() {
+        return Answer::Unclear(RedisStoreError::Garbled);
+    }
+    match replies.pop() {
+        Some(Value::Int(number)) => outcome(action, number)
+            .map_or(Answer::Unclear(RedisStoreError::Garbled), Answer::Done),
+        Some(Value::ServerError(error)) => {
+            let reply = ServerReply::new(&error);
+            if reply.proves_nothing_done(request.script) {
+                Answer::Refused(reply)
+            } else {
+                Answer::Unclear(RedisStoreError::Refused(reply))
+            }
+        }
+        _ => Answer::Unclear(RedisStoreError::Garbled),
+    }
+}
+
+/// Says what the number Redis answered means; `None` if it is no answer to this action.
+fn outcome(action: &Action, number: i64) -> Option<Outcome> {
+    match (action, number) {
+        (Action::Create { .. }, 1) => Some(Outcome::Created),
+        (Action::Create { .. }, 0) => Some(Outcome::Exists),
+        (Action::Append { .. }, 0) | (Action::AppendAt { .. }, -1) => Some(Outcome::Gone),
+        (Action::AppendAt { .. }, 0) => Some(Outcome::Conflict),
+        (Action::Append { stamp, .. } | Action::AppendAt { stamp, .. }, length) => {
+            appended(length, *stamp)
+        }
+        (Action::Compact { .. }, 1) => Some(Outcome::Compacted),
+        (Action::Compact { .. }, 0) => Some(Outcome::Stale),
+        (Action::Touch { .. }, 1) => Some(Outcome::Touched),
+        (Action::Touch { .. }, 0) => Some(Outcome::Gone),
+        (Action::Delete { .. }, 0 | 1) => Some(Outcome::Deleted),
+        _ => None,
+    }
+}
+
+/// A log that was appended to has two entries at least, of two elements each.
+fn appended(length: i64, stamp: Stamp) -> Option<Outcome> {
+    let entries = u64::try_from(length).ok().filter(|length| *length >= 4)? / 2;
+    Some(Outcome::Appended(Position::new(entries, stamp)))
+}
+
+fn elements(range: Value) -> Option<Vec<Vec<u8>>> {
+    let Value::Array(items) = range else { return None };
+    let element = |item| match item {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    };
+    items.into_iter().map(element).collect()
+}
+
+/// Reads a `PTTL`: -2 is no key, -1 one that never expires. Nothing here makes such a key; if someone
+/// else made it so, the next touch mends it.
+fn remaining(millis: i64) -> Option<Duration> {
+    match millis {
+        -1 => Some(Ttl::MAX.as_duration()),
+        millis => u64::try_from(millis).ok().map(Duration::from_millis),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sessile_core::SessionId;
+
+    use super::*;
+    use crate::Reason;
+    use crate::command;
+    use crate::key::Prefix;
+    use crate::log::tests::{delta, record, stamp};
+
+    const TTL: Ttl = Ttl::MAX;
+
+    fn request(action: &Action) -> Request {
+        let prefix = Prefix::new("p:".to_owned()).unwrap();
+        command::apply(&prefix, SessionId::from_bytes([0; 16]), action).unwrap()
+    }
+
+    fn answer(action: &Action, replies: &str) -> Answer<Outcome> {
+        let mut parser = redis::Parser::new();
+        let mut rest = replies.as_bytes();
+        let mut values = Vec::new();
+        while !rest.is_empty() {
+            values.push(parser.parse_value(&mut rest).unwrap());
+        }
+        applied(&request(action), action, values)
+    }
+
+    fn actions() -> [Action; 6] {
+        let (record, stamp, ttl) = (Arc::new(record()), stamp(1), TTL);
+        let position = Position::new(2, stamp);
+        [
+            Action::Create { record: record.clone(), stamp, ttl },
+            Action::Append { delta: delta(1), stamp, ttl },
+            Action::AppendAt { delta: delta(1), position, stamp, ttl },
+            Action::Compact { record, position },
+            Action::Touch { ttl },
+            Action::Delete { ttl },
+        ]
+    }
+
+    #[test]
+    fn every_number_means_one_outcome_or_none() {
+        let appended = |entries| Outcome::Appended(Position::new(entries, stamp(1)));
+        let [create, append, append_at, compact, touch, delete] = actions();
+        let table = [
+            (&create, ":1\r\n", Some(Outcome::Created)),
+            (&create, ":0\r\n", Some(Outcome::Exists)),
+            (&create, ":2\r\n", None),
+            (&append, ":1\r\n:8\r\n", Some(appended(4))),
+            (&append, ":0\r\n:0\r\n", Some(Outcome::Gone)),
+            // The key expired between the two commands, or another node deleted it.
+            (&append, ":1\r\n:0\r\n", Some(Outcome::Gone)),
+            // The ttl was not renewed, but the entry is there.
+            (&append, "-NOPERM no\r\n:4\r\n", Some(appended(2))),
+            (&append, ":1\r\n:-3\r\n", None),
+            (&append, ":1\r\n:2\r\n", None),
+            (&append, ":4\r\n", None),
+            (&append_at, ":6\r\n", Some(appended(3))),
+            (&append_at, ":0\r\n", Some(Outcome::Conflict)),
+            (&append_at, ":-1\r\n", Some(Outcome::Gone)),
+            (&compact, ":1\r\n", Some(Outcome::Compacted)),
+            (&compact, ":0\r\n", Some(Outcome::Stale)),
+            (&touch, ":1\r\n", Some(Outcome::Touched)),
+            (&touch, ":0\r\n", Some(Outcome::Gone)),
+            (&delete, ":1\r\n", Some(Outcome::Deleted)),
+            (&delete, ":0\r\n", Some(Outcome::Deleted)),
+            (&delete, "+OK\r\n", None),
+            (&delete, "$2\r\nab\r\n", None),
+            (&delete, "*0\r\n", None),
+        ];
+        for (action, replies, expected) in table {
+            let found = match answer(action, replies) {
+                Answer::Done(outcome) => Some(outcome),
+                Answer::Unclear(RedisStoreError::Garbled) => None,
+                other => panic!("{replies:?} to {action:?}: {other:?}"),
+            };
+            assert_eq!(found, expected, "{replies:?} to {action:?}");
+        }
+    }
+
+    #[test]
+    fn an_append_is_what_rpushx_says() {
+        let [_, append, ..] = actions();
+        let refused = answer(&append, ":1\r\n-OOM command not allowed\r\n");
+        assert!(matches!(refused, Answer::Refused(reply) if reply.reason() == Reason::Full));
+        let done = answer(&append, "-OOM command not allowed\r\n:4\r\n");
+        assert!(matches!(done, Answer::Done(Outcome::Appended(_))));
+    }
+
+    #[test]
+    fn a_script_that_failed_after_it_wrote_leaves_its_fate_unknown() {
+        let [create, _, append_at, ..] = actions();
+        for (action, line, is_known) in [
+            (&create, 1, true),
+            (&create, 6, true),
+            (&create, 8, false),
+            (&append_at, 4, true),
+            (&append_at, 5, false),
+        ] {
+            let reply = format!("-ERR no script: ab, on @user_script:{line}.\r\n");
+            let refused = matches!(answer(action, &reply), Answer::Refused(_));
+            assert_eq!(refused, is_known, "line {line} of {action:?}");
+        }
+    }
+
+    #[test]
+    fn a_read_says_how_long_the_log_lives() {
+        let read = |lives| {
+            let stamp = Value::BulkString(b"x".to_vec());
+            match read(vec![Value::Array(vec![stamp]), Value::Int(lives)]) {
+                Answer::Done(range) => range.remaining,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(read(-2), None);
+        assert_eq!(read(-1), Some(Ttl::MAX.as_duration()));
+        assert_eq!(read(0), Some(Duration::ZERO));
+        assert_eq!(read(1500), Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_read_takes_nothing_else_for_a_log() {
+        let nil = || Value::Nil;
+        let list = || Value::Array(Vec::new());
+        for replies in [
+            vec![],
+            vec![list()],
+            vec![list(), nil()],
+            vec![nil(), Value::Int(1)],
+            vec![Value::Array(vec![nil()]), Value::Int(1)],
+            vec![Value::Int(1), list()],
+            vec![list(), Value::Int(1), nil()],
+        ] {
+            assert!(matches!(read(replies), Answer::Unclear(RedisStoreError::Garbled)));
+        }
+    }
+}
