@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sessile_core::{
-    Action, Attribute, BlockingSessions, BlockingStore, Counter, Delta, EntropyError, Failed,
-    Failure, Finished, Fold, Key, Loaded, Notice, Opening, Outcome, Outside, Policy, Position,
-    Record, Session, SessionId, Stamp, Step, Timestamp, Token, Upkeep, begin,
+    Action, Attribute, BlockingSessions, BlockingStore, CommitId, Counter, Delta, EntropyError,
+    Failed, Failure, Finished, Fold, Key, Loaded, Notice, Opening, Outcome, Outside, Policy,
+    Position, Record, Session, SessionId, Stamp, Step, Timestamp, Token, Upkeep, begin,
 };
 
 pub(crate) const A: Key<u32> = Key::new("a");
@@ -357,10 +357,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The same entry, sent once more.
-    pub(crate) fn with_attempt(&self, attempt: u32) -> Self {
-        let stamp = Stamp::decode(&self.stamp).expect("a stored stamp");
-        Self { body: self.body.clone(), stamp: Stamp { attempt, ..stamp }.encode() }
+    pub(crate) fn new(body: Vec<u8>, commit: [u8; 16]) -> Self {
+        Self { body, stamp: Stamp::first(CommitId::from_bytes(commit)).encode() }
     }
 }
 

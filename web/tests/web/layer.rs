@@ -1,7 +1,5 @@
 //! What the layer promises to handlers and clients.
 
-mod common;
-
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +15,7 @@ use sessile_web::{CookieTransport, Session, SessionError, Transport, Transports}
 use tokio::sync::{Notify, oneshot};
 use tower::ServiceExt as _;
 
-use common::{COLOUR, Client, Memory, NAME, World, get_with, send};
+use crate::common::{COLOUR, Client, Memory, NAME, World, get_with, send};
 
 async fn write(session: Session) -> Result<String, SessionError> {
     session.set(&NAME, "Ada".to_owned())?;

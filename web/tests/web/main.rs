@@ -1,0 +1,6 @@
+//! What the web layer promises, told over the store in memory.
+
+mod common;
+mod cookie;
+mod layer;
+mod secrets;
