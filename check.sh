@@ -38,6 +38,10 @@ RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --all-features --no-dep
 say 'tests'
 cargo test --workspace --all-features
 
-say 'benches and examples run'
+say 'what a request costs'
+cargo test --quiet --release -p sessile-benches -- --nocapture
+cargo bench --quiet -p sessile-benches --benches -- --test
+
+say 'examples run'
 cargo run --quiet --example sans_io
 cargo run --quiet --example session_server -- --race

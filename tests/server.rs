@@ -282,6 +282,23 @@ fn with_reject_the_clash_is_named() {
 }
 
 #[test]
+fn with_reject_disjoint_changes_both_survive() {
+    let server = Server::start(&["--on-conflict", "reject"]);
+    let mut client = server.client();
+    client.post("/session", &json!({"name": "Ada"}));
+    let mut slow = client.clone();
+    thread::scope(|scope| {
+        let late = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
+        client.clone().send("GET", "/session?sleepMs=200", None);
+        client.post("/session", &json!({"a": 1}));
+        let late = late.join().unwrap();
+        let budget = "load=2 append=2 touch=0 create=0 delete=0 compact=0";
+        assert_eq!((late.status, late.header("x-session-store")), (200, Some(budget)));
+    });
+    assert_eq!(client.get()["attributes"], json!({"a": 1, "b": 2, "name": "Ada"}));
+}
+
+#[test]
 fn save_on_change_writes_while_the_handler_sleeps() {
     for (persist, expected) in
         [("SAVE_ON_CHANGE", json!({"a": 1, "b": 2})), ("DEFAULT", json!({"a": 1}))]

@@ -339,6 +339,7 @@ impl Session {
                     tail_bytes: 0,
                     expires_at: now + ttl.as_duration(),
                     loaded_at: now,
+                    last_accessed_at: now,
                 });
             }
             (Action::Append { delta, stamp, ttl }, Source::Stored(stored)) => {

@@ -85,14 +85,17 @@ impl Loading {
 
 impl Stored {
     pub(crate) fn new(id: SessionId, held: Verifier, loaded: Loaded, now: Timestamp) -> Self {
+        let expires_at = now + loaded.remaining;
+        let used_at = expires_at - loaded.record.idle_timeout().as_duration();
         Self {
             id,
             held,
+            last_accessed_at: used_at.max(loaded.record.created_at()),
             record: loaded.record,
             stamp: loaded.position.stamp(),
             position: Some(loaded.position),
             tail_bytes: loaded.tail_bytes,
-            expires_at: now + loaded.remaining,
+            expires_at,
             loaded_at: now,
         }
     }

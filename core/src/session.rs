@@ -63,7 +63,7 @@ pub struct Session {
     /// How many sessions this request has ended: a write that is in flight belongs to one of them.
     pub(crate) ended: u32,
     /// What the request looked at; kept only where a conflict depends on it.
-    reads: RefCell<Reads>,
+    reads: RefCell<BTreeSet<Name>>,
     /// The number of attributes and the size of their names and values, as the request sees them.
     count: usize,
     bytes: usize,
@@ -97,6 +97,8 @@ pub(crate) struct Stored {
     /// When the log ends if nothing touches it.
     pub(crate) expires_at: Timestamp,
     pub(crate) loaded_at: Timestamp,
+    /// When it was used last before it was loaded.
+    pub(crate) last_accessed_at: Timestamp,
 }
 
 /// What a request wants beside attributes.
@@ -120,13 +122,6 @@ pub enum Notice {
     Send(Token),
     /// Its token is worthless: the session was ended by this request.
     Forget,
-}
-
-#[derive(Debug, Default)]
-struct Reads {
-    names: BTreeSet<Name>,
-    /// The request looked at the whole map.
-    everything: bool,
 }
 
 impl Session {
@@ -440,13 +435,13 @@ impl Session {
         }
     }
 
-    /// Returns an attribute as it would be stored, whatever type it is of; for tools.
+    /// Returns an attribute as it would be stored, whatever type it is of; for tools. This is no
+    /// reading that a conflict depends on.
     ///
     /// # Errors
     ///
     /// Returns [`SetError::Encode`] if a value that was lent out cannot be stored.
     pub fn stored(&self, name: &str) -> Result<Option<Value>, SetError> {
-        self.note_read(name);
         self.as_seen(name, &mut Vec::new())
     }
 
@@ -457,12 +452,9 @@ impl Session {
         self.size_of(name).is_some()
     }
 
-    /// Returns the names of all attributes, sorted.
+    /// Returns the names of all attributes, sorted. This is no reading that a conflict depends on.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        if self.tracks_reads() {
-            self.reads.borrow_mut().everything = true;
-        }
         overlay::names(&self.overlay, self.base()).map(ToOwned::to_owned).collect()
     }
 
@@ -524,11 +516,10 @@ impl Session {
     /// touch interval early; `None` if there is no session yet.
     #[must_use]
     pub fn last_accessed_at(&self) -> Option<Timestamp> {
-        let Source::Stored(stored) = &self.source else {
-            return self.created_at();
-        };
-        let idle = stored.record.idle_timeout().as_duration();
-        Some((stored.expires_at - idle).max(stored.record.created_at()))
+        match &self.source {
+            Source::Stored(stored) => Some(stored.last_accessed_at),
+            Source::Fresh { .. } | Source::Stale => self.created_at(),
+        }
     }
 
     /// Returns how long the session lives without being used, as this request sees it.
@@ -596,10 +587,9 @@ impl Session {
     pub(crate) fn clashes(&self, other: &Record) -> Vec<String> {
         let reads = self.reads.borrow();
         let mine = |name: &str| {
-            reads.everything
-                || self.wants.everything
+            self.wants.everything
                 || self.policy.granularity() == crate::Granularity::Whole
-                || reads.names.contains(name)
+                || reads.contains(name)
                 || self.overlay.get(name).is_some()
                 || self.overlay.iter().any(|(_, entry)| entry.group.names().contains(&name))
         };
@@ -699,8 +689,8 @@ impl Session {
     }
 
     pub(crate) fn note_read(&self, name: &str) {
-        if self.tracks_reads() && !self.reads.borrow().names.contains(name) {
-            self.reads.borrow_mut().names.insert(Name::Owned(name.to_owned()));
+        if self.tracks_reads() && !self.reads.borrow().contains(name) {
+            self.reads.borrow_mut().insert(Name::Owned(name.to_owned()));
         }
     }
 }

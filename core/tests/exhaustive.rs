@@ -99,8 +99,10 @@ fn every_history(count: usize, len: usize, mut check: impl FnMut(&[usize])) {
 
 type Model = BTreeMap<&'static str, u32>;
 
+type Op = fn(&mut Session, &Key<u32>, &mut Option<u32>);
+
 /// What a request may do to one of two names, with one of two values.
-const OPS: [fn(&mut Session, &Key<u32>, &mut Option<u32>); 6] = [
+const OPS: [Op; 6] = [
     |session, key, model| {
         session.set(key, 1).expect("a number can be set");
         *model = Some(1);
@@ -183,8 +185,10 @@ fn play(start: &Start, before: &Model, history: &[usize]) {
     assert_eq!(names, ["a", "b"].into_iter().filter(changed).collect::<Vec<_>>(), "{what:?}");
 }
 
+type CountOp = fn(&mut Session, &Counter, &mut Option<i64>);
+
 /// What a request may do to a counter. A number that is not there is none, and counts as 0.
-const COUNTS: [fn(&mut Session, &Counter, &mut Option<i64>); 6] = [
+const COUNTS: [CountOp; 6] = [
     |session, counter, model| add(session, counter, model, 1),
     |session, counter, model| add(session, counter, model, -1),
     |session, counter, model| add(session, counter, model, 0),

@@ -139,7 +139,7 @@ impl Decode for RawDelta {
 fn the_canaries_are_found_where_they_are() {
     let text = token().expose();
     for leak in [
-        format!("{:?}", SELECTOR),
+        format!("{SELECTOR:?}"),
         format!("{:?}", token().id().as_bytes()),
         text.as_str().to_owned(),
         format!("{VALUE:?}"),

@@ -49,6 +49,11 @@ impl Rng {
         usize::try_from(self.below(len as u64)).unwrap_or(0)
     }
 
+    /// Draws a small number below `bound`.
+    pub fn small(&mut self, bound: u32) -> u32 {
+        u32::try_from(self.below(u64::from(bound))).unwrap_or(0)
+    }
+
     /// Draws whether something with that chance in a hundred happens.
     pub const fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 /// Returns the time now.
-#[expect(clippy::disallowed_methods, reason = "how long a server takes is nothing a caller can say")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a server takes is nothing a caller can say"
+)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -240,7 +240,8 @@ mod tests {
             let hash = script.hash().as_bytes();
             let command = [&[b"EVALSHA", hash, b"1", key][..], arguments].concat();
             check(&request, &[&command]);
-            let reloaded = Request { pipeline: request.with_script_loaded().unwrap(), script: None };
+            let reloaded =
+                Request { pipeline: request.with_script_loaded().unwrap(), script: None };
             check(&reloaded, &[&[b"SCRIPT", b"LOAD", script.source().as_bytes()], &command]);
         }
     }

@@ -53,10 +53,17 @@ pub struct RedisConfig {
 /// Where the server is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
-    Tcp { host: String, port: u16, tls: bool },
+    Tcp {
+        host: String,
+        port: u16,
+        tls: bool,
+    },
     Unix(PathBuf),
     /// Wherever the Sentinels say.
-    Sentinels { nodes: Vec<(String, u16)>, master: String },
+    Sentinels {
+        nodes: Vec<(String, u16)>,
+        master: String,
+    },
 }
 
 /// Who we are, and which database we want.
@@ -468,7 +475,7 @@ impl Error for ConfigError {}
 
 /// The commands this store uses.
 const ACL_COMMANDS: &str = "+lrange +pttl +pexpire +rpushx +del +evalsha +script|load \
-    +lindex +rpush +lset +ltrim +info +role +ping +select";
+    +lindex +rpush +lset +ltrim +info +role";
 
 const DEFAULT_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -528,10 +535,7 @@ mod tests {
             build(|config| config.timeout(Duration::ZERO)),
             ConfigError::Times { .. }
         ));
-        assert!(matches!(
-            build(|config| config.timeout(Duration::MAX)),
-            ConfigError::Times { .. }
-        ));
+        assert!(matches!(build(|config| config.timeout(Duration::MAX)), ConfigError::Times { .. }));
         assert!(matches!(
             build(|config| config.deadline(Duration::from_millis(499))),
             ConfigError::DeadlineBeforeTimeout { .. }
@@ -547,8 +551,7 @@ mod tests {
     fn sentinels_have_a_port_of_their_own() {
         let config = RedisConfig::builder().sentinels("m", ["a", "b:7", "[::1]:8", "::1"]).build();
         let node = |host: &str, port| (host.to_owned(), port);
-        let nodes =
-            vec![node("a", 26379), node("b", 7), node("::1", 8), node("::1", 26379)];
+        let nodes = vec![node("a", 26379), node("b", 7), node("::1", 8), node("::1", 26379)];
         assert_eq!(config.unwrap().place, Place::Sentinels { nodes, master: "m".to_owned() });
     }
 

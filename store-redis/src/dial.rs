@@ -82,7 +82,9 @@ fn primary(answer: Vec<Value>) -> Result<Option<(String, u16)>, RedisStoreError>
 /// Reads the answer to `ROLE`.
 fn is_primary(answer: Vec<Value>) -> Result<bool, RedisStoreError> {
     match only(answer)? {
-        Value::Array(parts) => Ok(parts.into_iter().next().and_then(text).as_deref() == Some("master")),
+        Value::Array(parts) => {
+            Ok(parts.into_iter().next().and_then(text).as_deref() == Some("master"))
+        }
         _ => Err(RedisStoreError::Garbled),
     }
 }

@@ -84,7 +84,9 @@ impl RedisStoreError {
 impl fmt::Display for RedisStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotConnected { .. } => f.write_str("no connection to redis could be made in time"),
+            Self::NotConnected { .. } => {
+                f.write_str("no connection to redis could be made in time")
+            }
             Self::Io { .. } => f.write_str("the connection to redis failed"),
             Self::Timeout { waited } if waited.is_zero() => {
                 f.write_str("redis did not answer in time")

@@ -150,8 +150,8 @@ impl Shard {
         if size > self.bytes_max || self.entries_max == 0 {
             return;
         }
-        let is_full = self.new.map.len() >= self.entries_max
-            || self.new.bytes + size > self.bytes_max;
+        let is_full =
+            self.new.map.len() >= self.entries_max || self.new.bytes + size > self.bytes_max;
         if is_full {
             self.old = std::mem::take(&mut self.new);
         }
@@ -242,7 +242,7 @@ mod tests {
         let room = HeldRecords::new(16 * 2 * 10, usize::MAX / 2);
         for number in 0..1000 {
             room.put(id(number), 0, folded());
-            assert_eq!(room.get(id(0), 0).is_some(), true, "{number}");
+            assert!(room.get(id(0), 0).is_some(), "{number}");
         }
     }
 

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_prefix_is_short_printable_and_no_pattern() {
-        for text in ["", " ", "a b", "{a}", "a}", "a*", "a?", "[a]", "a\\", "a\0", "a\n", "\u{e9}"] {
+        for text in ["", " ", "a b", "{a}", "a}", "a*", "a?", "[a]", "a\\", "a\0", "a\n", "\u{e9}"]
+        {
             assert!(Prefix::new(text.to_owned()).is_err(), "{text:?}");
         }
         assert!(Prefix::new("x".repeat(65)).is_err());

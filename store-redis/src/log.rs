@@ -54,7 +54,8 @@ impl Folded {
         while let Some(body) = elements.next() {
             let at = first.saturating_add(deltas.len() * 2);
             let delta = Delta::decode(&body).map_err(|source| unreadable(at, source))?;
-            let stamp = elements.next().ok_or_else(|| unreadable(at + 1, DecodeError::Truncated))?;
+            let stamp =
+                elements.next().ok_or_else(|| unreadable(at + 1, DecodeError::Truncated))?;
             last = Stamp::decode(&stamp).map_err(|source| unreadable(at + 1, source))?;
             tail_bytes += body.len();
             deltas.push((delta, last.attempt));
@@ -92,8 +93,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn elements(deltas: u8) -> Vec<Vec<u8>> {
-        let mut elements =
-            vec![record().snapshot().unwrap().to_vec(), stamp(0).encode().to_vec()];
+        let mut elements = vec![record().snapshot().unwrap().to_vec(), stamp(0).encode().to_vec()];
         for number in 1..=deltas {
             elements.push(delta(number).encode());
             elements.push(stamp(number).encode().to_vec());

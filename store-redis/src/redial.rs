@@ -28,9 +28,17 @@ impl Redial {
         self.last = Some(error);
     }
 
-    /// Notes a connection that was made and returns its number, counted from 1.
-    pub(crate) fn made(&mut self) -> u64 {
-        *self = Self { made: self.made + 1, ..Self::default() };
+    /// Notes a connection that was made and returns its number, counted from 1. One that breaks at
+    /// once is not replaced at once.
+    pub(crate) fn made(&mut self, now: Instant, jitter: &Jitter) -> u64 {
+        let not_before = Some(now + jitter.pause(1));
+        *self = Self { made: self.made + 1, not_before, ..Self::default() };
+        self.made
+    }
+
+    /// Returns how many connections were made.
+    #[cfg(feature = "blocking")]
+    pub(crate) const fn count(&self) -> u64 {
         self.made
     }
 
@@ -60,9 +68,12 @@ mod tests {
         }
         assert!(redial.wait(now) >= Duration::from_millis(250));
         assert_eq!(redial.wait(now + Duration::from_secs(1)), Duration::ZERO);
-        assert!(matches!(redial.not_connected(), RedisStoreError::NotConnected { source: Some(_) }));
-        assert_eq!((redial.made(), redial.made()), (1, 2));
-        assert_eq!(redial.wait(now), Duration::ZERO);
+        assert!(matches!(
+            redial.not_connected(),
+            RedisStoreError::NotConnected { source: Some(_) }
+        ));
+        assert_eq!((redial.made(now, &jitter), redial.made(now, &jitter)), (1, 2));
+        assert!(redial.wait(now) <= Duration::from_millis(10));
         assert!(matches!(redial.not_connected(), RedisStoreError::NotConnected { source: None }));
     }
 

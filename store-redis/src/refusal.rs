@@ -59,7 +59,12 @@ impl ServerReply {
             word = whole.split(' ').next().unwrap_or_default();
         }
         let reason = reason(word, whole);
-        Self { code: shown(code, CODE_MAX), text: shown(without_arguments(details), TEXT_MAX), reason, line }
+        Self {
+            code: shown(code, CODE_MAX),
+            text: shown(without_arguments(details), TEXT_MAX),
+            reason,
+            line,
+        }
     }
 
     /// Returns the first word of the reply, `OOM` say.
@@ -90,12 +95,15 @@ impl Reason {
     pub(crate) const fn is_worth_another_try(self) -> bool {
         matches!(self, Self::NotNow | Self::NotHere)
     }
+}
 
-    /// Reports whether the connection is of no more use: another server must be found, or this one
-    /// must be told who we are.
-    pub(crate) const fn spoils_connection(self, code: &str) -> bool {
-        matches!(self, Self::NotHere) || matches!(code.as_bytes(), b"NOAUTH")
-    }
+/// Reports whether replies say that the connection is of no more use: another server must be found,
+/// or this one must be told who we are.
+pub(crate) fn spoil_the_connection(replies: &[redis::Value]) -> bool {
+    replies.iter().any(|reply| match reply {
+        redis::Value::ServerError(error) => matches!(error.code(), "READONLY" | "NOAUTH"),
+        _ => false,
+    })
 }
 
 impl fmt::Display for ServerReply {
@@ -170,16 +178,10 @@ mod tests {
         ("EXECABORT Transaction discarded because of previous errors.", Reason::Never),
         ("ERR max number of clients reached", Reason::NotNow),
         ("CROSSSLOT Keys in request don't hash to the same slot", Reason::Never),
-        (
-            "WRONGTYPE Operation against a key holding the wrong kind of value",
-            Reason::WrongType,
-        ),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", Reason::WrongType),
         ("NOAUTH Authentication required.", Reason::Forbidden),
         ("WRONGPASS invalid username-password pair or user is disabled.", Reason::Forbidden),
-        (
-            "NOPERM this user has no permissions to run the 'set' command",
-            Reason::Forbidden,
-        ),
+        ("NOPERM this user has no permissions to run the 'set' command", Reason::Forbidden),
         ("ERR invalid expire time in 'set' command", Reason::Never),
         ("ERR value is not an integer or out of range", Reason::Never),
         ("ERR Protocol error: invalid bulk length", Reason::Never),
@@ -199,12 +201,36 @@ mod tests {
     #[test]
     fn an_error_in_a_script_proves_something_only_up_to_its_first_write() {
         let table = [
-            ("OOM command not allowed when used memory > 'maxmemory'. script: ab, on @user_script:6.", Reason::Full, true),
-            ("WRONGTYPE Operation against a key script: ab, on @user_script:1.", Reason::WrongType, true),
-            ("NOPERM this user has no permissions script: ab, on @user_script:7.", Reason::Forbidden, false),
-            ("ERR Error running script (call to f_ab): @user_script:6: OOM command not allowed", Reason::Full, true),
-            ("ERR Error running script (call to f_ab): @user_script: 1: WRONGTYPE Operation", Reason::WrongType, true),
-            ("ERR Error running script (call to f_ab): @user_script:8: -NOPERM no", Reason::Never, false),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'. script: ab, on @user_script:6.",
+                Reason::Full,
+                true,
+            ),
+            (
+                "WRONGTYPE Operation against a key script: ab, on @user_script:1.",
+                Reason::WrongType,
+                true,
+            ),
+            (
+                "NOPERM this user has no permissions script: ab, on @user_script:7.",
+                Reason::Forbidden,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:6: OOM command not allowed",
+                Reason::Full,
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script: 1: WRONGTYPE Operation",
+                Reason::WrongType,
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:8: -NOPERM no",
+                Reason::Never,
+                false,
+            ),
             ("ERR something else script: ab, on @user_script:x.", Reason::Never, false),
         ];
         for (line, reason, nothing_done) in table {

@@ -47,13 +47,18 @@ pub(crate) fn read(replies: Vec<Value>) -> Answer<Range> {
 
 /// Reads the answer to an action. Of several replies the last one counts: an append is what its
 /// `RPUSHX` says, whatever came of the `PEXPIRE` before it.
-pub(crate) fn applied(request: &Request, action: &Action, mut replies: Vec<Value>) -> Answer<Outcome> {
+pub(crate) fn applied(
+    request: &Request,
+    action: &Action,
+    mut replies: Vec<Value>,
+) -> Answer<Outcome> {
     if replies.len() != request.pipeline.len() {
         return Answer::Unclear(RedisStoreError::Garbled);
     }
     match replies.pop() {
-        Some(Value::Int(number)) => outcome(action, number)
-            .map_or(Answer::Unclear(RedisStoreError::Garbled), Answer::Done),
+        Some(Value::Int(number)) => {
+            outcome(action, number).map_or(Answer::Unclear(RedisStoreError::Garbled), Answer::Done)
+        }
         Some(Value::ServerError(error)) => {
             let reply = ServerReply::new(&error);
             if reply.proves_nothing_done(request.script) {
@@ -128,14 +133,9 @@ mod tests {
         command::apply(&prefix, SessionId::from_bytes([0; 16]), action).unwrap()
     }
 
-    fn answer(action: &Action, replies: &str) -> Answer<Outcome> {
-        let mut parser = redis::Parser::new();
-        let mut rest = replies.as_bytes();
-        let mut values = Vec::new();
-        while !rest.is_empty() {
-            values.push(parser.parse_value(&mut rest).unwrap());
-        }
-        applied(&request(action), action, values)
+    fn answer(action: &Action, replies: &[&str]) -> Answer<Outcome> {
+        let value = |reply: &&str| redis::parse_redis_value(reply.as_bytes()).unwrap();
+        applied(&request(action), action, replies.iter().map(value).collect())
     }
 
     fn actions() -> [Action; 6] {
@@ -155,31 +155,31 @@ mod tests {
     fn every_number_means_one_outcome_or_none() {
         let appended = |entries| Outcome::Appended(Position::new(entries, stamp(1)));
         let [create, append, append_at, compact, touch, delete] = actions();
-        let table = [
-            (&create, ":1\r\n", Some(Outcome::Created)),
-            (&create, ":0\r\n", Some(Outcome::Exists)),
-            (&create, ":2\r\n", None),
-            (&append, ":1\r\n:8\r\n", Some(appended(4))),
-            (&append, ":0\r\n:0\r\n", Some(Outcome::Gone)),
+        let table: [(_, &[&str], _); 22] = [
+            (&create, &[":1\r\n"], Some(Outcome::Created)),
+            (&create, &[":0\r\n"], Some(Outcome::Exists)),
+            (&create, &[":2\r\n"], None),
+            (&append, &[":1\r\n", ":8\r\n"], Some(appended(4))),
+            (&append, &[":0\r\n", ":0\r\n"], Some(Outcome::Gone)),
             // The key expired between the two commands, or another node deleted it.
-            (&append, ":1\r\n:0\r\n", Some(Outcome::Gone)),
+            (&append, &[":1\r\n", ":0\r\n"], Some(Outcome::Gone)),
             // The ttl was not renewed, but the entry is there.
-            (&append, "-NOPERM no\r\n:4\r\n", Some(appended(2))),
-            (&append, ":1\r\n:-3\r\n", None),
-            (&append, ":1\r\n:2\r\n", None),
-            (&append, ":4\r\n", None),
-            (&append_at, ":6\r\n", Some(appended(3))),
-            (&append_at, ":0\r\n", Some(Outcome::Conflict)),
-            (&append_at, ":-1\r\n", Some(Outcome::Gone)),
-            (&compact, ":1\r\n", Some(Outcome::Compacted)),
-            (&compact, ":0\r\n", Some(Outcome::Stale)),
-            (&touch, ":1\r\n", Some(Outcome::Touched)),
-            (&touch, ":0\r\n", Some(Outcome::Gone)),
-            (&delete, ":1\r\n", Some(Outcome::Deleted)),
-            (&delete, ":0\r\n", Some(Outcome::Deleted)),
-            (&delete, "+OK\r\n", None),
-            (&delete, "$2\r\nab\r\n", None),
-            (&delete, "*0\r\n", None),
+            (&append, &["-NOPERM no\r\n", ":4\r\n"], Some(appended(2))),
+            (&append, &[":1\r\n", ":-3\r\n"], None),
+            (&append, &[":1\r\n", ":2\r\n"], None),
+            (&append, &[":4\r\n"], None),
+            (&append_at, &[":6\r\n"], Some(appended(3))),
+            (&append_at, &[":0\r\n"], Some(Outcome::Conflict)),
+            (&append_at, &[":-1\r\n"], Some(Outcome::Gone)),
+            (&compact, &[":1\r\n"], Some(Outcome::Compacted)),
+            (&compact, &[":0\r\n"], Some(Outcome::Stale)),
+            (&touch, &[":1\r\n"], Some(Outcome::Touched)),
+            (&touch, &[":0\r\n"], Some(Outcome::Gone)),
+            (&delete, &[":1\r\n"], Some(Outcome::Deleted)),
+            (&delete, &[":0\r\n"], Some(Outcome::Deleted)),
+            (&delete, &["+OK\r\n"], None),
+            (&delete, &["$2\r\nab\r\n"], None),
+            (&delete, &["*0\r\n"], None),
         ];
         for (action, replies, expected) in table {
             let found = match answer(action, replies) {
@@ -194,9 +194,9 @@ mod tests {
     #[test]
     fn an_append_is_what_rpushx_says() {
         let [_, append, ..] = actions();
-        let refused = answer(&append, ":1\r\n-OOM command not allowed\r\n");
+        let refused = answer(&append, &[":1\r\n", "-OOM command not allowed\r\n"]);
         assert!(matches!(refused, Answer::Refused(reply) if reply.reason() == Reason::Full));
-        let done = answer(&append, "-OOM command not allowed\r\n:4\r\n");
+        let done = answer(&append, &["-OOM command not allowed\r\n", ":4\r\n"]);
         assert!(matches!(done, Answer::Done(Outcome::Appended(_))));
     }
 
@@ -211,7 +211,7 @@ mod tests {
             (&append_at, 5, false),
         ] {
             let reply = format!("-ERR no script: ab, on @user_script:{line}.\r\n");
-            let refused = matches!(answer(action, &reply), Answer::Refused(_));
+            let refused = matches!(answer(action, &[&reply]), Answer::Refused(_));
             assert_eq!(refused, is_known, "line {line} of {action:?}");
         }
     }

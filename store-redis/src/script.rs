@@ -92,9 +92,10 @@ mod tests {
     fn the_first_write_is_where_it_is_said_to_be() {
         for script in [&*CREATE, &*APPEND_AT, &*COMPACT] {
             let writes = ["'RPUSH'", "'LSET'", "'LTRIM'", "'PEXPIRE'", "'DEL'"];
-            let line = script.source().lines().position(|line| {
-                writes.iter().any(|write| line.contains(write))
-            });
+            let line = script
+                .source()
+                .lines()
+                .position(|line| writes.iter().any(|write| line.contains(write)));
             assert_eq!(line.map(|line| line + 1), Some(script.first_write as usize));
             assert!(script.is_before_writing(script.first_write));
             assert!(!script.is_before_writing(script.first_write + 1));

@@ -118,7 +118,11 @@ impl<L: Link> Shelf<L> {
     }
 
     /// Ends a session again that this node ended before: some server may have forgotten it.
-    async fn end_again(&self, id: SessionId, until: Instant) -> Result<(), Failure<RedisStoreError>> {
+    async fn end_again(
+        &self,
+        id: SessionId,
+        until: Instant,
+    ) -> Result<(), Failure<RedisStoreError>> {
         let request = command::delete(&self.config.prefix, id);
         let action = Action::Delete { ttl: sessile_core::Ttl::MAX };
         self.send(id, &request, &action, until).await.map(|_| ())

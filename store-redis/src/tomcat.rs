@@ -109,7 +109,8 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
 /// The reference documents every pool attribute with a prefix, and reads most of them without.
 fn is_of_the_pool(name: &str) -> bool {
     POOL.iter().any(|known| {
-        let bare = known.char_indices().map(|(at, c)| if at == 0 { c.to_ascii_lowercase() } else { c });
+        let bare =
+            known.char_indices().map(|(at, c)| if at == 0 { c.to_ascii_lowercase() } else { c });
         name.strip_prefix("connectionPool") == Some(known) || name.chars().eq(bare)
     })
 }

@@ -114,5 +114,13 @@ fn when_a_session_was_used_last_can_be_told_from_its_ttl() {
         let session = world.open(&client);
         assert_eq!(session.created_at(), Some(created_at));
         assert_eq!(session.last_accessed_at(), Some(created_at));
+        let mut session = session;
+        set_a(2)(&mut session);
+        let session = world.flush(session);
+        assert_eq!(session.last_accessed_at(), Some(created_at), "before this request");
+        drop(world.commit(session).expect("there is nothing to write"));
+        let written_at = world.now();
+        world.pass(MINUTE);
+        assert_eq!(world.open(&client).last_accessed_at(), Some(written_at));
     });
 }

@@ -1,0 +1,243 @@
+//! Scripts out of seeds, swarm style: each seed turns on some faults and leaves the others out.
+
+use sessile_core::{Create, Granularity, OnConflict, Persist, RotationReason};
+
+use crate::script::{
+    Mishap, MishapKind, Driver, Fate, NodeRules, Op, Presents, Request, Rules, Script,
+};
+use crate::Rng;
+
+impl Script {
+    /// Draws the script of a seed.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        let mut rng = Rng::new(seed).fork(0);
+        let swarm = Swarm::draw(&mut rng);
+        let nodes: Vec<NodeRules> =
+            (0..1 + rng.index(4)).map(|_| draw_node(&mut rng, &swarm)).collect();
+        let clients = 1 + rng.index(3);
+        let rules = draw_rules(&mut rng);
+        let mut requests = Vec::new();
+        for client in 0..clients {
+            requests.push(draw_first(&mut rng, client, nodes.len()));
+        }
+        let spread = rng.pick(&[10, 60, 200, 600]);
+        for number in 0..2 + rng.index(14) {
+            let mut rng = rng.fork(number as u64);
+            let at = 60 + rng.below(spread);
+            let client = rng.index(clients);
+            requests.push(draw_request(&mut rng, &swarm, number, at, client, nodes.len()));
+        }
+        let mishaps = draw_mishaps(&mut rng, &swarm, spread, clients, nodes.len());
+        Self { seed, rules, nodes, requests, mishaps }
+    }
+}
+
+/// Which faults a seed turns on.
+struct Swarm {
+    /// The fates a call can meet beside taking its time.
+    fates: Vec<Fate>,
+    /// The chance of one of them, in a hundred.
+    percent: u64,
+    skew: bool,
+    holds: bool,
+    cancels: bool,
+    dry: bool,
+    mishaps: Vec<u64>,
+    /// The longest way to the server.
+    slow: u64,
+    /// The ops that are drawn more often, if any.
+    favourite: u64,
+}
+
+impl Swarm {
+    fn draw(rng: &mut Rng) -> Self {
+        let all = [
+            Fate::Drop,
+            Fate::DropReply,
+            Fate::Late(1 + rng.below(300)),
+            Fate::Twice(1 + rng.below(30)),
+            Fate::Cut,
+            Fate::Refuse,
+            Fate::Split(1 + rng.below(10)),
+        ];
+        let fates: Vec<Fate> = all.into_iter().filter(|_| rng.chance(40)).collect();
+        let percent = if fates.is_empty() { 0 } else { rng.pick(&[0, 3, 10, 30]) };
+        let harms = rng.chance(40);
+        Self {
+            fates,
+            percent,
+            skew: rng.chance(30),
+            holds: rng.chance(80),
+            cancels: rng.chance(25),
+            dry: rng.chance(5),
+            mishaps: (0..8).filter(|_| harms && rng.chance(25)).collect(),
+            slow: rng.pick(&[1, 5, 20]),
+            favourite: rng.below(6),
+        }
+    }
+
+    fn fate(&self, rng: &mut Rng) -> Fate {
+        let fine = Fate::Fine { there: rng.below(self.slow), back: rng.below(self.slow) };
+        if rng.chance(self.percent) { rng.pick(&self.fates) } else { fine }
+    }
+}
+
+fn draw_node(rng: &mut Rng, swarm: &Swarm) -> NodeRules {
+    let skew = |rng: &mut Rng, most: u64| {
+        let skew = i64::try_from(rng.below(2 * most + 1)).unwrap_or(0);
+        skew - i64::try_from(most).unwrap_or(0)
+    };
+    let raw_skew = skew(rng, 3_600_000);
+    let measured = skew(rng, SKEW);
+    NodeRules { skew: if swarm.skew { measured } else { 0 }, raw_skew, holds: swarm.holds }
+}
+
+fn draw_rules(rng: &mut Rng) -> Rules {
+    let idle = rng.pick(&[120, 1_000, 60_000]);
+    let persist = [Persist::AT_END, Persist::ON_CHANGE, Persist::ALWAYS];
+    let persist = rng.pick(&persist) | rng.pick(&persist);
+    Rules {
+        granularity: rng.pick(&[Granularity::Attributes, Granularity::Attributes, Granularity::Whole]),
+        on_conflict: rng.pick(&[OnConflict::Merge, OnConflict::Merge, OnConflict::Reject]),
+        persist,
+        create: rng.pick(&[Create::WhenWritten, Create::WhenWritten, Create::Eager]),
+        idle,
+        absolute: rng.pick(&[None, Some(idle), Some(idle * 3)]),
+        touch: rng.pick(&[0, idle / 20, idle / 2]),
+        grace: rng.pick(&[0, 20, 1_000]),
+        compact_every: rng.pick(&[2, 3, 5, 64]),
+    }
+}
+
+/// The request that makes a session, undisturbed.
+fn draw_first(rng: &mut Rng, client: usize, nodes: usize) -> Request {
+    let mut ops = vec![Op::Set(0, 1 + client as u64), Op::Add(0, 1)];
+    if rng.chance(50) {
+        ops.push(Op::Pair(100 + rng.below(2)));
+    }
+    Request {
+        at: rng.below(20),
+        node: rng.index(nodes),
+        client,
+        presents: Presents::Nothing,
+        driver: rng.pick(&[Driver::Steps, Driver::Sessions]),
+        ops,
+        retries: 0,
+        cancelled_at: None,
+        dry_at: None,
+        fates: Vec::new(),
+    }
+}
+
+fn draw_request(
+    rng: &mut Rng,
+    swarm: &Swarm,
+    number: usize,
+    at: u64,
+    client: usize,
+    nodes: usize,
+) -> Request {
+    let presents = match rng.below(20) {
+        0 => Presents::Nothing,
+        1 => Presents::Forged,
+        2 => Presents::Garbage,
+        3 | 4 => Presents::Older(1 + rng.index(3)),
+        _ => Presents::Newest,
+    };
+    let driver = match rng.below(8) {
+        0 => Driver::Compactor,
+        1 | 2 => Driver::Sessions,
+        _ => Driver::Steps,
+    };
+    let mut unique = (number as u64 + 1) * 1_000;
+    let ops = (0..rng.index(6)).map(|_| draw_op(rng, swarm, &mut unique, 0)).collect();
+    Request {
+        at,
+        node: rng.index(nodes),
+        client,
+        presents,
+        driver,
+        ops,
+        retries: rng.pick(&[0, 1, 3]),
+        cancelled_at: (swarm.cancels && rng.chance(30)).then(|| 1 + rng.small(6)),
+        dry_at: (swarm.dry && rng.chance(30)).then(|| rng.small(5)),
+        fates: (0..CALLS).map(|_| swarm.fate(rng)).collect(),
+    }
+}
+
+fn draw_op(rng: &mut Rng, swarm: &Swarm, unique: &mut u64, depth: u32) -> Op {
+    *unique += 2 + rng.below(2);
+    let number = *unique;
+    if rng.chance(30) {
+        match swarm.favourite {
+            0 => return Op::Add(rng.index(2), 1 + i64::from(rng.small(5))),
+            1 => return Op::Rotate(RotationReason::PrivilegeChange),
+            2 => return Op::Pair(number),
+            3 if depth == 0 => return draw_flush(rng, swarm, unique),
+            _ => {}
+        }
+    }
+    match rng.below(40) {
+        0..=3 => Op::Get(rng.index(2)),
+        4 => Op::Count(rng.index(2)),
+        5 => Op::Names,
+        6..=12 => Op::Set(rng.index(2), number),
+        13 => Op::SetSame(rng.index(2)),
+        14 | 15 => Op::Remove(rng.index(2)),
+        16..=20 => Op::Add(rng.index(2), i64::from(rng.small(9)) - 3),
+        21 => Op::RemoveCounter(rng.index(2)),
+        22..=24 => Op::Pair(number),
+        25 => Op::RemovePair,
+        26 | 27 => Op::Edit(number),
+        28 => Op::Borrow(number),
+        29 => Op::Text(rng.pick(&[3, 700, 1_500]), number),
+        30 if rng.chance(50) => Op::Everything,
+        30 => Op::Clear,
+        31 => Op::Rotate(RotationReason::Renewal),
+        32 => Op::Rotate(RotationReason::PrivilegeChange),
+        33 => Op::Login(rng.below(3)),
+        34 => Op::Logout,
+        35 => Op::Invalidate,
+        36 => Op::SetIdle(rng.pick(&[80, 500, 5_000])),
+        37 if depth == 0 => Op::Wait(rng.pick(&[1, 10, 70])),
+        _ if depth == 0 => draw_flush(rng, swarm, unique),
+        _ => Op::Get(0),
+    }
+}
+
+fn draw_flush(rng: &mut Rng, swarm: &Swarm, unique: &mut u64) -> Op {
+    Op::Flush((0..rng.index(3)).map(|_| draw_op(rng, swarm, unique, 1)).collect())
+}
+
+fn draw_mishaps(
+    rng: &mut Rng,
+    swarm: &Swarm,
+    spread: u64,
+    clients: usize,
+    nodes: usize,
+) -> Vec<Mishap> {
+    let mut mishaps = Vec::new();
+    for kind in &swarm.mishaps {
+        for _ in 0..1 + rng.index(2) {
+            let at = 40 + rng.below(spread + 60);
+            let kind = match kind {
+                0 => MishapKind::Crash(rng.index(nodes)),
+                1 => MishapKind::Failover(1 + rng.index(4)),
+                2 => MishapKind::Restart,
+                3 => MishapKind::Restore,
+                4 => MishapKind::Evict(rng.index(clients)),
+                5 => MishapKind::Corrupt(rng.index(clients), rng.draw(), rng.draw()),
+                6 => MishapKind::Pass(rng.pick(&[30, 200, 2_000])),
+                _ => MishapKind::Dump,
+            };
+            mishaps.push(Mishap { at, kind });
+        }
+    }
+    mishaps
+}
+
+/// How many calls of a request have a fate of their own.
+const CALLS: usize = 12;
+/// How far a measured clock may be off, in milliseconds.
+pub(crate) const SKEW: u64 = 20;

@@ -1,0 +1,211 @@
+//! What a log means, once more: a plain map and the rules of the design, folded one entry at a time.
+//!
+//! Nothing of the engine's own folding is used, so that one cannot err like the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use sessile_core::{Attribute, Change, Codec, CommitId, Delta, Record, Stamp, Value};
+
+use crate::stored::{self, DeltaHead, Secret};
+
+/// What a log amounts to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) values: BTreeMap<Name, Val>,
+    /// Every commit there ever was. There is no limit, so what a store must not forget it may not.
+    commits: BTreeSet<CommitId>,
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) verifier: Secret,
+    /// Every verifier there was before, the oldest first, and until when it is accepted.
+    pub(crate) replaced: Vec<(Secret, Option<u64>)>,
+    pub(crate) generation: u64,
+    pub(crate) principal: Option<String>,
+    pub(crate) idle: u64,
+    pub(crate) deadline: Option<u64>,
+}
+
+/// The name of an attribute; programs use few.
+pub(crate) type Name = &'static str;
+
+/// What an attribute holds.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) enum Val {
+    Number(i64),
+    Bytes(Vec<u8>),
+}
+
+/// What a presented verifier is worth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Standing {
+    Current,
+    Grace,
+    /// Replaced so recently that the engine still knows it.
+    Stale,
+    /// Replaced long ago, or never issued.
+    Unknown,
+}
+
+impl State {
+    /// Reads the first record of a log.
+    pub(crate) fn start(body: &[u8], stamp: Stamp) -> Option<Self> {
+        let record = Record::decode(body.to_vec()).ok()?;
+        Some(Self {
+            values: values_of(&record),
+            commits: [stamp.commit].into(),
+            stamp: Some(stamp),
+            verifier: stored::verifier_of(body)?,
+            replaced: Vec::new(),
+            generation: record.generation(),
+            principal: record.principal().map(str::to_owned),
+            idle: record.idle_timeout().as_millis(),
+            deadline: record.deadline().map(|deadline| deadline.as_millis()),
+        })
+    }
+
+    /// Folds the next entry and reports whether it counted.
+    pub(crate) fn fold(&mut self, delta: &Delta, head: &DeltaHead, stamp: Stamp) -> bool {
+        self.stamp = Some(stamp);
+        if !self.commits.insert(delta.commit()) || head.generation > self.generation {
+            return false;
+        }
+        if let Some((replaces, verifier, until)) = head.rotation {
+            if replaces != self.verifier {
+                return false;
+            }
+            if until.is_none() {
+                self.replaced.iter_mut().for_each(|replaced| replaced.1 = None);
+            }
+            self.replaced.push((self.verifier, until));
+            self.verifier = verifier;
+            self.generation += 1;
+        }
+        if let Some(principal) = &head.principal {
+            self.principal.clone_from(principal);
+        }
+        self.idle = head.idle.unwrap_or(self.idle);
+        if delta.replaces_all() {
+            self.values.clear();
+        }
+        for (name, change) in delta.changes() {
+            self.change(name_of(name), change);
+        }
+        true
+    }
+
+    fn change(&mut self, name: Name, change: &Change) {
+        match change {
+            Change::Set(value) => {
+                self.values.insert(name, Val::of(value.as_attribute()));
+            }
+            Change::Add(number) => match self.values.entry(name).or_insert(Val::Number(0)) {
+                Val::Number(sum) => *sum = sum.wrapping_add(*number),
+                Val::Bytes(_) => {}
+            },
+            _ => {
+                self.values.remove(name);
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, name: Name) -> Option<&Val> {
+        self.values.get(name)
+    }
+
+    pub(crate) fn standing(&self, secret: &Secret, now: u64) -> Standing {
+        if *secret == self.verifier {
+            return Standing::Current;
+        }
+        let place = self.replaced.iter().rev().position(|(replaced, _)| replaced == secret);
+        match place.map(|place| (place, self.replaced[self.replaced.len() - 1 - place].1)) {
+            Some((REMEMBERED.., _)) | None => Standing::Unknown,
+            Some((_, Some(until))) if now < until => Standing::Grace,
+            Some(_) => Standing::Stale,
+        }
+    }
+
+    /// Reports whether that verifier was ever current.
+    pub(crate) fn knew(&self, secret: &Secret) -> bool {
+        *secret == self.verifier || self.replaced.iter().any(|(replaced, _)| replaced == secret)
+    }
+}
+
+impl Val {
+    pub(crate) fn of(attribute: Attribute<'_>) -> Self {
+        match attribute.counter().filter(|_| attribute.codec() == Codec::COUNTER) {
+            Some(number) => Self::Number(number),
+            None => Self::Bytes(attribute.bytes().to_vec()),
+        }
+    }
+
+    pub(crate) fn stored(value: &Value) -> Self {
+        Self::of(value.as_attribute())
+    }
+
+    /// A number as it is stored.
+    pub(crate) fn number(number: u64) -> Self {
+        Self::Bytes(varint(number))
+    }
+
+    /// A list of numbers as it is stored.
+    pub(crate) fn list(numbers: &[u64]) -> Self {
+        let mut bytes = varint(numbers.len() as u64);
+        numbers.iter().for_each(|number| bytes.extend(varint(*number)));
+        Self::Bytes(bytes)
+    }
+
+    /// A text as it is stored.
+    pub(crate) fn text(text: &str) -> Self {
+        let mut bytes = varint(text.len() as u64);
+        bytes.extend(text.as_bytes());
+        Self::Bytes(bytes)
+    }
+
+    /// Returns the number a stored number is.
+    pub(crate) fn as_number(&self) -> Option<u64> {
+        let Self::Bytes(bytes) = self else { return None };
+        let digits = bytes.iter().enumerate().take(9);
+        Some(digits.fold(0, |sum, (place, byte)| sum | u64::from(byte & 0x7f) << (7 * place)))
+    }
+}
+
+impl fmt::Debug for Val {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "#{number}"),
+            Self::Bytes(bytes) if bytes.len() < 10 => {
+                write!(f, "{}", self.as_number().unwrap_or_default())
+            }
+            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+        }
+    }
+}
+
+pub(crate) fn values_of(record: &Record) -> BTreeMap<Name, Val> {
+    record.iter().map(|(name, attribute)| (name_of(name), Val::of(attribute))).collect()
+}
+
+/// Returns the name programs know an attribute by.
+pub(crate) fn name_of(name: &str) -> Name {
+    NAMES.into_iter().find(|known| *known == name).unwrap_or("?")
+}
+
+fn varint(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number.to_le_bytes()[0]);
+    bytes
+}
+
+/// The names programs use.
+pub(crate) const NAMES: [Name; 8] = ["a", "b", "left", "list", "m", "n", "right", "text"];
+/// Those of counters.
+pub(crate) const COUNTERS: [Name; 2] = ["n", "m"];
+/// Those that belong together: the right one is the parity of the left one.
+pub(crate) const PAIR: [Name; 2] = ["left", "right"];
+
+/// How many replaced verifiers the engine promises to know.
+const REMEMBERED: usize = 8;

@@ -1,0 +1,76 @@
+//! What must never happen.
+
+use std::fmt;
+
+/// Something that must never happen, and did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// When, in milliseconds.
+    pub at: u64,
+    /// What exactly.
+    pub what: String,
+}
+
+/// The kinds of things that must never happen.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Kind {
+    /// What was acknowledged is not there, or a session that lives is not found.
+    Lost,
+    /// What was done once counts twice, or what was refused counts.
+    Doubled,
+    /// Something of a session that has ended is there again, under any id.
+    Revived,
+    /// A read misses what was there before it began.
+    StaleRead,
+    /// Something counts in another order than that of the log.
+    OrderViolation,
+    /// Values that belong together are of two writers.
+    MixedGroup,
+    /// A commit is there in part, or an entry is.
+    Torn,
+    /// A log has no end, or one behind its deadline.
+    Immortal,
+    /// A token is accepted that must not be.
+    WrongAccept,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are counted.
+    pub const ALL: [Self; 9] = [
+        Self::Lost,
+        Self::Doubled,
+        Self::Revived,
+        Self::StaleRead,
+        Self::OrderViolation,
+        Self::MixedGroup,
+        Self::Torn,
+        Self::Immortal,
+        Self::WrongAccept,
+    ];
+
+    /// Returns the name it is counted under.
+    #[must_use]
+    pub const fn counter(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Doubled => "doubled",
+            Self::Revived => "revived",
+            Self::StaleRead => "stale_reads",
+            Self::OrderViolation => "order_violations",
+            Self::MixedGroup => "mixed_groups",
+            Self::Torn => "torn",
+            Self::Immortal => "immortal",
+            Self::WrongAccept => "wrong_accepts",
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {} ms: {}", self.kind.counter(), self.at, self.what)
+    }
+}

@@ -1,0 +1,258 @@
+//! Connections on tokio: each shared by everybody, and replaced when it breaks or falls silent.
+//!
+//! The client's own reconnecting manager is not used: on a path that went silent it waits for ever,
+//! and what it sends again it sends under the same stamp.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, PushInfo, PushKind, Value};
+use sessile_core::SessionId;
+use tokio::time::{sleep, timeout_at};
+
+use crate::backoff::{Jitter, Tries};
+use crate::dial::dial;
+use crate::link::{Link, Origin, Replies, Transport, Trouble};
+use crate::redial::{Redial, SILENCES_MAX};
+use crate::refusal::spoil_the_connection;
+use crate::{RedisConfig, RedisStoreError, clock};
+
+/// A fixed number of lines to the server. A session always uses the same one.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    config: RedisConfig,
+    lines: Vec<Line>,
+    epoch: AtomicU64,
+    jitter: Jitter,
+}
+
+/// One connection after another.
+#[derive(Debug, Default)]
+struct Line {
+    live: Mutex<Option<Live>>,
+    /// Held by the one who dials.
+    redial: tokio::sync::Mutex<Redial>,
+}
+
+/// A connection in use.
+#[derive(Clone, Debug)]
+struct Live {
+    connection: MultiplexedConnection,
+    number: u64,
+    is_closed: Arc<AtomicBool>,
+    /// How many answers in a row stayed out.
+    silences: Arc<AtomicU32>,
+}
+
+impl Lines {
+    pub(crate) fn new(config: RedisConfig) -> Self {
+        let count = config.connections.unwrap_or(CONNECTIONS);
+        Self {
+            lines: (0..count).map(|_| Line::default()).collect(),
+            epoch: AtomicU64::new(0),
+            jitter: Jitter::new(),
+            config,
+        }
+    }
+
+    /// Sends commands over the first line, to see whether that works.
+    pub(crate) async fn ask_once(
+        &self,
+        commands: &Pipeline,
+        until: Instant,
+    ) -> Result<Vec<Value>, RedisStoreError> {
+        let exchanged = self.exchange_on(0, commands, until).await;
+        exchanged.map(|replies| replies.values).map_err(|trouble| match trouble {
+            Trouble::Unsent(error) | Trouble::Unanswered(error) => error,
+        })
+    }
+
+    async fn exchange_on(
+        &self,
+        line: usize,
+        commands: &Pipeline,
+        until: Instant,
+    ) -> Result<Replies, Trouble> {
+        let mut live = self.live(line, until).await.map_err(Trouble::Unsent)?;
+        let origin = Origin { line, number: live.number };
+        let patience = until.min(clock::now() + self.config.timeout);
+        match ask(&mut live.connection, commands, patience).await {
+            Ok(values) => {
+                live.silences.store(0, Relaxed);
+                if spoil_the_connection(&values) {
+                    self.give_up(origin);
+                }
+                Ok(Replies { values, origin })
+            }
+            Err(error) => {
+                let is_silence = matches!(error, RedisStoreError::Timeout { .. });
+                if !is_silence || live.silences.fetch_add(1, Relaxed) + 1 >= SILENCES_MAX {
+                    self.give_up(origin);
+                }
+                Err(Trouble::Unanswered(error))
+            }
+        }
+    }
+
+    /// Returns the connection of a line, making one if there is none.
+    async fn live(&self, line: usize, until: Instant) -> Result<Live, RedisStoreError> {
+        let line = &self.lines[line];
+        let mut tries = Tries::default();
+        loop {
+            if let Some(live) = line.current() {
+                return Ok(live);
+            }
+            let queue = timeout_at(until.into(), line.redial.lock()).await;
+            let Ok(mut redial) = queue else {
+                return Err(RedisStoreError::NotConnected { source: None });
+            };
+            if let Some(live) = line.current() {
+                return Ok(live);
+            }
+            let wait = redial.wait(clock::now());
+            if wait.is_zero() {
+                match self.dial(&mut redial, line, until).await {
+                    Ok(live) => return Ok(live),
+                    Err(error) if is_final(&error) => return Err(error),
+                    Err(_) => {}
+                }
+            }
+            let (wait, left) = (redial.wait(clock::now()), clock::left(until));
+            if wait >= left || tries.next(left, &self.jitter).is_none() {
+                return Err(redial.not_connected());
+            }
+            drop(redial);
+            sleep(wait).await;
+        }
+    }
+
+    async fn dial(
+        &self,
+        redial: &mut Redial,
+        line: &Line,
+        until: Instant,
+    ) -> Result<Live, RedisStoreError> {
+        let until = until.min(clock::now() + self.config.timeout);
+        let dialled = timeout_at(until.into(), dial(&Tokio, &self.config, until)).await;
+        match dialled.unwrap_or(Err(RedisStoreError::Timeout { waited: self.config.timeout })) {
+            Ok(Connected { connection, is_closed }) => {
+                let number = redial.made(clock::now(), &self.jitter);
+                if number > 1 {
+                    self.epoch.fetch_add(1, Relaxed);
+                }
+                let live = Live { connection, number, is_closed, silences: Arc::default() };
+                *line.live.lock() = Some(live.clone());
+                Ok(live)
+            }
+            Err(error) => {
+                redial.failed(error.clone(), clock::now(), &self.jitter);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Link for Lines {
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Relaxed)
+    }
+
+    async fn exchange(
+        &self,
+        id: SessionId,
+        commands: &Pipeline,
+        until: Instant,
+    ) -> Result<Replies, Trouble> {
+        let line = usize::from(id.as_bytes()[1]) % self.lines.len();
+        self.exchange_on(line, commands, until).await
+    }
+
+    fn give_up(&self, origin: Origin) {
+        let mut live = self.lines[origin.line].live.lock();
+        if live.as_ref().is_some_and(|live| live.number == origin.number) {
+            *live = None;
+        }
+    }
+
+    async fn pause(&self, time: Duration) {
+        sleep(time).await;
+    }
+}
+
+impl Line {
+    fn current(&self) -> Option<Live> {
+        self.live.lock().clone().filter(|live| !live.is_closed.load(Relaxed))
+    }
+}
+
+/// Reports whether trying again would be told the same.
+fn is_final(error: &RedisStoreError) -> bool {
+    matches!(error, RedisStoreError::Refused(reply) if !reply.reason().is_worth_another_try())
+}
+
+/// Sockets of tokio.
+#[derive(Debug)]
+struct Tokio;
+
+/// A new connection, and a flag that is set when it closes.
+#[derive(Debug)]
+struct Connected {
+    connection: MultiplexedConnection,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Transport for Tokio {
+    type Connection = Connected;
+
+    async fn open(
+        &self,
+        info: ConnectionInfo,
+        until: Instant,
+    ) -> Result<Connected, RedisStoreError> {
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_closed);
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_push_sender(move |push: PushInfo| -> Result<(), redis::aio::SendError> {
+                flag.fetch_or(push.kind == PushKind::Disconnection, Relaxed);
+                Ok(())
+            });
+        let client = Client::open(info).map_err(RedisStoreError::from_client)?;
+        let connecting = client.get_multiplexed_async_connection_with_config(&settings);
+        let begun = clock::now();
+        match timeout_at(until.into(), connecting).await {
+            Ok(Ok(connection)) => Ok(Connected { connection, is_closed }),
+            Ok(Err(error)) => Err(RedisStoreError::from_client(error)),
+            Err(_) => Err(RedisStoreError::Timeout { waited: begun.elapsed() }),
+        }
+    }
+
+    async fn ask(
+        &self,
+        connection: &mut Connected,
+        commands: &Pipeline,
+        until: Instant,
+    ) -> Result<Vec<Value>, RedisStoreError> {
+        ask(&mut connection.connection, commands, until).await
+    }
+}
+
+async fn ask(
+    connection: &mut MultiplexedConnection,
+    commands: &Pipeline,
+    until: Instant,
+) -> Result<Vec<Value>, RedisStoreError> {
+    let begun = clock::now();
+    let asked = connection.send_packed_commands(commands, 0, commands.len());
+    match timeout_at(until.into(), asked).await {
+        Ok(replies) => replies.map_err(RedisStoreError::from_client),
+        Err(_) => Err(RedisStoreError::Timeout { waited: begun.elapsed() }),
+    }
+}
+
+/// How many lines there are if nobody says.
+const CONNECTIONS: usize = 2;

@@ -1,0 +1,285 @@
+//! Connections of blocking sockets: each lent to one caller at a time.
+
+use std::future::{Future, ready};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use redis::{Client, Connection, ConnectionInfo, Pipeline, Value};
+use sessile_core::SessionId;
+
+use crate::backoff::{Jitter, Tries};
+use crate::blocking::at_once;
+use crate::dial::dial;
+use crate::link::{Link, Origin, Replies, Transport, Trouble};
+use crate::redial::{Redial, SILENCES_MAX};
+use crate::refusal::spoil_the_connection;
+use crate::{RedisConfig, RedisStoreError, clock};
+
+/// A bounded number of connections. Who finds all of them in use waits, until the deadline.
+pub(crate) struct Pool {
+    config: RedisConfig,
+    max: usize,
+    state: Mutex<State>,
+    /// Somebody gave a connection back, or there is room for another.
+    freed: Condvar,
+    jitter: Jitter,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Lent>,
+    /// Connections that are idle, lent or being made.
+    open: usize,
+    redial: Redial,
+    /// Connections with a lower number are not used again: one of them broke, so the server may have
+    /// gone.
+    oldest: u64,
+    epoch: u64,
+    /// How many answers in a row stayed out.
+    silences: u32,
+}
+
+/// A connection, and its number.
+struct Lent {
+    connection: Connection,
+    number: u64,
+}
+
+impl Pool {
+    pub(crate) fn new(config: RedisConfig) -> Self {
+        Self {
+            max: config.connections.unwrap_or(CONNECTIONS),
+            state: Mutex::default(),
+            freed: Condvar::new(),
+            jitter: Jitter::new(),
+            config,
+        }
+    }
+
+    pub(crate) fn ask_once(
+        &self,
+        commands: &Pipeline,
+        until: Instant,
+    ) -> Result<Vec<Value>, RedisStoreError> {
+        let exchanged = self.exchange_now(commands, until);
+        exchanged.map(|replies| replies.values).map_err(|trouble| match trouble {
+            Trouble::Unsent(error) | Trouble::Unanswered(error) => error,
+        })
+    }
+
+    fn exchange_now(&self, commands: &Pipeline, until: Instant) -> Result<Replies, Trouble> {
+        let mut lent = self.take(until).map_err(Trouble::Unsent)?;
+        let origin = Origin { line: 0, number: lent.number };
+        let patience = until.min(clock::now() + self.config.timeout);
+        match ask(&mut lent.connection, commands, patience) {
+            Ok(values) => {
+                let is_spoilt = spoil_the_connection(&values);
+                self.give_back(lent);
+                if is_spoilt {
+                    self.give_up(origin);
+                }
+                Ok(Replies { values, origin })
+            }
+            Err(error) => {
+                // The rest of the answer may still come, so nobody may use this one any more.
+                drop(lent);
+                let is_silence = matches!(error, RedisStoreError::Timeout { .. });
+                self.lost(origin, is_silence);
+                Err(Trouble::Unanswered(error))
+            }
+        }
+    }
+
+    /// Returns a connection, made if need be.
+    fn take(&self, until: Instant) -> Result<Lent, RedisStoreError> {
+        let mut tries = Tries::default();
+        let mut state = self.state.lock();
+        loop {
+            if let Some(lent) = state.idle.pop() {
+                return Ok(lent);
+            }
+            if state.open >= self.max {
+                if self.freed.wait_until(&mut state, until).timed_out() {
+                    return Err(RedisStoreError::Busy { connections: self.max });
+                }
+                continue;
+            }
+            let wait = state.redial.wait(clock::now());
+            if wait.is_zero() {
+                match self.dial(&mut state, until) {
+                    Ok(lent) => return Ok(lent),
+                    Err(RedisStoreError::Refused(reply))
+                        if !reply.reason().is_worth_another_try() =>
+                    {
+                        return Err(RedisStoreError::Refused(reply));
+                    }
+                    Err(_) => {}
+                }
+            }
+            let (wait, left) = (state.redial.wait(clock::now()), clock::left(until));
+            if wait >= left || tries.next(left, &self.jitter).is_none() {
+                return Err(state.redial.not_connected());
+            }
+            self.freed.wait_for(&mut state, wait);
+        }
+    }
+
+    /// Makes a connection while others go on.
+    fn dial(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        until: Instant,
+    ) -> Result<Lent, RedisStoreError> {
+        state.open += 1;
+        let until = until.min(clock::now() + self.config.timeout);
+        let dialled = MutexGuard::unlocked(state, || at_once(dial(&Sockets, &self.config, until)));
+        match dialled {
+            Ok(connection) => {
+                let number = state.redial.made(clock::now(), &self.jitter);
+                if state.oldest > state.epoch {
+                    state.epoch = state.oldest;
+                }
+                Ok(Lent { connection, number })
+            }
+            Err(error) => {
+                state.open -= 1;
+                state.redial.failed(error.clone(), clock::now(), &self.jitter);
+                self.freed.notify_one();
+                Err(error)
+            }
+        }
+    }
+
+    fn give_back(&self, lent: Lent) {
+        let mut state = self.state.lock();
+        state.silences = 0;
+        if lent.number >= state.oldest {
+            state.idle.push(lent);
+        } else {
+            state.open -= 1;
+        }
+        self.freed.notify_one();
+    }
+
+    /// Notes a connection that is gone. If it broke, or was silent like the one before, the others
+    /// are as good as gone.
+    fn lost(&self, origin: Origin, is_silence: bool) {
+        let mut state = self.state.lock();
+        state.open -= 1;
+        state.silences = if is_silence { state.silences + 1 } else { SILENCES_MAX };
+        if state.silences >= SILENCES_MAX {
+            state.distrust(origin);
+        }
+        self.freed.notify_one();
+    }
+}
+
+impl State {
+    /// Lets go of every connection that was made before this one broke.
+    fn distrust(&mut self, origin: Origin) {
+        if origin.number < self.oldest {
+            return;
+        }
+        self.silences = 0;
+        self.oldest = self.redial.count() + 1;
+        self.open -= self.idle.len();
+        self.idle.clear();
+    }
+}
+
+impl Link for Pool {
+    fn epoch(&self) -> u64 {
+        self.state.lock().epoch
+    }
+
+    fn exchange(
+        &self,
+        _: SessionId,
+        commands: &Pipeline,
+        until: Instant,
+    ) -> impl Future<Output = Result<Replies, Trouble>> + Send {
+        ready(self.exchange_now(commands, until))
+    }
+
+    fn give_up(&self, origin: Origin) {
+        self.state.lock().distrust(origin);
+    }
+
+    fn pause(&self, time: Duration) -> impl Future<Output = ()> + Send {
+        thread::sleep(time);
+        ready(())
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("max", &self.max).finish_non_exhaustive()
+    }
+}
+
+/// Sockets of the standard library.
+struct Sockets;
+
+impl Transport for Sockets {
+    type Connection = Connection;
+
+    fn open(
+        &self,
+        info: ConnectionInfo,
+        until: Instant,
+    ) -> impl Future<Output = Result<Connection, RedisStoreError>> + Send {
+        let left = at_least_a_moment(until);
+        let client = Client::open(info);
+        let connection = client.and_then(|client| client.get_connection_with_timeout(left));
+        ready(connection.map_err(|error| named(error, left)))
+    }
+
+    fn ask(
+        &self,
+        connection: &mut Connection,
+        commands: &Pipeline,
+        until: Instant,
+    ) -> impl Future<Output = Result<Vec<Value>, RedisStoreError>> + Send {
+        ready(ask(connection, commands, until))
+    }
+}
+
+/// Sends commands and reads one reply for each, the deadline set anew before each.
+fn ask(
+    connection: &mut Connection,
+    commands: &Pipeline,
+    until: Instant,
+) -> Result<Vec<Value>, RedisStoreError> {
+    let begun = at_least_a_moment(until);
+    let mut replies = Vec::with_capacity(commands.len());
+    let mut run = || {
+        connection.set_write_timeout(Some(begun))?;
+        connection.send_packed_command(&commands.get_packed_pipeline())?;
+        while replies.len() < commands.len() {
+            connection.set_read_timeout(Some(at_least_a_moment(until)))?;
+            match connection.recv_response()? {
+                Value::Push { .. } => {}
+                reply => replies.push(reply),
+            }
+        }
+        Ok(())
+    };
+    run().map_err(|error| named(error, begun))?;
+    Ok(replies)
+}
+
+/// A socket takes no timeout of zero.
+fn at_least_a_moment(until: Instant) -> Duration {
+    clock::left(until).max(Duration::from_millis(1))
+}
+
+fn named(error: redis::RedisError, waited: Duration) -> RedisStoreError {
+    match RedisStoreError::from_client(error) {
+        RedisStoreError::Timeout { .. } => RedisStoreError::Timeout { waited },
+        other => other,
+    }
+}
+
+/// How many connections there are at most if nobody says.
+const CONNECTIONS: usize = 8;

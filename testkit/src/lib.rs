@@ -1,0 +1,1 @@
+//! Real Redis servers, Sentinels and broken networks for the tests of sessile.
