@@ -7,7 +7,9 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+#[cfg(not(shuttle))]
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use sessile_core::{
     Counter, Effect, Event, Key, Outside, Pending, Persist, RotationReason, SessionId, Settling,
     State, Timestamp, Ttl, Upkeep, Value, step,
 };
+#[cfg(shuttle)]
+use shuttle::sync::{Mutex, MutexGuard};
 
 use crate::{Operations, SessionError};
 

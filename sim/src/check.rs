@@ -1,0 +1,416 @@
+//! Everything that happened, and what was wrong with it: the second half, what requests were told.
+
+use std::sync::Arc;
+
+use sessile_core::{
+    Action, CommitError, Create, Failure, Granularity, Loaded, Notice, Session, SessionId, Token,
+};
+
+use crate::ledger::Ledger;
+use crate::log::{Log, same};
+use crate::model::{Name, PAIR, Standing, State, Val, values_of};
+use crate::stored::secret_of;
+use crate::visit::{Effect, Own};
+use crate::{Kind, SimError};
+
+/// What a load must answer to, and what it found.
+pub(crate) struct Load<'a> {
+    pub(crate) origin: usize,
+    pub(crate) id: SessionId,
+    /// The version the log had when the load began.
+    pub(crate) from: usize,
+    /// The node ended the session itself.
+    pub(crate) is_ended: bool,
+    pub(crate) found: &'a Result<Option<Loaded>, Failure<SimError>>,
+}
+
+/// What a request came with, and what it was given.
+pub(crate) struct Opened<'a> {
+    pub(crate) origin: usize,
+    pub(crate) token: Option<&'a Token>,
+    /// The version that was loaded.
+    pub(crate) version: Option<usize>,
+    /// The node's time.
+    pub(crate) now: u64,
+    pub(crate) session: &'a Session,
+}
+
+impl Ledger {
+    /// Checks what a load found, and returns the version it is.
+    pub(crate) fn check_load(&mut self, load: &Load<'_>) -> Option<usize> {
+        let to = self.version(load.id);
+        let log = &self.logs[&load.id];
+        if log.is_damaged {
+            return None;
+        }
+        let (name, request) = (&log.name, load.origin);
+        let violation = match load.found {
+            Err(failure) => {
+                let source = failure.clone().into_source();
+                let torn = matches!(source, SimError::Corrupt(_));
+                torn.then(|| (Kind::Torn, format!("r{request} cannot read {name}: {source}")))
+            }
+            Ok(None) => {
+                let lived = log.states(load.from, to).all(|state| state.is_some());
+                let lost = lived && !load.is_ended;
+                lost.then(|| (Kind::Lost, format!("r{request} does not find {name}, which lives")))
+            }
+            Ok(Some(loaded)) => {
+                let stamp = loaded.position.stamp();
+                if let Some(version) = log.find(stamp, load.from, to) {
+                    let state = log.versions[version].state.clone();
+                    let wrong = state.and_then(|state| compare(log, version, &state, loaded));
+                    self.note_read(load, wrong);
+                    return Some(version);
+                }
+                let gone = log.states(load.from, to).all(|state| state.is_none());
+                let older = log.find(stamp, 0, load.from).is_some();
+                Some(match (gone, older) {
+                    (true, _) => (Kind::Revived, format!("r{request} finds {name}, which is gone")),
+                    (_, true) => {
+                        (Kind::StaleRead, format!("r{request} finds {name} as it was before"))
+                    }
+                    _ => (Kind::Lost, format!("r{request} finds {name} as it never was")),
+                })
+            }
+        };
+        self.note_read(load, violation);
+        None
+    }
+
+    fn note_read(&mut self, load: &Load<'_>, wrong: Option<(Kind, String)>) {
+        if let Some((kind, what)) = wrong {
+            self.violate(kind, format!("{what} (read by r{})", load.origin));
+        }
+    }
+
+    /// Checks whether the token was rightly accepted or refused, and notes what the request sees.
+    pub(crate) fn check_opened(&mut self, opened: &Opened<'_>) {
+        let Opened { origin, session, .. } = *opened;
+        let is_accepted = !session.is_new() && !session.is_stale();
+        let rollbacks = self.rollbacks;
+        let visit = &mut self.visits[origin];
+        visit.rollbacks = rollbacks;
+        visit.is_stale = session.is_stale();
+        let Some(token) = opened.token else {
+            if is_accepted || session.is_stale() {
+                self.violate(Kind::WrongAccept, format!("r{origin} came with nothing and got in"));
+            }
+            return;
+        };
+        let (id, secret) = (token.id(), secret_of(token.verifier()));
+        if is_accepted {
+            (visit.log, visit.held) = (session.id(), Some(secret));
+            visit.ids.push(id);
+        }
+        if self.logs.get(&id).is_none_or(|log| log.is_damaged) {
+            return;
+        }
+        let log = &self.logs[&id];
+        let state = opened.version.and_then(|version| log.versions[version].state.clone());
+        let standing = state.as_ref().map(|state| match state.deadline {
+            Some(deadline) if deadline <= opened.now => Standing::Unknown,
+            _ => state.standing(&secret, opened.now),
+        });
+        let right = matches!(standing, Some(Standing::Current | Standing::Grace));
+        let visit = &mut self.visits[origin];
+        if is_accepted && let (Some(version), Some(state)) = (opened.version, &state) {
+            (visit.base, visit.segment, visit.seen) = (version, version, Arc::clone(state));
+        }
+        let name = self.name(id).to_owned();
+        if is_accepted && (!right || session.id() != Some(id)) {
+            let what = format!("r{origin} got into {name} with a token that is {standing:?}");
+            self.violate(Kind::WrongAccept, what);
+        } else if !is_accepted && right {
+            let what = format!("r{origin} was not let into {name} with a good token");
+            self.violate(Kind::Lost, what);
+        } else if !session.is_stale() && standing == Some(Standing::Stale) {
+            let what = format!("r{origin} came to {name} with a replaced token and is taken for new");
+            self.violate(Kind::Lost, what);
+        }
+        if !is_accepted && !session.is_empty() {
+            let what = format!("r{origin} was not let into {name}, but sees something of it");
+            self.violate(Kind::WrongAccept, what);
+        }
+    }
+
+    /// Checks what a request sees of an attribute.
+    pub(crate) fn check_get(&mut self, origin: usize, name: Name, found: Option<&Val>) {
+        let visit = &mut self.visits[origin];
+        visit.read(name);
+        let is_damaged = visit.log.is_some_and(|id| self.logs[&id].is_damaged);
+        if visit.has_written || visit.has_ended || is_damaged || visit.log.is_none() {
+            return;
+        }
+        let expected = visit.expected(name);
+        if !same(expected.as_ref(), found) {
+            let what = format!("r{origin} sees {name} = {found:?}, expected {expected:?}");
+            self.violate(Kind::OrderViolation, what);
+        }
+    }
+
+    /// Notes that a request sends an action.
+    pub(crate) fn check_sending(&mut self, origin: usize, id: SessionId, action: &Action) {
+        let visit = &mut self.visits[origin];
+        let writes = visit.writes;
+        if let Some(stamp) = action.stamp()
+            && !matches!(action, Action::Create { .. })
+        {
+            visit.sent.entry(stamp.commit).or_insert(writes);
+        }
+        let Action::Create { record, .. } = action else { return };
+        visit.ids.push(id);
+        let visit = &self.visits[origin];
+        if let Some(old) = visit.log {
+            let what = format!("r{origin} writes {} as a new session", self.name(old));
+            self.violate(Kind::Revived, what);
+            return;
+        }
+        let foreign = values_of(record).into_keys().find(|name| !visit.touches(name));
+        if let Some(name) = foreign {
+            let what = format!("r{origin} starts a session with {name}, which it never set");
+            self.violate(Kind::Revived, what);
+        }
+    }
+
+    /// Checks what a request was told when it was told that all is written.
+    pub(crate) fn check_written(&mut self, origin: usize, session: &Session, is_last: bool) {
+        let now = self.now;
+        self.logs.values_mut().for_each(|log| {
+            log.settle(now);
+        });
+        let visit = &mut self.visits[origin];
+        visit.has_written = true;
+        let was_lost = visit.rollbacks != self.rollbacks;
+        let ended = std::mem::take(&mut visit.ended);
+        let id = if visit.is_stale { None } else { session.id() };
+        if !visit.is_stale {
+            visit.log = id;
+        }
+        let mut found = Vec::new();
+        let alive = |id: &&SessionId| self.logs[id].state().is_some();
+        if let Some(id) = ended.iter().find(alive) {
+            let what = format!("r{origin} ended {}, which lives", self.name(*id));
+            found.push((Kind::Revived, what));
+        }
+        match id {
+            Some(id) if self.logs.get(&id).is_some_and(|log| !log.is_damaged) => {
+                found.extend(self.undone(origin, id));
+                found.extend(self.unfulfilled(origin, id));
+            }
+            Some(_) => {}
+            None => found.extend(self.unwritten(origin, is_last)),
+        }
+        if !was_lost {
+            found.into_iter().for_each(|(kind, what)| self.violate(kind, what));
+        }
+    }
+
+    /// Finds a change that was acknowledged and is not in the log, or is there twice.
+    fn undone(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        visit.due.names.iter().find_map(|(name, from)| {
+            let own = visit.own.get(name)?;
+            self.undone_name(origin, id, log, name, own, *from)
+        })
+    }
+
+    fn undone_name(
+        &self,
+        origin: usize,
+        id: SessionId,
+        log: &Log,
+        name: Name,
+        own: &Own,
+        from: usize,
+    ) -> Option<(Kind, String)> {
+        let visit = &self.visits[origin];
+        let steps = &own.steps[from..];
+        let adds = self.rules.granularity == Granularity::Attributes && steps[0].only_adds;
+        if adds && let Some(sum) = visit.sum(id, name) {
+            if steps.iter().any(|step| step.added == sum) {
+                return None;
+            }
+            let wanted = steps[0].added;
+            let kind =
+                if sum.abs() > wanted.abs() { Kind::Doubled } else { Kind::Lost };
+            return Some((kind, format!("r{origin} added {wanted} to {name}, and {sum} counts")));
+        }
+        let wanted = |value: Option<&Val>| steps.iter().any(|step| same(step.want.as_ref(), value));
+        let is_done = match visit.effect(id, name) {
+            Effect::Unclear | Effect::Sum(_) => true,
+            Effect::None => {
+                steps.iter().any(|step| log.ever_held(name, step.want.as_ref(), visit.base))
+            }
+            Effect::Value(value) => {
+                let rewrites = self.rules.granularity == Granularity::Whole || visit.everything;
+                let rewritten = rewrites && visit.writes > 1;
+                wanted(value.as_ref())
+                    || rewritten && log.ever_held(name, value.as_ref(), visit.base)
+            }
+        };
+        let want = &steps[0].want;
+        (!is_done).then(|| {
+            (Kind::Lost, format!("r{origin} was told {name} = {want:?} is written, and it is not"))
+        })
+    }
+
+    /// Finds a promise about tokens, users or lifetimes that was acknowledged and not kept.
+    fn unfulfilled(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        let due = &visit.due;
+        if let (true, Some(secret), Some(state)) = (due.privilege, visit.held, log.state()) {
+            // `held` moves on with a rotation of its own, and what it was is refused then.
+            let own = visit.applied.iter().any(|applied| applied.log == id);
+            let standing = state.standing(&secret, self.now);
+            let refused = matches!(standing, Standing::Stale | Standing::Unknown);
+            if !refused && !own {
+                let what = format!("r{origin} rotated its token, and the old one is {standing:?}");
+                return Some((Kind::WrongAccept, what));
+            }
+        }
+        let ever = |holds: &dyn Fn(&State) -> bool| {
+            log.states(visit.base, log.last()).flatten().any(holds)
+        };
+        if let Some(principal) = &due.principal
+            && !ever(&|state| state.principal == *principal)
+        {
+            return Some((Kind::Lost, format!("r{origin} was told {principal:?} is logged in")));
+        }
+        let idle = due.idle?;
+        let kept = ever(&|state| state.idle == idle);
+        (!kept).then(|| (Kind::Lost, format!("r{origin} was told the idle timeout is {idle} ms")))
+    }
+
+    /// Finds a change that was acknowledged though there is no session.
+    fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
+        let visit = &self.visits[origin];
+        if is_last && !visit.is_stale && self.rules.create == Create::Eager {
+            return Some((Kind::Lost, format!("r{origin} was told a session is created")));
+        }
+        visit.due.names.iter().find_map(|(name, from)| {
+            let own = visit.own.get(name)?;
+            let nothing = own.steps[*from..].iter().any(|step| same(step.want.as_ref(), None));
+            (!nothing).then(|| (Kind::Lost, format!("r{origin} was told {name} is written")))
+        })
+    }
+
+    /// Checks what a request was told when it was told that a write failed.
+    pub(crate) fn check_failed(
+        &mut self,
+        origin: usize,
+        error: &CommitError<SimError>,
+        node_now: u64,
+    ) {
+        let now = self.now;
+        let rollbacks = self.rollbacks;
+        let visit = &mut self.visits[origin];
+        visit.has_written = true;
+        if matches!(error, CommitError::Unknown(_)) || visit.rollbacks != rollbacks {
+            return;
+        }
+        let id = visit.log;
+        let state = id.and_then(|id| {
+            let log = self.logs.get_mut(&id)?;
+            log.settle(now);
+            log.state().cloned()
+        });
+        let is_gone = matches!(error, CommitError::Gone);
+        let visit = &mut self.visits[origin];
+        if is_gone && state.is_none() {
+            return;
+        }
+        let writes = visit.writes;
+        let refused: Vec<_> =
+            visit.sent.iter().filter(|(_, write)| **write == writes).map(|(id, _)| *id).collect();
+        let counts = visit.applied.iter().any(|applied| refused.contains(&applied.commit));
+        visit.refused.extend(refused);
+        if counts {
+            let what = format!("r{origin} was told that a commit failed which counts: {error}");
+            self.violate(Kind::Doubled, what);
+        }
+        let (Some(id), Some(state)) = (id, state.filter(|_| is_gone)) else { return };
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        let was_gone = log.states(visit.base, log.last()).any(|state| state.is_none());
+        let is_over = state.deadline.is_some_and(|deadline| deadline <= node_now);
+        if !was_gone && !is_over && !log.is_damaged {
+            let what = format!("r{origin} was told that {} is gone, which lives", log.name);
+            self.violate(Kind::Lost, what);
+        }
+    }
+
+    /// Checks what a client is told about its token.
+    pub(crate) fn check_notice(&mut self, origin: usize, notice: &Notice) {
+        let Notice::Send(token) = notice else { return };
+        let visit = &self.visits[origin];
+        let (was_stale, was_lost) = (visit.is_stale, visit.rollbacks != self.rollbacks);
+        let secret = secret_of(token.verifier());
+        let log = self.log_mut(token.id());
+        log.is_known = true;
+        let was_good = log.states(0, log.last()).flatten().any(|state| state.knew(&secret));
+        let is_damaged = log.is_damaged;
+        if was_stale {
+            let what = format!("r{origin} came with a replaced token and was sent a new one");
+            self.violate(Kind::WrongAccept, what);
+        }
+        if !was_good && !was_lost && !is_damaged {
+            self.violate(Kind::Lost, format!("r{origin} sends a token that was never good"));
+        }
+    }
+}
+
+/// Compares a loaded record with the version it claims to be.
+fn compare(log: &Log, version: usize, state: &State, loaded: &Loaded) -> Option<(Kind, String)> {
+    let found = values_of(&loaded.record);
+    let name = &log.name;
+    let pair = PAIR.map(|name| found.get(name).and_then(Val::as_number));
+    let matches = match pair {
+        [None, None] => true,
+        [Some(left), Some(right)] => left & 1 == right,
+        _ => false,
+    };
+    if !matches {
+        return Some((Kind::MixedGroup, format!("{name} holds a pair of two writers: {pair:?}")));
+    }
+    let differs = |name: &&Name| found.get(*name) != state.values.get(*name);
+    let wrong: Vec<Name> = crate::model::NAMES.iter().filter(differs).copied().collect();
+    if let Some(first) = wrong.first() {
+        let (is, should) = (found.get(first), state.get(first));
+        let what = format!("{name} holds {first} = {is:?}, and must hold {should:?}");
+        return Some((kind_of(log, version, &wrong, first, is, should), what));
+    }
+    let record = &loaded.record;
+    let deadline = record.deadline().map(|deadline| deadline.as_millis());
+    let head = (record.generation(), record.principal(), record.idle_timeout().as_millis());
+    let wanted = (state.generation, state.principal.as_deref(), state.idle);
+    (head != wanted || deadline != state.deadline).then(|| {
+        (Kind::OrderViolation, format!("{name} has the head {head:?}, and must have {wanted:?}"))
+    })
+}
+
+/// Says what kind of wrong a wrong value is.
+fn kind_of(
+    log: &Log,
+    version: usize,
+    wrong: &[Name],
+    name: Name,
+    is: Option<&Val>,
+    should: Option<&Val>,
+) -> Kind {
+    match (is, should) {
+        (Some(Val::Number(is)), Some(Val::Number(should))) if is.abs() > should.abs() => {
+            Kind::Doubled
+        }
+        (Some(Val::Number(_)) | None, Some(_)) => {
+            // Of what the last entry did a part is there, and this is not.
+            let before = log.versions[version - 1].state.as_deref();
+            let held = |name: Name| before.and_then(|state| state.get(name));
+            let now = log.versions[version].state.as_deref();
+            let changed = |name: Name| now.and_then(|state| state.get(name)) != held(name);
+            let others = crate::model::NAMES.iter().filter(|name| changed(name));
+            let is_torn = changed(name) && others.clone().any(|name| !wrong.contains(name));
+            if is_torn { Kind::Torn } else { Kind::Lost }
+        }
+        _ => Kind::OrderViolation,
+    }
+}

@@ -1,0 +1,329 @@
+//! Everything that happened, and what was wrong with it: the first half, what the server did.
+//!
+//! The ledger is told each command as the server executes it. What an accepted entry means is folded
+//! by a model of its own; what the server, the nodes or the engine make of it never enters. Each check
+//! looks at one event with the history at hand, so that a whole run costs O(n log n).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sessile_core::{Delta, OnConflict, SessionId, Stamp};
+
+use crate::log::Log;
+use crate::model::{NAMES, PAIR, State};
+use crate::script::Rules;
+use crate::stored::DeltaHead;
+use crate::visit::{Applied, Did, Visit};
+use crate::{Bytes, Command, Kind, Reply, Violation, WrongCommand};
+
+/// Everything that happened.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) rules: Rules,
+    pub(crate) logs: BTreeMap<SessionId, Log>,
+    pub(crate) visits: Vec<Visit>,
+    pub(crate) violations: Vec<Violation>,
+    /// How many times the server forgot something.
+    pub(crate) rollbacks: u32,
+    pub(crate) now: u64,
+}
+
+/// A command as the server executed it.
+pub(crate) struct Seen<'a> {
+    /// The request that sent it.
+    pub(crate) origin: usize,
+    pub(crate) id: SessionId,
+    pub(crate) command: &'a Command,
+    pub(crate) reply: &'a Reply,
+}
+
+/// What is remembered of all logs, to be gone back to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    logs: BTreeMap<SessionId, (Option<Arc<State>>, u64, bool)>,
+}
+
+impl Ledger {
+    pub(crate) fn new(rules: Rules, requests: usize) -> Self {
+        let visits = (0..requests).map(|_| Visit::default()).collect();
+        let (logs, violations) = (BTreeMap::new(), Vec::new());
+        Self { rules, logs, visits, violations, rollbacks: 0, now: 0 }
+    }
+
+    pub(crate) fn violate(&mut self, kind: Kind, what: String) {
+        self.violations.push(Violation { kind, at: self.now, what });
+    }
+
+    pub(crate) fn name(&self, id: SessionId) -> &str {
+        self.logs.get(&id).map_or("s?", |log| &log.name)
+    }
+
+    /// Returns the number of the version a log has now.
+    pub(crate) fn version(&mut self, id: SessionId) -> usize {
+        let now = self.now;
+        self.log_mut(id).settle(now)
+    }
+
+    /// Takes in what the server did.
+    pub(crate) fn observe(&mut self, seen: &Seen<'_>) {
+        let reply = seen.reply.number();
+        match seen.command {
+            Command::Create { body, stamp, ttl } => {
+                self.created(seen, body, *stamp, self.now + ttl);
+            }
+            Command::Wrong(WrongCommand::CreateBare { body, stamp }) => {
+                self.created(seen, body, *stamp, u64::MAX);
+            }
+            Command::PushX { body, stamp }
+            | Command::Wrong(
+                WrongCommand::Push { body, stamp }
+                | WrongCommand::PushHalf { completes: Some((body, stamp)), .. },
+            ) => self.appended(seen, body, *stamp, None),
+            Command::AppendAt { body, stamp, ttl, .. } if reply != 0 => {
+                self.appended(seen, body, *stamp, Some(*ttl));
+            }
+            Command::Pexpire { ttl }
+            | Command::Wrong(
+                WrongCommand::PexpireAt { ttl, .. } | WrongCommand::Rewrite { ttl, .. },
+            ) => self.renewed(seen.id, *ttl, reply),
+            Command::Del => self.deleted(seen),
+            _ => {}
+        }
+    }
+
+    /// Takes in when a log really ends, after the server did something to it.
+    pub(crate) fn check_end(&mut self, id: SessionId, expires_at: Option<u64>, slack: u64) {
+        let log = self.log_mut(id);
+        let name = log.name.clone();
+        let Some(expires_at) = expires_at else {
+            self.violate(Kind::Immortal, format!("{name} has no ttl"));
+            return;
+        };
+        let deadline = log.state().and_then(|state| state.deadline);
+        if let Some(deadline) = deadline.filter(|deadline| expires_at > deadline + slack) {
+            let late = expires_at - deadline;
+            self.violate(Kind::Immortal, format!("{name} lives {late} ms beyond its deadline"));
+        }
+    }
+
+    /// Remembers how all logs are.
+    pub(crate) fn remember(&self) -> Memory {
+        let logs = self.logs.iter();
+        let logs = logs.map(|(id, log)| {
+            (*id, (log.state().cloned(), log.expires_at, log.is_deleted))
+        });
+        Memory { logs: logs.collect() }
+    }
+
+    /// Notes that the server went back to what it was.
+    pub(crate) fn go_back(&mut self, memory: &Memory) {
+        self.rollbacks += 1;
+        let now = self.now;
+        for (id, log) in &mut self.logs {
+            log.settle(now);
+            let (state, expires_at, is_deleted) = memory.logs.get(id).cloned().unwrap_or_default();
+            log.push(state);
+            (log.expires_at, log.is_deleted) = (expires_at, is_deleted);
+            log.settle(now);
+        }
+    }
+
+    /// Notes that the server dropped a log to make room.
+    pub(crate) fn evict(&mut self, id: SessionId) {
+        self.log_mut(id).push(None);
+    }
+
+    pub(crate) fn log_mut(&mut self, id: SessionId) -> &mut Log {
+        let number = self.logs.len();
+        self.logs.entry(id).or_insert_with(|| Log::new(format!("s{number}")))
+    }
+
+    fn created(&mut self, seen: &Seen<'_>, body: &Bytes, stamp: Stamp, until: u64) {
+        let now = self.now;
+        let log = self.log_mut(seen.id);
+        log.settle(now);
+        if seen.reply.number() != 1 {
+            return;
+        }
+        let Some(state) = State::start(body, stamp).map(Arc::new) else { return };
+        let (lived, revived) = (log.state().is_some(), log.is_deleted && log.is_known);
+        log.push(Some(Arc::clone(&state)));
+        log.expires_at = until;
+        let name = log.name.clone();
+        if lived {
+            self.violate(Kind::Lost, format!("{name} was created over itself"));
+        }
+        if revived {
+            self.violate(Kind::Revived, format!("{name} was created after it was ended"));
+        }
+        let number = self.logs[&seen.id].last();
+        let visit = &mut self.visits[seen.origin];
+        visit.applied.push(Applied::create(seen.id, stamp.commit, &state));
+        (visit.segment, visit.base) = (number, number);
+    }
+
+    fn appended(&mut self, seen: &Seen<'_>, body: &Bytes, stamp: Stamp, ttl: Option<u64>) {
+        let now = self.now;
+        let log = self.log_mut(seen.id);
+        log.settle(now);
+        let name = log.name.clone();
+        let before = log.state().cloned();
+        match (before, seen.reply.number() > 0) {
+            (None, false) => {}
+            (None, true) if log.is_damaged => {}
+            (None, true) => {
+                self.violate(Kind::Revived, format!("an entry was appended to {name}, which is gone"));
+            }
+            (Some(_), false) => {
+                self.violate(Kind::Lost, format!("{name} lives, but an append found nothing"));
+            }
+            (Some(before), true) => {
+                let (Ok(delta), Some(head)) = (Delta::decode(body), DeltaHead::read(body)) else {
+                    self.violate(Kind::Torn, format!("what was appended to {name} is no delta"));
+                    return;
+                };
+                let mut state = State::clone(&before);
+                let counts = state.fold(&delta, &head, stamp);
+                let log = self.log_mut(seen.id);
+                log.push(Some(Arc::new(state)));
+                log.expires_at = ttl.map_or(log.expires_at, |ttl| now + ttl);
+                if counts && !log.is_damaged {
+                    self.check_entry(seen, &delta, &head, &before);
+                }
+            }
+        }
+    }
+
+    /// Checks an entry that counts against what its request may write, and notes it.
+    fn check_entry(
+        &mut self,
+        seen: &Seen<'_>,
+        delta: &Delta,
+        head: &DeltaHead,
+        before: &Arc<State>,
+    ) {
+        let applied = Applied::delta(seen.id, delta);
+        let visit = &self.visits[seen.origin];
+        let request = seen.origin;
+        let number = self.logs[&seen.id].last();
+        let mut found = Vec::new();
+        if visit.refused.contains(&delta.commit()) {
+            let what = format!("r{request} was told that a commit failed which counts now");
+            found.push((Kind::Doubled, what));
+        }
+        let is_own = visit.log == Some(seen.id) && visit.rollbacks == self.rollbacks;
+        if is_own {
+            found.extend(self.foreign_names(request, seen.id, &applied));
+            found.extend(self.silent_conflict(request, seen.id, before));
+        }
+        let wins = head.rotation.is_some() || head.principal.is_some() || head.idle.is_some();
+        let out = |secret| before.replaced.contains(&(secret, None));
+        if wins && visit.held.is_some_and(out) {
+            let what = format!("r{request} wins with a token a privilege change replaced");
+            found.push((Kind::WrongAccept, what));
+        }
+        found.extend(split_pair(&applied).map(|what| (Kind::MixedGroup, what)));
+        found.into_iter().for_each(|(kind, what)| self.violate(kind, what));
+        let visit = &mut self.visits[seen.origin];
+        visit.applied.push(applied);
+        if let Some((_, verifier, _)) = head.rotation {
+            visit.held = visit.held.map(|_| verifier);
+        }
+        if is_own {
+            visit.segment = number;
+        }
+    }
+
+    /// Finds what an entry writes that its request never did.
+    fn foreign_names(
+        &self,
+        request: usize,
+        id: SessionId,
+        applied: &Applied,
+    ) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[request], &self.logs[&id]);
+        for name in NAMES.into_iter().filter(|name| !visit.touches(name)) {
+            let value = match applied.changes.get(name) {
+                None if applied.replaces => None,
+                None => continue,
+                Some(Did::Set(value)) if applied.replaces || visit.everything => Some(value),
+                Some(_) => {
+                    let what = format!("r{request} overwrites {name}, which it never changed");
+                    return Some((Kind::Lost, what));
+                }
+            };
+            if !log.ever_held(name, value, visit.base) {
+                let what = format!("r{request} writes {name} = {value:?}, which it never saw");
+                return Some((Kind::OrderViolation, what));
+            }
+        }
+        None
+    }
+
+    /// Finds something that a request which rejects conflicts looked at and others changed.
+    fn silent_conflict(
+        &self,
+        request: usize,
+        id: SessionId,
+        before: &State,
+    ) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[request], &self.logs[&id]);
+        if self.rules.on_conflict != OnConflict::Reject {
+            return None;
+        }
+        let base = log.versions.get(visit.segment)?.state.as_ref()?;
+        let whole = self.rules.granularity == sessile_core::Granularity::Whole;
+        let all = whole || visit.due.reads_all || visit.everything;
+        let looked = |name| {
+            all || visit.due.reads.contains(name) || visit.due.names.contains_key(name)
+        };
+        let changed = |name: &&str| looked(*name) && base.get(name) != before.get(name);
+        let name = NAMES.into_iter().find(changed)?;
+        Some((Kind::Lost, format!("r{request} overwrites a change of {name} it had to refuse")))
+    }
+
+    fn renewed(&mut self, id: SessionId, ttl: u64, reply: i64) {
+        let now = self.now;
+        let log = self.log_mut(id);
+        log.settle(now);
+        let name = log.name.clone();
+        match (log.state().is_some(), reply > 0) {
+            (true, true) => log.expires_at = now + ttl,
+            (true, false) => {
+                self.violate(Kind::Lost, format!("{name} lives, but a touch found nothing"));
+            }
+            (false, true) if !log.is_damaged => {
+                self.violate(Kind::Revived, format!("a touch of {name} brought it back"));
+            }
+            (false, _) => {}
+        }
+    }
+
+    fn deleted(&mut self, seen: &Seen<'_>) {
+        let now = self.now;
+        let log = self.log_mut(seen.id);
+        log.settle(now);
+        let lived = log.state().is_some();
+        log.push(None);
+        log.is_deleted = true;
+        let visit = &self.visits[seen.origin];
+        if lived && !(visit.has_ended && visit.ids.contains(&seen.id)) {
+            let what = format!("{} was ended by r{}, which did not ask for it", self.name(seen.id), seen.origin);
+            self.violate(Kind::Lost, what);
+        }
+    }
+}
+
+/// Finds a pair of which only one was written, or which does not match.
+fn split_pair(applied: &Applied) -> Option<String> {
+    let [left, right] = PAIR.map(|name| applied.changes.get(name));
+    match (left, right) {
+        (None, None) | (Some(Did::Remove), Some(Did::Remove)) => None,
+        (Some(Did::Set(left)), Some(Did::Set(right)))
+            if left.as_number().map(|left| left & 1) == right.as_number() =>
+        {
+            None
+        }
+        _ => Some(format!("an entry leaves the pair at {left:?} and {right:?}")),
+    }
+}

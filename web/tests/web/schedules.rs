@@ -1,0 +1,130 @@
+//! A handler's tasks on several threads, in every order that can be found: with `--cfg shuttle` the
+//! lock between them and the layer is a model checker's. A lost wake-up is a deadlock there.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{Request, Response};
+use sessile_core::{
+    BlockingSessions, Counter, EntropyError, Immediate, Key, Outside, Persist, Policy, Sessions,
+    Timestamp,
+};
+use sessile_store_memory::MemoryStore;
+use sessile_web::{Session, SessionError, SessionLayer, Transport, Transports};
+use shuttle::future::{block_on, spawn};
+use tower::{ServiceExt as _, service_fn};
+use tower_layer::Layer as _;
+
+const NAME: Key<String> = Key::new("name");
+const HITS: Counter = Counter::new("hits");
+
+/// A clock that stands still and randomness that counts.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<AtomicU64>);
+
+impl Outside for Counted {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000_000)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&number.to_be_bytes()));
+        Ok(())
+    }
+}
+
+/// Sends one request to a handler and returns what the session holds afterwards.
+fn after<F, Work>(persist: Persist, work: Work) -> (Option<String>, i64)
+where
+    F: Future<Output = Result<(), SessionError>> + Send + 'static,
+    Work: Fn(Session) -> F + Clone + Send + 'static,
+{
+    let policy = Policy::builder().persist(persist).build().expect("the policy is valid");
+    let (store, outside) = (Arc::new(Immediate(MemoryStore::new())), Counted::default());
+    let sessions = Sessions::new(Arc::clone(&store), outside.clone(), policy.clone());
+    let transports = Transports::new([Transport::Header]).expect("there is one");
+    let handler = service_fn(move |request: Request<()>| {
+        let work = work.clone();
+        async move {
+            let session = Session::of(request.extensions()).await.expect("it can be loaded");
+            work(session).await.expect("nothing stands in the way");
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    let service = SessionLayer::new(sessions).transports(transports).layer(handler);
+    let answer = block_on(service.oneshot(Request::new(())));
+    let answer = answer.expect("an app does not fail");
+    assert!(answer.status().is_success(), "{}", answer.body());
+    let token = answer.headers().get("x-auth-token").expect("the session is new");
+    let sessions = BlockingSessions::new(ByReference(store), outside, policy);
+    let session = sessions.open(token.to_str().ok()).expect("memory does not fail");
+    let name = session.get(&NAME).expect("it is a text");
+    (name, session.count(&HITS).expect("it is a counter"))
+}
+
+/// The store as its blocking self.
+struct ByReference(Arc<Immediate<MemoryStore>>);
+
+impl sessile_core::BlockingStore for ByReference {
+    type Error = <MemoryStore as sessile_core::BlockingStore>::Error;
+
+    fn load(
+        &self,
+        id: sessile_core::SessionId,
+        now: Timestamp,
+    ) -> Result<Option<sessile_core::Loaded>, sessile_core::Failure<Self::Error>> {
+        self.0.0.load(id, now)
+    }
+
+    fn apply(
+        &self,
+        id: sessile_core::SessionId,
+        action: &sessile_core::Action,
+        now: Timestamp,
+    ) -> Result<sessile_core::Outcome, sessile_core::Failure<Self::Error>> {
+        self.0.0.apply(id, action, now)
+    }
+}
+
+#[test]
+fn tasks_that_change_and_flush_one_session_lose_nothing_and_nobody_waits_for_ever() {
+    for persist in [Persist::AT_END, Persist::ON_CHANGE] {
+        let story = move || {
+            let held = after(persist, |session| async move {
+                let other = session.clone();
+                let task = spawn(async move {
+                    other.add(&HITS, 1)?;
+                    other.flush().await?;
+                    other.add(&HITS, 10)
+                });
+                session.add(&HITS, 100)?;
+                session.flush().await?;
+                session.set(&NAME, "Ada".to_owned())?;
+                task.await.expect("no task panics").map(drop)
+            });
+            assert_eq!(held, (Some("Ada".to_owned()), 111));
+        };
+        shuttle::check_pct(story, 5_000, 3);
+    }
+}
+
+#[test]
+fn a_task_that_outlives_its_request_is_told_so() {
+    let story = || {
+        let held = after(Persist::ON_CHANGE, |session| async move {
+            session.set(&NAME, "Ada".to_owned())?;
+            let late = session.clone();
+            drop(spawn(async move {
+                match late.add(&HITS, 1) {
+                    Ok(_) => drop(late.flush().await),
+                    Err(error) => assert!(matches!(error, SessionError::Closed)),
+                }
+            }));
+            Ok(())
+        });
+        assert_eq!(held.0.as_deref(), Some("Ada"));
+    };
+    shuttle::check_pct(story, 5_000, 3);
+}
