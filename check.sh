@@ -38,6 +38,10 @@ RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --all-features --no-dep
 say 'tests'
 cargo test --workspace --all-features
 
+say 'schedules of threads'
+RUSTFLAGS='--cfg shuttle' cargo test --release --target-dir target/shuttle \
+    -p sessile-store-memory -p sessile-web --test memory --test web
+
 say 'what a request costs'
 cargo test --quiet --release -p sessile-benches -- --nocapture
 cargo bench --quiet -p sessile-benches --benches -- --test

@@ -387,8 +387,9 @@ impl Commit {
                     self.session.give_back(sent);
                     return self.move_on(id, log, outside);
                 }
-                if let Some(stamp) = action.stamp_mut() {
-                    *stamp = stamp.next();
+                if !self.session.renew(&mut action, now) {
+                    self.session.give_back(sent);
+                    return Err(self.fail(CommitError::Gone));
                 }
                 Ok(self.apply(id, action, sent))
             }

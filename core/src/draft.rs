@@ -282,6 +282,24 @@ impl Session {
         }
     }
 
+    /// Makes the next sending of an append out of the last one; `false` if the session's deadline has
+    /// passed meanwhile.
+    pub(crate) fn renew(&self, action: &mut Action, now: Timestamp) -> bool {
+        if let (
+            Action::Append { delta, ttl, .. } | Action::AppendAt { delta, ttl, .. },
+            Some(record),
+        ) = (&mut *action, self.base())
+        {
+            let lives = delta.idle_timeout.unwrap_or(record.idle_timeout());
+            let Some(left) = time_to_live(lives, record.deadline(), now) else { return false };
+            *ttl = left;
+        }
+        if let Some(stamp) = action.stamp_mut() {
+            *stamp = stamp.next();
+        }
+        true
+    }
+
     /// Wants again what an action did not bring about.
     pub(crate) fn give_back(&mut self, sent: Sent) {
         self.overlay.additions_answered(false);

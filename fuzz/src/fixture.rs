@@ -1,7 +1,7 @@
 //! The world the targets share: one token, one clock that stands still, one policy.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sessile_core::{
@@ -66,13 +66,13 @@ pub(crate) fn first_record() -> Record {
 }
 
 /// Opens a record as the holder of a token does.
-pub(crate) fn open(record: Record, token: &Token, now: Timestamp) -> Session {
+pub(crate) fn open(record: Arc<Record>, token: &Token, now: Timestamp) -> Session {
     let Opening::Load(loading) = begin(&POLICY, Some(token.expose().as_str())) else {
         panic!("a token is a token");
     };
     let position = Position::new(1, Stamp::first(commit(0)));
     let remaining = record.idle_timeout().as_duration();
-    let loaded = Loaded { record: record.into(), position, remaining, tail_bytes: 0 };
+    let loaded = Loaded { record, position, remaining, tail_bytes: 0 };
     loading.resume(Some(loaded), now)
 }
 

@@ -100,7 +100,8 @@ impl Ledger {
         };
         let (id, secret) = (token.id(), secret_of(token.verifier()));
         if is_accepted {
-            (visit.log, visit.held) = (session.id(), Some(secret));
+            visit.log = session.id();
+            (visit.came_with, visit.held) = (Some(secret), Some(secret));
             visit.ids.push(id);
         }
         if self.logs.get(&id).is_none_or(|log| log.is_damaged) {
@@ -259,12 +260,9 @@ impl Ledger {
     fn unfulfilled(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[origin], &self.logs[&id]);
         let due = &visit.due;
-        if let (true, Some(secret), Some(state)) = (due.privilege, visit.held, log.state()) {
-            // `held` moves on with a rotation of its own, and what it was is refused then.
-            let own = visit.applied.iter().any(|applied| applied.log == id);
+        if let (true, Some(secret), Some(state)) = (due.privilege, visit.came_with, log.state()) {
             let standing = state.standing(&secret, self.now);
-            let refused = matches!(standing, Standing::Stale | Standing::Unknown);
-            if !refused && !own {
+            if matches!(standing, Standing::Current | Standing::Grace) {
                 let what = format!("r{origin} rotated its token, and the old one is {standing:?}");
                 return Some((Kind::WrongAccept, what));
             }
@@ -272,12 +270,13 @@ impl Ledger {
         let ever = |holds: &dyn Fn(&State) -> bool| {
             log.states(visit.base, log.last()).flatten().any(holds)
         };
-        if let Some(principal) = &due.principal
+        // What was wished for while the write was on its way may have taken the place of what was due.
+        if let Some(principal) = due.principal.as_ref().filter(|_| visit.principal == due.principal)
             && !ever(&|state| state.principal == *principal)
         {
             return Some((Kind::Lost, format!("r{origin} was told {principal:?} is logged in")));
         }
-        let idle = due.idle?;
+        let idle = due.idle.filter(|_| visit.idle == due.idle)?;
         let kept = ever(&|state| state.idle == idle);
         (!kept).then(|| (Kind::Lost, format!("r{origin} was told the idle timeout is {idle} ms")))
     }
@@ -336,6 +335,27 @@ impl Ledger {
         if !was_gone && !is_over && !log.is_damaged {
             let what = format!("r{origin} was told that {} is gone, which lives", log.name);
             self.violate(Kind::Lost, what);
+        }
+    }
+
+    /// Checks, when all is over, that nobody's additions count twice or in part.
+    pub(crate) fn check_sums(&mut self) {
+        if self.rules.granularity == Granularity::Whole || self.rollbacks > 0 {
+            return;
+        }
+        for origin in 0..self.visits.len() {
+            let visit = &self.visits[origin];
+            let Some(id) = visit.log.filter(|_| !visit.everything) else { continue };
+            let wrong = visit.own.iter().find_map(|(name, own)| {
+                let only_adds = own.steps.iter().all(|step| step.only_adds);
+                let sum = visit.sum(id, name).filter(|sum| only_adds && *sum != 0)?;
+                let known = own.steps.iter().any(|step| step.added == sum);
+                (!known).then_some((*name, sum))
+            });
+            if let Some((name, sum)) = wrong {
+                let what = format!("of what r{origin} added to {name}, {sum} counts in the end");
+                self.violate(Kind::Doubled, what);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! A store without a network: every call reaches the server at once.
 
-use std::future::{Ready, ready};
+use std::future::ready;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -16,6 +16,10 @@ pub struct Direct {
 }
 
 impl Direct {
+    pub(crate) fn with(server: Server) -> Self {
+        Self { server: Arc::new(Mutex::new(server)) }
+    }
+
     /// Creates a node of its own on this server, which keeps the records it loads or does not.
     #[must_use]
     pub fn node(&self, holds: bool) -> SimStore {
@@ -24,7 +28,10 @@ impl Direct {
 }
 
 impl Link for Direct {
-    fn call(&self, call: Call) -> Ready<Result<Vec<Reply>, Lost>> {
+    fn call(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = Result<Vec<Reply>, Lost>> + Send {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let now = call.now.as_millis();
         ready(Ok(call.commands.iter().map(|command| server.execute(call.id, command, now)).collect()))

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use sessile_core::{Delta, OnConflict, SessionId, Stamp};
 
 use crate::log::Log;
-use crate::model::{NAMES, PAIR, State};
+use crate::model::{NAMES, Name, PAIR, State};
 use crate::script::Rules;
 use crate::stored::DeltaHead;
 use crate::visit::{Applied, Did, Visit};
+use crate::world::EPOCH;
 use crate::{Bytes, Command, Kind, Reply, Violation, WrongCommand};
 
 /// Everything that happened.
@@ -47,11 +48,11 @@ impl Ledger {
     pub(crate) fn new(rules: Rules, requests: usize) -> Self {
         let visits = (0..requests).map(|_| Visit::default()).collect();
         let (logs, violations) = (BTreeMap::new(), Vec::new());
-        Self { rules, logs, visits, violations, rollbacks: 0, now: 0 }
+        Self { rules, logs, visits, violations, rollbacks: 0, now: EPOCH }
     }
 
     pub(crate) fn violate(&mut self, kind: Kind, what: String) {
-        self.violations.push(Violation { kind, at: self.now, what });
+        self.violations.push(Violation { kind, at: self.now - EPOCH, what });
     }
 
     pub(crate) fn name(&self, id: SessionId) -> &str {
@@ -274,10 +275,10 @@ impl Ledger {
         let base = log.versions.get(visit.segment)?.state.as_ref()?;
         let whole = self.rules.granularity == sessile_core::Granularity::Whole;
         let all = whole || visit.due.reads_all || visit.everything;
-        let looked = |name| {
+        let looked = |name: Name| {
             all || visit.due.reads.contains(name) || visit.due.names.contains_key(name)
         };
-        let changed = |name: &&str| looked(*name) && base.get(name) != before.get(name);
+        let changed = |name: &Name| looked(name) && base.get(name) != before.get(name);
         let name = NAMES.into_iter().find(changed)?;
         Some((Kind::Lost, format!("r{request} overwrites a change of {name} it had to refuse")))
     }

@@ -247,10 +247,29 @@ impl Rules {
     }
 }
 
+/// When a request comes that does not.
+const NEVER: u64 = u64::MAX;
 /// The manual dirty key.
 pub(crate) const EVERYTHING: &str = "__changed__";
 /// The plain attributes.
 pub(crate) const PLAIN: [&str; 2] = ["a", "b"];
+
+impl Request {
+    /// Takes the request out of the script. It keeps its number, which others are named by.
+    pub fn idle(&mut self) {
+        self.driver = Driver::Compactor;
+        self.at = NEVER;
+        self.ops.clear();
+        self.fates.clear();
+        (self.cancelled_at, self.dry_at) = (None, None);
+    }
+
+    /// Reports whether the request was taken out.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.at == NEVER
+    }
+}
 
 impl Op {
     /// Reports whether the op needs the handler to wait.
@@ -272,7 +291,8 @@ impl fmt::Display for Script {
             let holds = if *holds { "holds records" } else { "holds nothing" };
             writeln!(f, "  n{number}: clock {skew:+} ms, {holds}")?;
         }
-        for (number, request) in self.requests.iter().enumerate() {
+        let requests = self.requests.iter().enumerate();
+        for (number, request) in requests.filter(|(_, request)| !request.is_idle()) {
             write!(f, "  r{number}: {request}")?;
         }
         for Mishap { at, kind } in &self.mishaps {

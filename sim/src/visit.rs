@@ -21,7 +21,8 @@ pub(crate) struct Visit {
     pub(crate) segment: usize,
     /// How many times the server had forgotten something when the request came.
     pub(crate) rollbacks: u32,
-    /// What it came with, if that was accepted.
+    /// What it came with, if that was accepted, and what it won since.
+    pub(crate) came_with: Option<Secret>,
     pub(crate) held: Option<Secret>,
     pub(crate) is_stale: bool,
     /// It has written, so that what it sees is not what it loaded.
@@ -186,7 +187,8 @@ impl Visit {
         self.reads.clear();
         self.due = Due::default();
         (self.reads_all, self.everything, self.privilege) = (false, false, false);
-        (self.principal, self.idle, self.held) = (None, None, None);
+        (self.principal, self.idle) = (None, None);
+        (self.came_with, self.held) = (None, None);
         self.seen = Arc::default();
     }
 

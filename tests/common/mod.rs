@@ -1,13 +1,17 @@
 //! A small world: one store that counts what is asked of it, a clock that is set by hand, ids that
 //! count.
 
+mod clock;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sessile::{
-    Action, BlockingSessions, BlockingStore, EntropyError, Failure, Loaded, MemoryStore, Notice,
-    Outcome, Outside, Policy, Session, SessionId, Timestamp,
+    Action, BlockingSessions, BlockingStore, Failure, Loaded, MemoryStore, Notice, Outcome, Policy,
+    Session, SessionId, Timestamp,
 };
+
+pub(crate) use clock::Clock;
 
 /// One store and everything around it.
 #[derive(Clone)]
@@ -128,32 +132,5 @@ impl BlockingStore for Watched {
             return Err(Failure::NotApplied(std::io::Error::other("the store is broken")));
         }
         self.store.apply(id, action, now).map_err(|failure| failure.map(std::io::Error::other))
-    }
-}
-
-/// A clock that is set by hand and randomness that counts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clock {
-    millis: Arc<AtomicU64>,
-    drawn: Arc<AtomicU64>,
-}
-
-impl Clock {
-    pub(crate) fn pass(&self, millis: u64) {
-        self.millis.fetch_add(millis, Ordering::SeqCst);
-    }
-}
-
-impl Outside for Clock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_000_000 + self.millis.load(Ordering::SeqCst))
-    }
-
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        let number = self.drawn.fetch_add(1, Ordering::SeqCst) + 1;
-        bytes.chunks_mut(8).for_each(|chunk| {
-            chunk.copy_from_slice(&number.to_be_bytes()[..chunk.len()]);
-        });
-        Ok(())
     }
 }

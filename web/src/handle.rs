@@ -435,11 +435,6 @@ impl Session {
         // A panic in somebody's `Serialize` leaves the session as it was.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Reports whether anybody else still holds this session.
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.shared) > 1
-    }
 }
 
 impl Inside {

@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use sessile_core::{
-    Action, Event, Notice, Opening, Outside, Persist, Sessions, Step, Store, Upkeep, begin,
+    Action, Event, Failed, Notice, Opening, Outside, Persist, SessionId, Sessions, Step, Store,
+    Upkeep, begin,
 };
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::handle::{Place, Todo};
+use crate::handle::{Inside, Place, Todo};
 use crate::{Session, SessionError, StoreError, Transports};
 
 /// Puts a session into every request: a tower layer.
@@ -281,70 +282,73 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
     }
 
     async fn write(&self, is_last: bool) {
-        let outside = self.config.sessions.outside();
-        let session = self.session.inside().begin_write();
-        let result = match session {
-            None => Ok(()),
-            Some(session) => {
-                let step = if is_last { session.commit(outside) } else { session.flush(outside) };
-                self.converse(step, is_last).await
-            }
+        let (store, outside) = (self.config.sessions.store(), self.config.sessions.outside());
+        let mut next = self.begin_write(is_last);
+        let result = loop {
+            next = match next {
+                Next::Ended(result) => break result,
+                Next::Apply(id, action) => {
+                    let said = store.apply(id, &action, outside.now()).await;
+                    let mut inside = self.session.inside();
+                    let Place::Applying(pending) = mem::take(&mut inside.place) else {
+                        unreachable!("only the driver moves a write that is in flight")
+                    };
+                    self.go_on(&mut inside, pending.finish(said, outside), is_last)
+                }
+                Next::Load(id) => {
+                    let found = store.load(id, outside.now()).await;
+                    let mut inside = self.session.inside();
+                    let Place::Settling(settling) = mem::take(&mut inside.place) else {
+                        unreachable!("only the driver moves a write that is in flight")
+                    };
+                    self.go_on(&mut inside, settling.resume(found, outside), is_last)
+                }
+            };
         };
         self.session.inside().end_write(self.persist, result);
     }
 
-    /// Does what the commit asks for until it is done, with the session within the handler's reach.
-    async fn converse(
+    fn begin_write(&self, is_last: bool) -> Next {
+        let outside = self.config.sessions.outside();
+        let mut inside = self.session.inside();
+        let Some(session) = inside.begin_write() else { return Next::Ended(Ok(())) };
+        let step = if is_last { session.commit(outside) } else { session.flush(outside) };
+        self.go_on(&mut inside, step, is_last)
+    }
+
+    /// Puts the session back within the handler's reach, before anybody else gets the lock, and says
+    /// what to do next.
+    fn go_on(
         &self,
-        mut step: Result<Step, Box<sessile_core::Failed<S::Error>>>,
+        inside: &mut Inside,
+        step: Result<Step, Box<Failed<S::Error>>>,
         is_last: bool,
-    ) -> Result<(), SessionError> {
-        let (store, outside) = (self.config.sessions.store(), self.config.sessions.outside());
-        loop {
-            step = match step {
-                Ok(Step::Apply(pending)) => {
-                    let (id, action) = (pending.id(), pending.action().clone());
-                    self.park(Place::Applying(pending), Some(&action));
-                    let said = store.apply(id, &action, outside.now()).await;
-                    let Place::Applying(pending) = self.unpark() else { return Ok(()) };
-                    pending.finish(said, outside)
-                }
-                Ok(Step::Load(settling)) => {
-                    let id = settling.id();
-                    self.park(Place::Settling(settling), None);
-                    let found = store.load(id, outside.now()).await;
-                    let Place::Settling(settling) = self.unpark() else { return Ok(()) };
-                    settling.resume(found, outside)
-                }
-                Ok(Step::Done(finished)) => {
-                    let mut inside = self.session.inside();
-                    inside.upkeep = finished.upkeep().or(inside.upkeep);
-                    // Folding what was written in is for those who go on with the session.
-                    let goes_on = !is_last || self.session.is_shared();
-                    inside.place = Place::Here(if goes_on {
-                        finished.reopen()
-                    } else {
-                        finished.into_session()
-                    });
-                    return Ok(());
-                }
-                Err(failed) => {
-                    let (session, error) = failed.into_parts();
-                    self.session.inside().place = Place::Here(session);
-                    return Err(SessionError::Commit(error.map(StoreError::new)));
-                }
+    ) -> Next {
+        match step {
+            Ok(Step::Apply(pending)) => {
+                let next = Next::Apply(pending.id(), pending.action().clone());
+                inside.operations.count(Some(pending.action()));
+                inside.place = Place::Applying(pending);
+                next
+            }
+            Ok(Step::Load(settling)) => {
+                let next = Next::Load(settling.id());
+                inside.operations.count(None);
+                inside.place = Place::Settling(settling);
+                next
+            }
+            Ok(Step::Done(finished)) => {
+                inside.upkeep = finished.upkeep().or(inside.upkeep);
+                inside.place =
+                    Place::Here(if is_last { finished.into_session() } else { finished.reopen() });
+                Next::Ended(Ok(()))
+            }
+            Err(failed) => {
+                let (session, error) = failed.into_parts();
+                inside.place = Place::Here(session);
+                Next::Ended(Err(SessionError::Commit(error.map(StoreError::new))))
             }
         }
-    }
-
-    fn park(&self, place: Place, action: Option<&Action>) {
-        let mut inside = self.session.inside();
-        inside.operations.count(action);
-        inside.place = place;
-    }
-
-    fn unpark(&self) -> Place {
-        mem::take(&mut self.session.inside().place)
     }
 
     fn outcome(&self) -> (Result<(), SessionError>, Notice, Operations, Option<Upkeep>) {
@@ -363,6 +367,13 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
             None => work.await,
         }
     }
+}
+
+/// What a write needs next.
+enum Next {
+    Apply(SessionId, Action),
+    Load(SessionId),
+    Ended(Result<(), SessionError>),
 }
 
 /// However the request ends, everyone who waits for its session is woken.

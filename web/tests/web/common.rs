@@ -1,45 +1,19 @@
 //! A small world: an app around one store, a clock that stands still, ids that count.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode};
-use sessile_core::{EntropyError, Immediate, Key, Outside, Policy, Sessions, Store, Timestamp};
+use sessile_core::{Immediate, Key, Policy, Sessions, Store};
 use sessile_store_memory::MemoryStore;
 use sessile_web::{Operations, SessionLayer};
 use tower::ServiceExt as _;
 
+pub(crate) use crate::clock::Clock;
+
 pub(crate) const NAME: Key<String> = Key::new("name");
 pub(crate) const COLOUR: Key<String> = Key::new("colour");
-
-/// A clock that is set by hand and randomness that counts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clock {
-    millis: Arc<AtomicU64>,
-    drawn: Arc<AtomicU64>,
-}
-
-impl Clock {
-    pub(crate) fn pass(&self, millis: u64) {
-        self.millis.fetch_add(millis, Ordering::SeqCst);
-    }
-}
-
-impl Outside for Clock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_000_000 + self.millis.load(Ordering::SeqCst))
-    }
-
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        let number = self.drawn.fetch_add(1, Ordering::SeqCst) + 1;
-        bytes.chunks_mut(8).for_each(|chunk| {
-            chunk.copy_from_slice(&number.to_be_bytes()[..chunk.len()]);
-        });
-        Ok(())
-    }
-}
 
 pub(crate) type Memory = Arc<Immediate<MemoryStore>>;
 

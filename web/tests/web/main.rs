@@ -1,5 +1,7 @@
 //! What the web layer promises, told over the store in memory.
 
+#[path = "../../../tests/common/clock.rs"]
+mod clock;
 // Under a model checker only what it schedules can run.
 #[cfg(not(shuttle))]
 mod common;

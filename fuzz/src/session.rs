@@ -1,0 +1,70 @@
+//! Whole sessions: a program of operations on two stores and a model.
+//!
+//! The production path runs over the store in memory and over a list of encoded entries. Both must
+//! give the same answers at every step and hold the same records in the end, and both must hold what
+//! a plain model says.
+
+mod model;
+mod op;
+mod side;
+
+use std::sync::Arc;
+
+use sessile_store_memory::MemoryStore;
+
+pub use crate::list_store::Flaw;
+
+use crate::input::Input;
+use crate::list_store::ListStore;
+use model::Model;
+use op::{Op, Place};
+use side::Side;
+
+/// Runs the bytes as a program.
+///
+/// # Panics
+///
+/// If the stores differ from each other or from the model.
+pub fn run(data: &[u8]) {
+    program(data, None);
+}
+
+/// Runs the bytes as a program over a store that has a flaw, to show that flaws are found.
+///
+/// # Panics
+///
+/// If the flaw shows.
+pub fn run_flawed(data: &[u8], flaw: Flaw) {
+    program(data, Some(flaw));
+}
+
+fn program(data: &[u8], flaw: Option<Flaw>) {
+    let mut input = Input::new(data);
+    let policy = op::policy(&mut input);
+    let mut memory = Side::new(Arc::new(MemoryStore::new()), policy.clone());
+    let mut list = Side::new(Arc::new(ListStore::new(flaw)), policy.clone());
+    let mut model = Model::new(policy);
+    let mut steps = 0;
+    while !input.is_empty() && steps < STEPS {
+        let op = Op::read(&mut input, memory.tokens().len());
+        let answer = memory.step(&op);
+        assert_eq!(list.step(&op), answer, "{op:?}");
+        model.step(&op, &answer, &mut memory);
+        steps += 1;
+    }
+    for place in Place::ALL {
+        let op = Op::Close(place);
+        let answer = memory.step(&op);
+        assert_eq!(list.step(&op), answer, "{op:?}");
+        model.step(&op, &answer, &mut memory);
+    }
+    assert_eq!(memory.drawn(), list.drawn());
+    for id in model.ids() {
+        let (kept, listed) = (memory.load(id), list.load(id));
+        assert_eq!(kept, listed, "the stores hold the same");
+        model.compare(id, kept.as_ref().map(|(record, _)| &**record));
+    }
+}
+
+/// The longest program that is run.
+const STEPS: usize = 300;

@@ -1,0 +1,269 @@
+//! The production path over one store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sessile_core::{
+    BlockingSessions, BlockingStore, CommitError, Finished, Loaded, Notice, Opening, Outside,
+    Policy, Record, Session, SessionId, SetError, Token, begin,
+};
+
+use super::op::{Content, Name, Op, Place};
+use crate::fixture::Counting;
+
+/// The production path over one store, with what clients hold.
+pub(super) struct Side<S: BlockingStore> {
+    store: Arc<S>,
+    outside: Arc<Counting>,
+    sessions: BlockingSessions<Arc<S>, Arc<Counting>>,
+    open: [Option<Session>; 3],
+    tokens: Vec<Token>,
+}
+
+/// What a step came to, as far as it can be seen from outside.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Answer {
+    /// What was said, in words.
+    pub(super) said: String,
+    /// It was done.
+    pub(super) is_ok: bool,
+    /// The attributes that are in conflict.
+    pub(super) conflict: Vec<String>,
+    /// What the attributes that were looked at hold: codec and bytes.
+    pub(super) seen: Vec<(&'static str, Option<(u8, Vec<u8>)>)>,
+    /// The token that was sent.
+    pub(super) token: Option<String>,
+    /// The session, as it says of itself.
+    pub(super) itself: Itself,
+}
+
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Itself {
+    pub(super) id: Option<SessionId>,
+    pub(super) is_new: bool,
+    pub(super) is_stale: bool,
+    pub(super) len: usize,
+    pub(super) principal: Option<String>,
+    other: String,
+}
+
+impl Itself {
+    fn of(session: &Session) -> Self {
+        let times = (session.created_at(), session.last_accessed_at(), session.deadline());
+        Self {
+            id: session.id(),
+            is_new: session.is_new(),
+            is_stale: session.is_stale(),
+            len: session.len(),
+            principal: session.principal().map(str::to_owned),
+            other: format!("{times:?} {:?} {session:?}", session.idle_timeout()),
+        }
+    }
+}
+
+impl<S: BlockingStore> Side<S> {
+    pub(super) fn new(store: Arc<S>, policy: Policy) -> Self {
+        let outside = Arc::new(Counting::new());
+        let sessions = BlockingSessions::new(Arc::clone(&store), Arc::clone(&outside), policy);
+        Self { store, outside, sessions, open: [None, None, None], tokens: Vec::new() }
+    }
+
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    pub(super) fn drawn(&self) -> u64 {
+        self.outside.drawn()
+    }
+
+    pub(super) fn load(&self, id: SessionId) -> Option<(Arc<Record>, Duration)> {
+        let loaded = self.store.load(id, self.outside.now()).expect("the store works");
+        loaded.map(|Loaded { record, remaining, .. }| (record, remaining))
+    }
+
+    pub(super) fn step(&mut self, op: &Op) -> Answer {
+        match op {
+            Op::Pass(time) => {
+                self.outside.pass(*time);
+                Answer::default()
+            }
+            Op::Open(place, token) => self.open(*place, *token),
+            Op::Flush(place) | Op::Close(place) | Op::Neglect(place) => self.write(op, *place),
+            Op::Drop(place) => {
+                self.open[place.0] = None;
+                Answer::default()
+            }
+            Op::Set(place, ..)
+            | Op::Push(place, ..)
+            | Op::Add(place, ..)
+            | Op::Remove(place, _)
+            | Op::Clear(place)
+            | Op::Look(place, _)
+            | Op::LookAtAll(place)
+            | Op::Rotate(place, _)
+            | Op::Principal(place, _)
+            | Op::Login(place, _)
+            | Op::Idle(place, _)
+            | Op::Invalidate(place) => {
+                let Some(session) = &mut self.open[place.0] else { return Answer::default() };
+                let mut answer = change(session, op);
+                answer.itself = Itself::of(session);
+                answer
+            }
+        }
+    }
+
+    fn open(&mut self, place: Place, token: Option<usize>) -> Answer {
+        let token = token.map(|index| self.tokens[index].expose());
+        let text = token.as_ref().map(|text| text.as_str());
+        let session = self.sessions.open(text).expect("the store works");
+        let asks = matches!(begin(self.sessions.as_async().policy(), text), Opening::Load(_));
+        assert_eq!(asks, token.is_some());
+        let itself = Itself::of(&session);
+        self.open[place.0] = Some(session);
+        Answer { is_ok: true, itself, ..Answer::default() }
+    }
+
+    fn write(&mut self, op: &Op, place: Place) -> Answer {
+        let Some(session) = self.open[place.0].take() else { return Answer::default() };
+        let before = self.tokens.len();
+        let (is_ok, conflict, said) = match op {
+            Op::Flush(_) => match self.sessions.flush(session) {
+                Ok(session) => {
+                    self.learn(session.notice());
+                    self.open[place.0] = Some(session);
+                    (true, Vec::new(), String::new())
+                }
+                Err(failed) => {
+                    let (session, error) = failed.into_parts();
+                    self.open[place.0] = Some(session);
+                    failure(error)
+                }
+            },
+            _ => match self.sessions.close(session) {
+                Ok(finished) => {
+                    self.finish(op, &finished);
+                    let answer = Answer {
+                        is_ok: true,
+                        said: format!("{:?}", finished.notice()),
+                        token: self.sent(before),
+                        itself: Itself::of(finished.session()),
+                        ..Answer::default()
+                    };
+                    return answer;
+                }
+                Err(failed) => failure(failed.into_parts().1),
+            },
+        };
+        let itself = self.open[place.0].as_ref().map(Itself::of).unwrap_or_default();
+        let token = self.sent(before);
+        Answer { said, is_ok, conflict, token, itself, ..Answer::default() }
+    }
+
+    fn finish(&mut self, op: &Op, finished: &Finished) {
+        self.learn(finished.notice());
+        // Only a store that keeps a list has something to do, so nothing of it is in the answer.
+        if let Some(upkeep) = finished.upkeep().filter(|_| matches!(op, Op::Close(_))) {
+            self.sessions.upkeep(upkeep).expect("the store works");
+        }
+    }
+
+    fn learn(&mut self, notice: &Notice) {
+        if let Notice::Send(token) = notice {
+            let is_new = self.tokens.last().is_none_or(|last| last.verifier() != token.verifier());
+            if is_new {
+                self.tokens.push(token.clone());
+            }
+        }
+    }
+
+    fn sent(&self, before: usize) -> Option<String> {
+        let token = self.tokens.get(before)?;
+        Some(token.expose().as_str().to_owned())
+    }
+}
+
+fn failure<E>(error: CommitError<E>) -> (bool, Vec<String>, String) {
+    let said = error.to_string();
+    let conflict = match error {
+        CommitError::Conflict { names } => names,
+        CommitError::NotApplied(_) | CommitError::Unknown(_) => panic!("{said}"),
+        _ => Vec::new(),
+    };
+    (false, conflict, said)
+}
+
+/// Does something that touches no store.
+fn change(session: &mut Session, op: &Op) -> Answer {
+    let done = |said: Result<(), SetError>| Answer {
+        is_ok: said.is_ok(),
+        said: said.err().map(|error| error.to_string()).unwrap_or_default(),
+        ..Answer::default()
+    };
+    match op {
+        Op::Set(_, name, content) => done(match content {
+            Content::Text(text) => session.set(&name.key::<String>(), text),
+            Content::Number(number) => session.set(&name.key::<u64>(), number),
+            Content::List(bytes) => session.set(&name.key::<Vec<u8>>(), bytes),
+            Content::Count(number) => session.add(&name.counter(), *number).map(|_| ()),
+        }),
+        Op::Push(_, name, byte, true) => done(match session.get_mut(&name.key::<Vec<u8>>()) {
+            Ok(Some(bytes)) => {
+                bytes.push(*byte);
+                Ok(())
+            }
+            Ok(None) => return Answer::default(),
+            Err(error) => Err(error.into()),
+        }),
+        Op::Push(_, name, byte, false) => {
+            done(session.edit(&name.key(), |bytes: &mut Vec<u8>| bytes.push(*byte)))
+        }
+        Op::Add(_, name, number) => done(session.add(&name.counter(), *number).map(|_| ())),
+        Op::Remove(_, name) => {
+            Answer { is_ok: session.remove(&name.key::<String>()), ..Answer::default() }
+        }
+        Op::Clear(_) => done({
+            session.clear();
+            Ok(())
+        }),
+        Op::Look(_, name) => look(session, &[*name]),
+        Op::LookAtAll(_) => {
+            let names = session.names();
+            assert!(names.iter().all(|name| session.contains(name)));
+            look(session, &Name::ALL)
+        }
+        Op::Rotate(_, reason) => done({
+            session.rotate(*reason);
+            Ok(())
+        }),
+        Op::Principal(_, to) => done(session.set_principal(to.as_deref())),
+        Op::Login(_, to) => done(session.login(to)),
+        Op::Idle(_, time) => done(session.set_idle_timeout(*time)),
+        Op::Invalidate(_) => done({
+            session.invalidate();
+            Ok(())
+        }),
+        _ => unreachable!("it touches a store"),
+    }
+}
+
+fn look(session: &Session, names: &[Name]) -> Answer {
+    let seen = |name: &Name| {
+        let stored = session.stored(name.0).expect("what is lent out can be stored");
+        let stored = stored.map(|value| {
+            let stored = value.as_attribute();
+            (stored.codec().id(), stored.bytes().to_vec())
+        });
+        (name.0, stored)
+    };
+    let typed = |name: &Name| {
+        let (text, list) = (session.get(&name.key::<String>()), session.get(&name.key::<Vec<u8>>()));
+        format!("{text:?} {list:?} {:?}", session.count(&name.counter()))
+    };
+    Answer {
+        is_ok: true,
+        seen: names.iter().map(seen).collect(),
+        said: names.iter().map(typed).collect(),
+        ..Answer::default()
+    }
+}

@@ -1,0 +1,336 @@
+//! The types that are tried: everything serde's data model has, and what has gone wrong elsewhere.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::Member;
+use super::sample::Sample;
+use crate::input::Input;
+
+macro_rules! family {
+    ($($type:ty),* $(,)?) => {
+        pub(super) const FAMILY: &[Member] = &[$(Member::new::<$type>(stringify!($type))),*];
+    };
+}
+
+family! {
+    bool, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, char, String, (),
+    Cow<'static, str>, NonZeroU32, Duration, IpAddr, Box<u8>, [u16; 4], (u8, String),
+    Option<u8>, Option<Option<()>>, Option<Vec<u8>>, Result<u8, String>,
+    Vec<u8>, Vec<()>, Vec<bool>, Vec<Vec<String>>, Vec<Option<[u16; 4]>>, Vec<f64>,
+    BTreeMap<String, u32>, BTreeMap<u64, Vec<i8>>, BTreeMap<(u8, String), ()>, BTreeSet<i128>,
+    BTreeMap<(), ()>, BTreeMap<bool, BTreeMap<char, u8>>,
+    Unit, Newtype, Pair, Named, Mixed, Vec<Mixed>, BTreeMap<String, Mixed>, Tree, Chain, Unsorted,
+    Renamed, Spread, Skipping, SkippingPair, Missing, Tagged, Beside, Guess, Flat, Real, Wide,
+    Vec<Unit>, Vec<Skipping>, Option<Renamed>, Hidden, Twice,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Unit;
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Newtype(u64);
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Pair(i16, Option<bool>);
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Named {
+    id: u32,
+    name: String,
+    inner: Pair,
+    rest: Vec<Newtype>,
+    unit: Unit,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Mixed {
+    Nothing,
+    One(String),
+    Two(u8, Option<u64>),
+    Fields { left: i64, right: Vec<u8> },
+    Deep(Box<Named>),
+    Empty(),
+    EmptyFields {},
+}
+
+/// Nested without end, if somebody goes on.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Tree {
+    Node(Box<Tree>, Box<Tree>),
+    Many(Vec<Tree>),
+    Leaf(u8),
+}
+
+/// Nested deeper than is allowed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Chain(Option<Box<Chain>>);
+
+/// A map that is written in any order, as a `HashMap` is.
+#[derive(Clone, Deserialize)]
+#[serde(from = "BTreeMap<String, u16>")]
+struct Unsorted {
+    entries: Vec<(String, u16)>,
+}
+
+/// Other names are known, which say nothing about what is written.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Renamed {
+    #[serde(alias = "uid", alias = "user")]
+    id: u32,
+    #[serde(rename = "full name")]
+    name: String,
+}
+
+/// The same, of variants.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Spread {
+    #[serde(alias = "a", alias = "z")]
+    FirstOne,
+    #[serde(alias = "b")]
+    SecondOne(u8),
+    ThirdOne {
+        #[serde(alias = "y")]
+        x: u8,
+    },
+}
+
+/// A field that is left out now and then.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Skipping {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    maybe: Option<u8>,
+    number: u8,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct SkippingPair(
+    u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>,
+);
+
+/// A variant that is never written, which shifts the numbers of those behind it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Missing {
+    First,
+    #[serde(skip)]
+    #[expect(dead_code, reason = "it is never written")]
+    Gone,
+    Second,
+    Third(u8),
+    Fourth(u8),
+}
+
+/// The same, of one that is not read.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Hidden {
+    #[serde(skip_deserializing)]
+    Written,
+    Both(u8),
+    Too,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Plain,
+    Named { number: u8 },
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "kind", content = "content")]
+enum Beside {
+    Plain,
+    Value(u8),
+    Named { number: u8 },
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Guess {
+    Number(u8),
+    Text(String),
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Flat {
+    id: u8,
+    #[serde(flatten)]
+    rest: BTreeMap<String, u8>,
+}
+
+/// A float that JSON can write.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Real(f64, f32);
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Wide {
+    values: Vec<[u64; 32]>,
+    maybe: Vec<Option<Box<Wide>>>,
+}
+
+/// Two types of one name, one of which leaves something out.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Twice {
+    long: Item,
+    short: other::Item,
+    last: u8,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Item {
+    Entry(u8, #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>, u8),
+}
+
+mod other {
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Clone, Debug, Deserialize, Serialize)]
+    pub(super) enum Item {
+        Entry(u8, u8),
+    }
+}
+
+impl From<BTreeMap<String, u16>> for Unsorted {
+    fn from(sorted: BTreeMap<String, u16>) -> Self {
+        Self { entries: sorted.into_iter().collect() }
+    }
+}
+
+/// Hand-written because the order of entries is not to be seen.
+impl std::fmt::Debug for Unsorted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.entries.iter().cloned().collect::<BTreeMap<_, _>>()).finish()
+    }
+}
+
+/// Hand-written because entries are written in the order they have.
+impl Serialize for Unsorted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.entries.len()))?;
+        self.entries.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
+    }
+}
+
+/// Makes samples of structs and enums: the first byte chooses among the expressions.
+macro_rules! samples {
+    ($($type:ty: $always:expr, $json:expr, |$input:ident, $depth:ident| [$($value:expr),* $(,)?];)*) => {
+        $(impl Sample for $type {
+            const ALWAYS: bool = $always;
+            const JSON: bool = $json;
+
+            fn sample($input: &mut Input<'_>, $depth: u8) -> Self {
+                let makers: &[fn(&mut Input<'_>, u8) -> Self] =
+                    &[$(|$input, $depth| { let _ = (&$input, $depth); $value }),*];
+                $input.pick(makers)($input, $depth)
+            }
+        })*
+    };
+}
+
+samples! {
+    Unit: true, true, |input, depth| [Unit];
+    Newtype: true, true, |input, depth| [Newtype(Sample::sample(input, depth))];
+    Pair: true, true, |input, depth| [Pair(Sample::sample(input, depth), Sample::sample(input, depth))];
+    Named: true, true, |input, depth| [Named {
+        id: Sample::sample(input, depth),
+        name: Sample::sample(input, depth),
+        inner: Sample::sample(input, depth),
+        rest: Sample::sample(input, depth),
+        unit: Unit,
+    }];
+    Mixed: true, true, |input, depth| [
+        Mixed::Nothing,
+        Mixed::One(Sample::sample(input, depth)),
+        Mixed::Two(Sample::sample(input, depth), Sample::sample(input, depth)),
+        Mixed::Fields { left: Sample::sample(input, depth), right: Sample::sample(input, depth) },
+        Mixed::Deep(Sample::sample(input, depth)),
+        Mixed::Empty(),
+        Mixed::EmptyFields {},
+    ];
+    Tree: true, true, |input, depth| [
+        Tree::Leaf(input.byte()),
+        if depth == 0 {
+            Tree::Leaf(0)
+        } else {
+            Tree::Node(Sample::sample(input, depth - 1), Sample::sample(input, depth - 1))
+        },
+        Tree::Many(Sample::sample(input, depth)),
+    ];
+    Chain: false, false, |input, depth| [{
+        let links = usize::from(input.byte());
+        (0..links).fold(Chain(None), |chain, _| Chain(Some(Box::new(chain))))
+    }];
+    Unsorted: true, true, |input, depth| [{
+        let sorted = BTreeMap::<String, u16>::sample(input, depth);
+        let mut unsorted = Unsorted::from(sorted);
+        let len = unsorted.entries.len().max(1);
+        unsorted.entries.rotate_left(input.below(len).min(unsorted.entries.len()));
+        unsorted
+    }];
+    Renamed: true, true, |input, depth| [
+        Renamed { id: Sample::sample(input, depth), name: Sample::sample(input, depth) },
+    ];
+    Spread: true, true, |input, depth| [
+        Spread::FirstOne,
+        Spread::SecondOne(input.byte()),
+        Spread::ThirdOne { x: input.byte() },
+    ];
+    Skipping: false, true, |input, depth| [
+        Skipping { maybe: Sample::sample(input, depth), number: input.byte() },
+    ];
+    SkippingPair: false, false, |input, depth| [
+        SkippingPair(input.byte(), Sample::sample(input, depth)),
+    ];
+    Missing: false, true, |input, depth| [
+        Missing::First,
+        Missing::Second,
+        Missing::Third(input.byte()),
+        Missing::Fourth(input.byte()),
+    ];
+    Hidden: false, false, |input, depth| [
+        Hidden::Written,
+        Hidden::Both(input.byte()),
+        Hidden::Too,
+    ];
+    Tagged: false, true, |input, depth| [Tagged::Plain, Tagged::Named { number: input.byte() }];
+    Beside: false, true, |input, depth| [
+        Beside::Plain,
+        Beside::Value(input.byte()),
+        Beside::Named { number: input.byte() },
+    ];
+    Guess: false, true, |input, depth| [
+        Guess::Number(input.byte()),
+        Guess::Text(Sample::sample(input, depth)),
+    ];
+    Flat: false, false, |input, depth| [
+        Flat { id: input.byte(), rest: Sample::sample(input, depth) },
+    ];
+    Real: true, true, |input, depth| [{
+        let finite = |float: f64| if float.is_finite() { float } else { 0.5 };
+        let small = f32::sample(input, depth);
+        Real(finite(f64::sample(input, depth)), if small.is_finite() { small } else { 0.5 })
+    }];
+    Wide: true, true, |input, depth| [{
+        let few = input.below(3);
+        let values = (0..few).map(|_| std::array::from_fn(|_| input.byte().into())).collect();
+        let deeper = depth.saturating_sub(2);
+        let maybe = (0..if deeper == 0 { 0 } else { few })
+            .map(|_| input.flag().then(|| Box::new(Wide::sample(input, deeper))))
+            .collect();
+        Wide { values, maybe }
+    }];
+    Twice: false, false, |input, depth| [Twice {
+        long: Item::Entry(input.byte(), Sample::sample(input, depth), input.byte()),
+        short: other::Item::Entry(input.byte(), input.byte()),
+        last: input.byte(),
+    }];
+}

@@ -1,0 +1,179 @@
+//! Values made of bytes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::input::Input;
+
+/// A type values of which can be made of bytes.
+pub(super) trait Sample: Clone + Debug + DeserializeOwned + Serialize + Send + 'static {
+    /// Every value of it can be set.
+    const ALWAYS: bool = true;
+    /// JSON tells all its values apart.
+    const JSON: bool = true;
+
+    /// Makes a value that is nested no more than that deep.
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self;
+}
+
+macro_rules! numbers {
+    ($($type:ty),* $(,)?) => {
+        $(impl Sample for $type {
+            fn sample(input: &mut Input<'_>, _: u8) -> Self {
+                match input.byte() {
+                    0 => Self::MIN,
+                    1 => Self::MAX,
+                    _ => Self::from_le_bytes(input.array()),
+                }
+            }
+        })*
+    };
+}
+
+numbers!(u8, u16, u32, u64, u128, i8, i16, i32, i64, i128);
+
+macro_rules! floats {
+    ($($type:ident: $bits:ident),* $(,)?) => {
+        $(impl Sample for $type {
+            // JSON has no way to write what is not finite.
+            const JSON: bool = false;
+
+            fn sample(input: &mut Input<'_>, _: u8) -> Self {
+                $type::from_bits($bits::from_le_bytes(input.array()))
+            }
+        })*
+    };
+}
+
+floats!(f32: u32, f64: u64);
+
+impl Sample for bool {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        input.flag()
+    }
+}
+
+impl Sample for char {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        Self::from_u32(u32::from_le_bytes(input.array())).unwrap_or('\u{10ffff}')
+    }
+}
+
+impl Sample for String {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        input.text(20)
+    }
+}
+
+impl Sample for Cow<'static, str> {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        input.text(3).into()
+    }
+}
+
+impl Sample for () {
+    fn sample(_: &mut Input<'_>, _: u8) -> Self {}
+}
+
+impl Sample for NonZeroU32 {
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        Self::new(u32::sample(input, depth)).unwrap_or(Self::MIN)
+    }
+}
+
+impl Sample for Duration {
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        Self::new(u64::sample(input, depth), u32::sample(input, depth) % 1_000_000_000)
+    }
+}
+
+impl Sample for std::net::IpAddr {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        if input.flag() { input.array::<4>().into() } else { input.array::<16>().into() }
+    }
+}
+
+impl<T: Sample> Sample for Option<T> {
+    const ALWAYS: bool = T::ALWAYS;
+    // To JSON, nothing in something is nothing.
+    const JSON: bool = false;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        (depth > 0 && input.flag()).then(|| T::sample(input, depth - 1))
+    }
+}
+
+impl<T: Sample> Sample for Box<T> {
+    const ALWAYS: bool = T::ALWAYS;
+    const JSON: bool = T::JSON;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        Self::new(T::sample(input, depth))
+    }
+}
+
+impl<T: Sample> Sample for Vec<T> {
+    // Unless there are thousands of elements without size.
+    const ALWAYS: bool = T::ALWAYS && size_of::<T>() > 0;
+    const JSON: bool = T::JSON;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        let Some(depth) = depth.checked_sub(1) else { return Self::new() };
+        // Many of one, or few that differ.
+        let count = input.below(16);
+        if count == 15 {
+            return vec![T::sample(input, depth); usize::from(u16::from_le_bytes(input.array())) % 3000];
+        }
+        (0..count).map(|_| T::sample(input, depth)).collect()
+    }
+}
+
+impl<K: Sample + Ord, V: Sample> Sample for BTreeMap<K, V> {
+    const ALWAYS: bool = K::ALWAYS && V::ALWAYS;
+    const JSON: bool = K::JSON && V::JSON;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        let Some(depth) = depth.checked_sub(1) else { return Self::new() };
+        let count = input.below(8);
+        (0..count).map(|_| (K::sample(input, depth), V::sample(input, depth))).collect()
+    }
+}
+
+impl<K: Sample + Ord> Sample for BTreeSet<K> {
+    const ALWAYS: bool = K::ALWAYS;
+    const JSON: bool = K::JSON;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        BTreeMap::<K, ()>::sample(input, depth).into_keys().collect()
+    }
+}
+
+impl<A: Sample, B: Sample> Sample for (A, B) {
+    const ALWAYS: bool = A::ALWAYS && B::ALWAYS;
+    const JSON: bool = A::JSON && B::JSON;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        (A::sample(input, depth), B::sample(input, depth))
+    }
+}
+
+impl<T: Sample, E: Sample> Sample for Result<T, E> {
+    const ALWAYS: bool = T::ALWAYS && E::ALWAYS;
+    const JSON: bool = T::JSON && E::JSON;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        if input.flag() { Ok(T::sample(input, depth)) } else { Err(E::sample(input, depth)) }
+    }
+}
+
+impl Sample for [u16; 4] {
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        std::array::from_fn(|_| u16::sample(input, depth))
+    }
+}

@@ -1,0 +1,191 @@
+//! What a handler does to a session, and what it may expect of it.
+
+use std::time::Duration;
+
+use sessile_core::{Counter, Group, Key, RotationReason, Session};
+
+use crate::ledger::Ledger;
+use crate::model::{COUNTERS, Name, Val};
+use crate::script::{EVERYTHING, Op, PLAIN};
+
+/// What an op came to.
+#[derive(Debug)]
+pub(crate) enum Note {
+    /// An attribute held this.
+    Read(Name, Option<Val>),
+    ReadAll,
+    /// An attribute was looked at to be changed.
+    Looked(Name),
+    /// An attribute is this now.
+    Want(Name, Option<Val>),
+    /// So much was added to a counter, which is this now.
+    Added(Name, i64, i64),
+    Everything,
+    Privilege,
+    Principal(Option<String>),
+    Idle(u64),
+    Invalidated,
+}
+
+const PLAIN_KEYS: [Key<u64>; 2] = [Key::new(PLAIN[0]), Key::new(PLAIN[1])];
+const COUNTER_KEYS: [Counter; 2] = [Counter::new(COUNTERS[0]), Counter::new(COUNTERS[1])];
+const PAIRED: Group = Group::new(&["left", "right"]);
+const LEFT: Key<u64> = Key::new("left").in_group(PAIRED);
+const RIGHT: Key<u64> = Key::new("right").in_group(PAIRED);
+const LIST: Key<Vec<u64>> = Key::new("list");
+const TEXT: Key<String> = Key::new("text");
+const MANUAL: Key<bool> = Key::new(EVERYTHING);
+
+/// Does one op that does not wait. What the session refuses comes to nothing.
+pub(crate) fn perform(session: &mut Session, op: &Op) -> Vec<Note> {
+    match op {
+        Op::Get(which) => {
+            let found = session.get(&PLAIN_KEYS[*which]);
+            read(PLAIN[*which], found.map(|found| found.map(Val::number)))
+        }
+        Op::Count(which) => {
+            let found = session.count(&COUNTER_KEYS[*which]);
+            read(COUNTERS[*which], found.map(|found| Some(Val::Number(found))))
+        }
+        Op::Names => {
+            drop(session.names());
+            vec![Note::ReadAll]
+        }
+        Op::Set(which, number) => {
+            let done = session.set(&PLAIN_KEYS[*which], *number);
+            wanted(PLAIN[*which], done.is_ok(), Val::number(*number))
+        }
+        Op::SetSame(which) => match session.get(&PLAIN_KEYS[*which]) {
+            Ok(Some(number)) if session.set(&PLAIN_KEYS[*which], number).is_ok() => {
+                vec![Note::Read(PLAIN[*which], Some(Val::number(number)))]
+            }
+            _ => vec![Note::Looked(PLAIN[*which])],
+        },
+        Op::Remove(which) => removed(PLAIN[*which], session.remove(&PLAIN_KEYS[*which])),
+        Op::RemoveCounter(which) => {
+            removed(COUNTERS[*which], session.remove_counter(&COUNTER_KEYS[*which]))
+        }
+        Op::RemovePair => {
+            let mut notes = removed("left", session.remove(&LEFT));
+            notes.extend(removed("right", session.remove(&RIGHT)));
+            notes
+        }
+        Op::Add(which, number) => match session.add(&COUNTER_KEYS[*which], *number) {
+            Ok(sum) => {
+                let name = COUNTERS[*which];
+                vec![
+                    Note::Added(name, *number, sum),
+                    Note::Read(name, Some(Val::Number(sum))),
+                ]
+            }
+            Err(_) => vec![Note::Looked(COUNTERS[*which])],
+        },
+        Op::Pair(number) => {
+            let mut notes =
+                wanted("left", session.set(&LEFT, *number).is_ok(), Val::number(*number));
+            let right = number & 1;
+            notes.extend(wanted("right", session.set(&RIGHT, right).is_ok(), Val::number(right)));
+            notes
+        }
+        Op::Edit(number) => {
+            let list = session.edit(&LIST, |list| {
+                list.push(*number);
+                list.clone()
+            });
+            listed(list.ok())
+        }
+        Op::Borrow(number) => {
+            let list = session.get_mut(&LIST).ok().flatten().map(|list| {
+                list.push(*number);
+                list.clone()
+            });
+            listed(list)
+        }
+        Op::Text(len, number) => {
+            let len = usize::try_from(*len).unwrap_or(0);
+            let text = format!("{}{number}", "x".repeat(len));
+            wanted("text", session.set(&TEXT, text.clone()).is_ok(), Val::text(&text))
+        }
+        Op::Clear => {
+            let names = session.names();
+            session.clear();
+            let known = |name: String| Note::Want(crate::model::name_of(&name), None);
+            names.into_iter().map(known).chain([Note::ReadAll]).collect()
+        }
+        _ => perform_rest(session, op),
+    }
+}
+
+/// Does one op that is not about attributes.
+fn perform_rest(session: &mut Session, op: &Op) -> Vec<Note> {
+    match op {
+        Op::Everything => match session.set(&MANUAL, true) {
+            Ok(()) => vec![Note::Everything],
+            Err(_) => Vec::new(),
+        },
+        Op::Rotate(reason) => {
+            session.rotate(*reason);
+            let privilege = *reason == RotationReason::PrivilegeChange;
+            if privilege { vec![Note::Privilege] } else { Vec::new() }
+        }
+        Op::Login(user) => {
+            let user = format!("u{user}");
+            match session.login(&user) {
+                Ok(()) => vec![Note::Privilege, Note::Principal(Some(user))],
+                Err(_) => Vec::new(),
+            }
+        }
+        Op::Logout => match session.set_principal(None) {
+            Ok(()) => vec![Note::Principal(None)],
+            Err(_) => Vec::new(),
+        },
+        Op::SetIdle(millis) => match session.set_idle_timeout(Duration::from_millis(*millis)) {
+            Ok(()) => vec![Note::Idle(*millis)],
+            Err(_) => Vec::new(),
+        },
+        Op::Invalidate => {
+            session.invalidate();
+            vec![Note::Invalidated]
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl Ledger {
+    /// Takes in what an op came to.
+    pub(crate) fn take_notes(&mut self, origin: usize, notes: Vec<Note>) {
+        for note in notes {
+            let visit = &mut self.visits[origin];
+            match note {
+                Note::Read(name, found) => self.check_get(origin, name, found.as_ref()),
+                Note::ReadAll => visit.reads_all = true,
+                Note::Looked(name) => visit.read(name),
+                Note::Want(name, value) => visit.want(name, value),
+                Note::Added(name, number, sum) => visit.add(name, number, sum),
+                Note::Everything => visit.everything = true,
+                Note::Privilege => visit.privilege = true,
+                Note::Principal(principal) => visit.principal = Some(principal),
+                Note::Idle(millis) => visit.idle = Some(millis),
+                Note::Invalidated => visit.invalidate(),
+            }
+        }
+    }
+}
+
+fn read<E>(name: Name, found: Result<Option<Val>, E>) -> Vec<Note> {
+    vec![found.map_or(Note::Looked(name), |found| Note::Read(name, found))]
+}
+
+fn wanted(name: Name, is_done: bool, value: Val) -> Vec<Note> {
+    if is_done { vec![Note::Want(name, Some(value))] } else { Vec::new() }
+}
+
+fn removed(name: Name, was_there: bool) -> Vec<Note> {
+    if was_there { vec![Note::Want(name, None)] } else { Vec::new() }
+}
+
+fn listed(list: Option<Vec<u64>>) -> Vec<Note> {
+    let mut notes = vec![Note::Looked("list")];
+    notes.extend(list.map(|list| Note::Want("list", Some(Val::list(&list)))));
+    notes
+}

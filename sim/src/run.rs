@@ -1,0 +1,171 @@
+//! Runs a script from its first to its last event.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use sessile_core::{BlockingStore, Policy, Timestamp};
+
+use crate::check::Load;
+use crate::ledger::Ledger;
+use crate::script::Script;
+use crate::serve::Service;
+use crate::witness::Witness;
+use crate::world::{Next, Senses, Shared, Wire, World, enter};
+use crate::{Bug, Direct, Handle, Rng, Violation};
+
+/// What came of a script.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many events there were.
+    pub steps: u64,
+    /// What must never happen and did, the first first.
+    pub violations: Vec<Violation>,
+    /// What happened, line by line; empty unless it was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Runs a script, with a bug or without.
+#[must_use]
+pub fn run(script: &Script, bug: Option<Bug>) -> Report {
+    Run::new(script, bug, false).to_end()
+}
+
+/// Runs a script and writes down what happens.
+#[must_use]
+pub fn explain(script: &Script, bug: Option<Bug>) -> Report {
+    Run::new(script, bug, true).to_end()
+}
+
+struct Run {
+    script: Arc<Script>,
+    shared: Shared,
+    policy: Policy,
+    bug: Option<Bug>,
+    served: Vec<Served>,
+}
+
+/// A request that is being served, or is not any more.
+#[derive(Default)]
+struct Served {
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// How many times it waited.
+    waits: u32,
+}
+
+impl Run {
+    fn new(script: &Script, bug: Option<Bug>, traced: bool) -> Self {
+        let script = Arc::new(script.clone());
+        let world = World::new(Arc::clone(&script), traced);
+        let mut served = Vec::new();
+        served.resize_with(script.requests.len(), Served::default);
+        let policy = script.rules.policy();
+        Self { script, shared: Arc::new(Mutex::new(world)), policy, bug, served }
+    }
+
+    fn to_end(mut self) -> Report {
+        for _ in 0..EVENTS_MAX {
+            // The lock must be free again when a request is polled.
+            let next = enter(&self.shared).next();
+            match next {
+                Some(Next::Start(request)) => {
+                    let service = self.service(request);
+                    self.served[request].future = Some(Box::pin(service.serve()));
+                    self.poll(request);
+                }
+                Some(Next::Poll(request)) => self.poll(request),
+                Some(Next::Crash(node)) => self.crash(node),
+                Some(Next::Nothing) => {}
+                None => return self.report(),
+            }
+        }
+        panic!("seed {} goes on for ever", self.script.seed)
+    }
+
+    fn service(&self, origin: usize) -> Service {
+        let request = &self.script.requests[origin];
+        let node = request.node;
+        let wire = Wire { origin, shared: Arc::clone(&self.shared) };
+        let keeper = Arc::clone(&enter(&self.shared).nodes[node]);
+        let witness = Witness {
+            origin,
+            handle: Handle::new(wire, keeper, self.bug),
+            shared: Arc::clone(&self.shared),
+            bug: self.bug,
+            memory: Arc::default(),
+            raw_skew: self.script.nodes[node].raw_skew,
+        };
+        let rng = Rng::new(self.script.seed).fork(1_000 + origin as u64);
+        let senses = Senses {
+            node,
+            shared: Arc::clone(&self.shared),
+            rng: Mutex::new((rng, 0)),
+            dry_at: request.dry_at,
+        };
+        Service {
+            origin,
+            script: Arc::clone(&self.script),
+            shared: Arc::clone(&self.shared),
+            witness,
+            senses: Arc::new(senses),
+            policy: self.policy.clone(),
+            bug: self.bug,
+        }
+    }
+
+    fn poll(&mut self, request: usize) {
+        let served = &mut self.served[request];
+        let Some(future) = &mut served.future else { return };
+        if let Poll::Ready(()) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            served.future = None;
+            return;
+        }
+        served.waits += 1;
+        if self.script.requests[request].cancelled_at == Some(served.waits) {
+            enter(&self.shared).note(|_| format!("r{request} is cancelled"));
+            self.served[request].future = None;
+        }
+    }
+
+    fn crash(&mut self, node: usize) {
+        let requests = self.script.requests.iter().zip(&mut self.served);
+        for (_, served) in requests.filter(|(request, _)| request.node == node) {
+            served.future = None;
+        }
+    }
+
+    fn report(self) -> Report {
+        let Self { shared, served, script, .. } = self;
+        drop(served);
+        let world = Arc::into_inner(shared).expect("nobody else is in the world any more");
+        let mut world = world.into_inner().unwrap_or_else(PoisonError::into_inner);
+        look_around(&mut world, script.requests.len());
+        let (ledger, mut trace, steps) = world.into_trace();
+        let Ledger { violations, .. } = ledger;
+        if !trace.is_empty() {
+            trace.extend(violations.iter().map(|violation| format!("=> {violation}")));
+        }
+        Report { steps, violations, trace }
+    }
+}
+
+/// Looks at every log once more, when all is over.
+fn look_around(world: &mut World, origin: usize) {
+    let now = world.now;
+    let mut ids: Vec<_> = world.ledger.logs.keys().copied().collect();
+    ids.extend(world.server.logs(now).into_iter().map(|(id, _)| id));
+    ids.sort_unstable();
+    ids.dedup();
+    let last = Direct::with(world.server.clone()).node(false);
+    for id in ids {
+        let from = world.ledger.version(id);
+        let found = last.load(id, Timestamp::from_millis(now));
+        let load = Load { origin, id, from, is_ended: false, found: &found };
+        world.ledger.check_load(&load);
+    }
+    world.ledger.check_sums();
+}
+
+/// More than any script needs.
+const EVENTS_MAX: u32 = 200_000;

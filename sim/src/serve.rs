@@ -1,0 +1,366 @@
+//! Serves one request: the engine driven as a framework or the engine's own driver would.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use sessile_core::{
+    CommitError, Effect, Event, Failed, Finished, Notice, Opening, Outside, Policy, Session,
+    SessionId, Sessions, State, Step, Store, Token, Upkeep, begin, step,
+};
+
+use crate::check::Opened;
+use crate::ops::perform;
+use crate::script::{Driver, Op, Presents, Request, Script};
+use crate::witness::Witness;
+use crate::world::{Senses, Shared, enter};
+use crate::{Bug, SimError};
+
+/// Serves one request.
+pub(crate) struct Service {
+    pub(crate) origin: usize,
+    pub(crate) script: Arc<Script>,
+    pub(crate) shared: Shared,
+    pub(crate) witness: Witness,
+    pub(crate) senses: Arc<Senses>,
+    pub(crate) policy: Policy,
+    pub(crate) bug: Option<Bug>,
+}
+
+type Written = Result<Finished, Box<Failed<SimError>>>;
+
+impl Service {
+    /// Serves the request from its first to its last byte.
+    pub(crate) async fn serve(self) {
+        let request = self.request();
+        if request.driver == Driver::Compactor {
+            let token = enter(&self.shared).clients[request.client].current.clone();
+            if let Some(token) = token {
+                self.compact(token.id()).await;
+            }
+            return;
+        }
+        let Some(session) = self.open().await else { return };
+        let (session, state) = self.work(session, &request.ops).await;
+        let (_, effect) = step(self.policy.persist(), state, Event::End);
+        debug_assert_eq!(effect, Effect::Commit, "a request ends with a commit");
+        let upkeep = self.close(session).await;
+        if let Some(Upkeep::Compact(id)) = upkeep {
+            self.compact(id).await;
+        }
+    }
+
+    fn request(&self) -> &Request {
+        &self.script.requests[self.origin]
+    }
+
+    fn note(&self, what: impl FnOnce() -> String) {
+        enter(&self.shared).note(|_| format!("r{} {}", self.origin, what()));
+    }
+
+    async fn open(&self) -> Option<Session> {
+        let token = self.presented();
+        let mut text = token.as_ref().map(|token| token.expose().as_str().to_owned());
+        if self.request().presents == Presents::Garbage {
+            text = Some("no token at all".to_owned());
+        }
+        if let (Some(Bug::TokenById), Some(token)) = (self.bug, &token) {
+            let known = enter(&self.shared).tokens.get(&token.id()).cloned();
+            text = known.map(|token| token.expose().as_str().to_owned()).or(text);
+        }
+        let now = self.senses.now();
+        let session = match self.open_text(text.as_deref()).await {
+            Ok(session) => session,
+            Err(()) => {
+                self.note(|| "cannot load".to_owned());
+                return None;
+            }
+        };
+        let version = self.witness.version();
+        let (origin, now) = (self.origin, now.as_millis());
+        let opened = Opened { origin, token: token.as_ref(), version, now, session: &session };
+        let mut world = enter(&self.shared);
+        world.ledger.check_opened(&opened);
+        world.note(|world| {
+            let name = session.id().map(|id| world.ledger.name(id).to_owned());
+            let what = if session.is_stale() { "a stale session" } else { "a fresh session" };
+            format!("r{origin} opens {}", name.as_deref().unwrap_or(what))
+        });
+        Some(session)
+    }
+
+    async fn open_text(&self, text: Option<&str>) -> Result<Session, ()> {
+        if self.request().driver == Driver::Sessions {
+            return self.sessions().open(text).await.map_err(|_| ());
+        }
+        match begin(&self.policy, text) {
+            Opening::Fresh(session) => Ok(session),
+            Opening::Load(loading) => {
+                let now = self.senses.now();
+                let found = self.witness.load(loading.id(), now).await.map_err(|_| ())?;
+                Ok(loading.resume(found, now))
+            }
+        }
+    }
+
+    fn sessions(&self) -> Sessions<Witness, Arc<Senses>> {
+        Sessions::new(self.witness.clone(), Arc::clone(&self.senses), self.policy.clone())
+    }
+
+    /// Returns the token the client presents.
+    fn presented(&self) -> Option<Token> {
+        let world = enter(&self.shared);
+        let client = &world.clients[self.request().client];
+        match self.request().presents {
+            Presents::Newest => client.current.clone(),
+            Presents::Older(ago) => {
+                let place = client.wallet.len().checked_sub(1 + ago)?;
+                client.wallet.get(place).cloned()
+            }
+            Presents::Forged => {
+                client.wallet.last().map(|token| Token::from_parts(token.id(), [7; 16]))
+            }
+            Presents::Nothing | Presents::Garbage => None,
+        }
+    }
+
+    /// Does what the handler does, and writes when the policy says so.
+    async fn work(&self, mut session: Session, ops: &[Op]) -> (Session, State) {
+        let mut state = State::Clean;
+        for op in ops {
+            let (event, during) = match op {
+                Op::Flush(during) => (Event::Flush, during.as_slice()),
+                Op::Wait(_) => (Event::Await, &[][..]),
+                op => {
+                    self.perform(&mut session, op);
+                    state = step(self.policy.persist(), state, Event::Change).0;
+                    continue;
+                }
+            };
+            let (next, effect) = step(self.policy.persist(), state, event);
+            state = next;
+            if effect == Effect::Write {
+                let (written, after) = self.flush(session, during).await;
+                session = written;
+                if !during.is_empty() {
+                    state = step(self.policy.persist(), state, Event::Change).0;
+                }
+                state = step(self.policy.persist(), state, after).0;
+            }
+            if let Op::Wait(millis) = op {
+                self.sleep(*millis).await;
+            }
+        }
+        (session, state)
+    }
+
+    fn perform(&self, session: &mut Session, op: &Op) {
+        let notes = perform(session, op);
+        let mut world = enter(&self.shared);
+        world.note(|_| format!("r{} {op:?}", self.origin));
+        world.ledger.take_notes(self.origin, notes);
+        if self.bug == Some(Bug::SharedOverlay)
+            && let Some(id) = session.id()
+        {
+            let shared = (self.request().node, id, self.origin, op.clone());
+            world.shared_ops.push(shared);
+        }
+    }
+
+    async fn sleep(&self, millis: u64) {
+        let until = {
+            let mut world = enter(&self.shared);
+            let until = world.now + millis;
+            world.wake_at(self.origin, until);
+            until
+        };
+        let shared = &self.shared;
+        std::future::poll_fn(|_| {
+            if enter(shared).now < until { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+    }
+
+    /// Writes in the middle of the request, and does some more while the write is in flight.
+    async fn flush(&self, mut session: Session, during: &[Op]) -> (Session, Event) {
+        self.start_write(&mut session);
+        let written = match self.request().driver {
+            Driver::Sessions => self.sessions().flush(session).await,
+            _ => {
+                let step = session.flush(&*self.senses);
+                self.walk(step, during).await.map(Finished::reopen)
+            }
+        };
+        match written {
+            Ok(session) => {
+                self.written(&session, false);
+                (session, Event::Written)
+            }
+            Err(failed) => (self.failed(failed).0, Event::Failed),
+        }
+    }
+
+    /// Writes at the end of the request, tells the client, and returns what is left to do.
+    async fn close(&self, mut session: Session) -> Option<Upkeep> {
+        for left in (0..=self.request().retries).rev() {
+            self.start_write(&mut session);
+            let written = match self.request().driver {
+                Driver::Sessions => self.sessions().close(session).await,
+                _ => self.walk(session.commit(&*self.senses), &[]).await,
+            };
+            match written {
+                Ok(finished) => {
+                    self.written(finished.session(), true);
+                    self.tell(finished.notice());
+                    return finished.upkeep();
+                }
+                Err(failed) => {
+                    let error;
+                    (session, error) = self.failed(failed);
+                    session = self.recovered(session, &error).await;
+                    let again = matches!(
+                        error,
+                        CommitError::Unknown(_)
+                            | CommitError::NotApplied(_)
+                            | CommitError::Contended
+                            | CommitError::Entropy(_)
+                    );
+                    let is_bug = self.bug == Some(Bug::GoneCreatesAnew);
+                    if left == 0 || !(again || is_bug && matches!(error, CommitError::Gone)) {
+                        break;
+                    }
+                }
+            }
+        }
+        // A session that was flushed exists, and only this request knows its token.
+        self.tell(session.notice());
+        None
+    }
+
+    /// Returns the session to write after a failure: the same, without a bug.
+    async fn recovered(&self, session: Session, error: &CommitError<SimError>) -> Session {
+        match (self.bug, error) {
+            (Some(Bug::DirtyClearedEarly), CommitError::Unknown(_) | CommitError::NotApplied(_)) => {
+                let token = self.presented();
+                let text = token.as_ref().map(|token| token.expose().as_str().to_owned());
+                self.open_text(text.as_deref()).await.unwrap_or(session)
+            }
+            (Some(Bug::GoneCreatesAnew), CommitError::Gone) => {
+                let Opening::Fresh(mut session) = begin(&self.policy, None) else {
+                    return session;
+                };
+                for op in self.request().ops.iter().filter(|op| !op.waits()) {
+                    drop(perform(&mut session, op));
+                }
+                session
+            }
+            _ => session,
+        }
+    }
+
+    /// Walks the path by hand.
+    async fn walk(
+        &self,
+        step: Result<Step, Box<Failed<SimError>>>,
+        during: &[Op],
+    ) -> Written {
+        let mut step = step?;
+        let mut during = Some(during);
+        loop {
+            step = match step {
+                Step::Done(finished) => return Ok(finished),
+                Step::Apply(mut pending) => {
+                    let (id, action) = (pending.id(), pending.action().clone());
+                    let mut said = pin!(self.witness.apply(id, &action, self.senses.now()));
+                    let at_once = poll_once(said.as_mut()).await;
+                    for op in during.take().into_iter().flatten() {
+                        self.perform(pending.session_mut(), op);
+                    }
+                    let said = match at_once {
+                        Some(said) => said,
+                        None => said.await,
+                    };
+                    pending.finish(said, &*self.senses)?
+                }
+                Step::Load(mut settling) => {
+                    let mut found = pin!(self.witness.load(settling.id(), self.senses.now()));
+                    let at_once = poll_once(found.as_mut()).await;
+                    for op in during.take().into_iter().flatten() {
+                        self.perform(settling.session_mut(), op);
+                    }
+                    let found = match at_once {
+                        Some(found) => found,
+                        None => found.await,
+                    };
+                    settling.resume(found, &*self.senses)?
+                }
+            };
+        }
+    }
+
+    fn start_write(&self, session: &mut Session) {
+        if self.bug == Some(Bug::SharedOverlay)
+            && let Some(id) = session.id()
+        {
+            let shared = enter(&self.shared).shared_ops.clone();
+            let (node, origin) = (self.request().node, self.origin);
+            let others = shared.iter().filter(|(n, i, o, _)| (*n, *i) == (node, id) && *o != origin);
+            others.for_each(|(.., op)| drop(perform(session, op)));
+        }
+        enter(&self.shared).ledger.visits[self.origin].start_write();
+    }
+
+    fn written(&self, session: &Session, is_last: bool) {
+        self.note(|| if is_last { "is done" } else { "has flushed" }.to_owned());
+        enter(&self.shared).ledger.check_written(self.origin, session, is_last);
+    }
+
+    fn failed(&self, failed: Box<Failed<SimError>>) -> (Session, CommitError<SimError>) {
+        let (session, error) = failed.into_parts();
+        self.note(|| format!("fails: {error}"));
+        let now = self.senses.now().as_millis();
+        enter(&self.shared).ledger.check_failed(self.origin, &error, now);
+        (session, error)
+    }
+
+    /// Tells the client about its token.
+    fn tell(&self, notice: &Notice) {
+        let mut world = enter(&self.shared);
+        world.ledger.check_notice(self.origin, notice);
+        let client = self.request().client;
+        match notice {
+            Notice::Keep => {}
+            Notice::Send(token) => {
+                world.note(|world| {
+                    let name = world.ledger.name(token.id());
+                    format!("client {client} is sent a token of {name}")
+                });
+                world.tokens.insert(token.id(), token.clone());
+                world.clients[client].wallet.push(token.clone());
+                world.clients[client].current = Some(token.clone());
+            }
+            Notice::Forget => world.clients[client].current = None,
+        }
+    }
+
+    /// Compacts a log, as the engine's driver does it.
+    async fn compact(&self, id: SessionId) {
+        // Whether it succeeds makes no difference to anybody.
+        let now = self.senses.now();
+        let Ok(Some(loaded)) = self.witness.load(id, now).await else { return };
+        if let Some(action) = loaded.compaction() {
+            let _ = self.witness.apply(id, &action, now).await;
+        }
+    }
+}
+
+/// Polls a future once.
+async fn poll_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        Poll::Ready(match std::pin::Pin::new(&mut future).poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,240 @@
+//! Servers and networks that fail while requests go on. The numbers are those of the fault matrix.
+
+use std::time::Duration;
+
+use sessile_testkit::{Direction, Options, Server};
+use tokio::time::sleep;
+
+use crate::workload::{Tally, Workload};
+use crate::world::{TestSessions, World, admit, built, hits, sessions, started};
+
+/// What a call may take at most under these tests' configuration.
+const DEADLINE: Duration = Duration::from_millis(1200);
+/// How soon after the heal every task has had a success again.
+const RECOVERED: Duration = Duration::from_secs(3);
+
+struct Fault {
+    world: World,
+    sessions: TestSessions,
+    direct: TestSessions,
+}
+
+impl Fault {
+    fn on(server: Server) -> Self {
+        let world = World::new(server);
+        let config = world.config().timeout(Duration::from_millis(300)).deadline(DEADLINE);
+        let sessions = sessions(sessile_store_redis::RedisStore::lazy(built(config)));
+        let direct = crate::world::sessions(world.direct());
+        Self { world, sessions, direct }
+    }
+
+    /// Breaks something under load, heals it, waits for everybody to succeed again, and counts.
+    async fn run(&self, name: &str, break_it: impl AsyncFn(), heal: impl AsyncFn()) -> Tally {
+        // Ended before the fault: nothing may bring it back.
+        let ended = started(&self.sessions).await;
+        let mut session = self.sessions.open(Some(&ended)).await.expect("nothing breaks yet");
+        session.invalidate();
+        let _ = self.sessions.close(session).await.expect("nothing breaks yet");
+
+        let workload = Workload::start(&self.sessions).await;
+        sleep(Duration::from_millis(100)).await;
+        break_it().await;
+        heal().await;
+        let recovered = workload.all_succeed_again().await;
+        sleep(Duration::from_millis(100)).await;
+        let mut tally = workload.end(&self.world.server, &self.direct).await;
+        tally.recovered = recovered;
+        tally.revived += usize::from(hits(&self.direct, &ended).await.is_some());
+        tally.check(name);
+        // Opening and closing are a call each, and settling is another.
+        assert!(tally.slowest < DEADLINE * 4, "{name}: {tally}");
+        assert!(recovered < RECOVERED, "{name}: {tally}");
+        tally
+    }
+}
+
+async fn for_a_while() {
+    sleep(Duration::from_millis(900)).await;
+}
+
+#[tokio::test]
+async fn f02_a_server_that_crashes_comes_back_with_all_it_acknowledged() {
+    let fault = Fault::on(Options::new().with_append_only_file().start());
+    let crash = async || {
+        fault.world.server.kill();
+        sleep(Duration::from_millis(300)).await;
+        fault.world.server.restart();
+        admit(&fault.world.server);
+    };
+    fault.run("F02 crash, appendfsync always", crash, async || {}).await;
+}
+
+#[tokio::test]
+async fn f03_a_server_that_comes_back_empty_has_no_sessions_and_gets_none_back() {
+    let fault = Fault::on(Server::start());
+    let token = started(&fault.sessions).await;
+    let mut open = fault.sessions.open(Some(&token)).await.expect("nothing breaks yet");
+    fault.world.server.restart_empty();
+    admit(&fault.world.server);
+    open.add(&crate::world::HITS, 1).expect("a counter counts");
+    let failed = fault.sessions.close(open).await.expect_err("the session is gone");
+    assert!(matches!(failed.error(), sessile_core::CommitError::Gone), "{:?}", failed.error());
+    assert_eq!(hits(&fault.sessions, &token).await, None);
+    assert_eq!(fault.world.server.say(["DBSIZE"]).number(), 0);
+    // The scripts are gone too, and are loaded again.
+    let fresh = started(&fault.sessions).await;
+    assert_eq!(hits(&fault.direct, &fresh).await, Some(0));
+    assert_eq!(fault.world.server.keys_without_ttl(), 0);
+}
+
+#[tokio::test]
+async fn f09_a_path_that_falls_silent_is_left_for_another() {
+    let fault = Fault::on(Server::start());
+    let proxy = &fault.world.proxy;
+    let silence = async || {
+        proxy.freeze();
+        for_a_while().await;
+    };
+    let tally =
+        fault.run("F09 silent both ways", silence, async || proxy.heal_for_new_connections()).await;
+    assert!(tally.acknowledged < tally.trials, "{tally}");
+    fault.run("F09 silent, then all at once", silence, async || proxy.heal()).await;
+}
+
+#[tokio::test]
+async fn f10_replies_that_stay_out_double_nothing() {
+    let fault = Fault::on(Server::start());
+    let proxy = &fault.world.proxy;
+    let silence = async || {
+        proxy.freeze_only(Direction::Replies);
+        for_a_while().await;
+    };
+    let heal = async || proxy.heal_for_new_connections();
+    fault.run("F10 replies silent", silence, heal).await;
+}
+
+#[tokio::test]
+async fn f12_slow_replies_cost_no_more_than_the_deadline() {
+    let fault = Fault::on(Server::start());
+    let proxy = &fault.world.proxy;
+    let slow = async || {
+        proxy.delay(Direction::Replies, Duration::from_secs(2));
+        for_a_while().await;
+    };
+    fault.run("F12 replies 2 s late", slow, async || proxy.heal()).await;
+    let stall = async || {
+        fault.world.server.suspend();
+        for_a_while().await;
+    };
+    fault.run("F12 server stalled", stall, async || fault.world.server.resume()).await;
+}
+
+#[tokio::test]
+async fn f13_f14_replies_cut_short_or_garbled_are_never_believed() {
+    let fault = Fault::on(Server::start());
+    let proxy = &fault.world.proxy;
+    let cuts = async || {
+        for bytes in 0..40 {
+            proxy.cut_after(Direction::Replies, bytes);
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    fault.run("F13 replies cut short", cuts, async || proxy.heal()).await;
+    let garbage = async || {
+        for garbage in GARBAGE {
+            proxy.garble(Direction::Replies, garbage);
+            sleep(Duration::from_millis(30)).await;
+        }
+    };
+    fault.run("F14 replies garbled", garbage, async || proxy.heal()).await;
+}
+
+/// No reply to anything, or one of the wrong type. What looks just like the reply that was due
+/// cannot be told from it.
+const GARBAGE: [&[u8]; 16] = [
+    b"",
+    b"\0",
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"+OK\r\n+OK\r\n",
+    b"$-1\r\n$-1\r\n",
+    b"$99999999999999999999\r\n",
+    b"$9223372036854775807\r\n",
+    b"*9223372036854775807\r\n",
+    b"*-7\r\n",
+    b":not a number\r\n",
+    b"*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n:1\r\n",
+    b"%1\r\n+a\r\n+b\r\n+c\r\n",
+    b"#x\r\n",
+    b",nan\r\n,inf\r\n",
+    b"=15\r\ntxt:Some string\r\n+x\r\n",
+    b"-ERR made up\r\n-ERR made up\r\n",
+];
+
+#[tokio::test]
+async fn f15_scripts_that_are_forgotten_are_loaded_again() {
+    let fault = Fault::on(Server::start());
+    let forget = async || {
+        for _ in 0..20 {
+            fault.world.server.say(["SCRIPT", "FLUSH"]);
+            // Starting and rotating are scripts; adding is not.
+            let token = started(&fault.sessions).await;
+            fault.world.server.say(["SCRIPT", "FLUSH"]);
+            let rotate = |session: &mut sessile_core::Session| {
+                session.rotate(sessile_core::RotationReason::Renewal);
+            };
+            let rotated = fault.sessions.update(Some(&token), rotate).await;
+            let (_, finished) = rotated.expect("a script that is not there is loaded");
+            assert_eq!(hits(&fault.direct, &crate::world::token_of(&finished)).await, Some(0));
+        }
+    };
+    fault.run("F15 scripts forgotten", forget, async || {}).await;
+}
+
+#[tokio::test]
+async fn f18_a_server_that_became_a_replica_is_asked_again() {
+    let fault = Fault::on(Server::start());
+    let server = &fault.world.server;
+    let demote = async || {
+        // Nobody listens there, so what it holds stays as it is.
+        server.say(["REPLICAOF", "127.0.0.1", "1"]);
+        for_a_while().await;
+    };
+    let promote = async || {
+        server.say(["REPLICAOF", "NO", "ONE"]);
+    };
+    let tally = fault.run("F18 read-only", demote, promote).await;
+    assert_eq!(tally.uncertain, 0, "a refusal is certain: {tally}");
+}
+
+#[tokio::test]
+async fn f45_a_thousand_tasks_do_not_storm_a_server_that_returns() {
+    let fault = Fault::on(Server::start());
+    let token = started(&fault.sessions).await;
+    let proxy = &fault.world.proxy;
+    proxy.refuse();
+    let before = proxy.counts().accepted;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..1000 {
+        let (sessions, token) = (fault.sessions.clone(), token.clone());
+        tasks.spawn(async move {
+            let mut failures = 0;
+            while sessions.open(Some(&token)).await.is_err() {
+                failures += 1;
+            }
+            failures
+        });
+    }
+    sleep(Duration::from_secs(1)).await;
+    let attempts = proxy.counts().accepted - before;
+    proxy.heal();
+    let begun = sessile_testkit::Stopwatch::start();
+    let failures: i64 = tasks.join_all().await.into_iter().sum();
+    let recovered = begun.elapsed();
+    crate::world::report(&format!(
+        "F45 1000 tasks: {attempts} connections tried in 1 s down, {failures} calls failed, all \
+         back in {} ms",
+        recovered.as_millis()
+    ));
+    assert!(attempts < 50, "{attempts} connections in a second are a storm");
+    assert!(recovered < RECOVERED);
+}

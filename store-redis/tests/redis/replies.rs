@@ -1,0 +1,290 @@
+//! What the store says when the server refuses, or holds what it should not.
+
+use std::error::Error;
+use std::time::Duration;
+
+use sessile_core::{CommitError, Failure, Policy, Sessions};
+use sessile_store_redis::{Reason, RedisConfig, RedisStore, RedisStoreError, Warning};
+use sessile_testkit::{Options, Reply, Server, Stopwatch};
+
+use crate::world::{
+    HITS, NAME, Outdoors, PASSWORD, TestSessions, World, admit, built, config, hits, policy,
+    report, sessions, started,
+};
+
+fn world_and_sessions(server: Server) -> (World, TestSessions) {
+    let world = World::new(server);
+    let sessions = sessions(world.store());
+    (world, sessions)
+}
+
+/// Returns why the server refused, through every layer.
+#[track_caller]
+fn reason(error: &RedisStoreError) -> Reason {
+    match error {
+        RedisStoreError::Refused(reply) => reply.reason(),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+/// Returns everything an error would show anybody.
+fn everything(error: &(dyn Error + 'static)) -> String {
+    let mut text = format!("{error:?}");
+    let mut next = Some(error);
+    while let Some(error) = next {
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn f16_a_full_server_refuses_to_write_and_still_touches_and_ends() {
+    let (world, sessions) = world_and_sessions(Server::start());
+    let [kept, ended] = [started(&sessions).await, started(&sessions).await];
+    world.server.say(["CONFIG", "SET", "maxmemory", "1"]);
+    let keys = world.server.say(["DBSIZE"]).number();
+
+    let mut session = sessions.open(Some(&kept)).await.unwrap();
+    session.add(&HITS, 1).unwrap();
+    let failed = sessions.close(session).await.unwrap_err();
+    let CommitError::NotApplied(error) = failed.error() else { panic!("{:?}", failed.error()) };
+    assert_eq!(reason(error), Reason::Full);
+    let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
+    assert!(made.is_err());
+    assert_eq!(world.server.say(["DBSIZE"]).number(), keys, "nothing was started");
+
+    let mut session = sessions.open(Some(&ended)).await.unwrap();
+    session.invalidate();
+    let _ = sessions.close(session).await.unwrap();
+    let always = Policy::builder().persist(sessile_core::Persist::ALWAYS).build().unwrap();
+    let touching = Sessions::new(world.store(), Outdoors, always);
+    let _ = touching.close(touching.open(Some(&kept)).await.unwrap()).await.unwrap();
+
+    world.server.say(["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(hits(&sessions, &ended).await, None);
+    let _ = sessions.close(failed.into_session()).await.unwrap();
+    assert_eq!(hits(&sessions, &kept).await, Some(1), "what failed can be written later");
+    assert_eq!(world.server.keys_without_ttl(), 0);
+}
+
+#[tokio::test]
+async fn f17_a_server_that_will_lose_sessions_is_warned_of() {
+    let world = World::new(Options::new().set("maxmemory-policy", "allkeys-lru").start());
+    let store = RedisStore::connect(built(world.config())).await.unwrap();
+    let eviction = Warning::Eviction { policy: "allkeys-lru".to_owned() };
+    assert_eq!(store.warnings(), [eviction, Warning::NoAppendOnlyFile]);
+    let fit = World::new(Options::new().with_append_only_file().start());
+    let store = RedisStore::connect(built(fit.config())).await.unwrap();
+    assert_eq!(store.warnings(), []);
+}
+
+#[tokio::test]
+async fn f25_a_user_who_may_not_is_told_so_once_and_shown_no_password() {
+    let world = World::new(Server::start());
+    let wrong = [
+        built(
+            RedisConfig::builder()
+                .port(world.proxy.port())
+                .user("sessions")
+                .password("wrong-canary"),
+        ),
+        built(
+            RedisConfig::builder().port(world.proxy.port()).user("nobody").password("wrong-canary"),
+        ),
+    ];
+    for config in wrong {
+        let before = world.proxy.counts().accepted;
+        let begun = Stopwatch::start();
+        let error = RedisStore::connect(config).await.unwrap_err();
+        assert_eq!(reason(&error), Reason::Forbidden);
+        assert!(begun.elapsed() < Duration::from_secs(1), "there is nothing to wait for");
+        assert!(!everything(&error).contains("canary"));
+        assert_eq!(world.proxy.counts().accepted - before, 1, "no storm of tries");
+    }
+
+    let sessions = sessions(world.store());
+    let token = started(&sessions).await;
+    // The rule changes while the server runs.
+    world.server.say(["ACL", "SETUSER", "sessions", "-rpushx"]);
+    let mut session = sessions.open(Some(&token)).await.unwrap();
+    session.add(&HITS, 1).unwrap();
+    let failed = sessions.close(session).await.unwrap_err();
+    let CommitError::NotApplied(error) = failed.error() else { panic!("{:?}", failed.error()) };
+    assert_eq!(reason(error), Reason::Forbidden);
+    assert!(!everything(error).contains(PASSWORD));
+
+    world.server.say(["ACL", "SETUSER", "sessions", "off"]);
+    world.proxy.cut();
+    let Err(failure) = sessions.open(Some(&token)).await else { panic!("nobody is let in") };
+    assert_eq!(reason(&failure.into_source()), Reason::Forbidden);
+
+    world.server.say(["ACL", "SETUSER", "sessions", "on"]);
+    admit(&world.server);
+    assert_eq!(hits(&sessions, &token).await, Some(0), "it heals by itself");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_given_its_ttl_is_not_started() {
+    let (world, sessions) = world_and_sessions(Server::start());
+    world.server.say(["ACL", "SETUSER", "sessions", "-pexpire"]);
+    let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
+    assert!(made.is_err());
+    assert_eq!(world.server.say(["DBSIZE"]).number(), 0);
+}
+
+#[tokio::test]
+async fn f29_what_the_server_will_not_take_is_refused_and_the_store_goes_on() {
+    let (world, sessions) =
+        world_and_sessions(Options::new().set("proto-max-bulk-len", "1mb").start());
+    let token = started(&sessions).await;
+    let limits = sessile_core::Limits {
+        value_bytes_max: 4 << 20,
+        session_bytes_max: 8 << 20,
+        ..Default::default()
+    };
+    let roomy = Policy::builder().limits(limits).build().unwrap();
+    let roomy = Sessions::new(world.store(), Outdoors, roomy);
+    let mut session = roomy.open(Some(&token)).await.unwrap();
+    session.set(&NAME, "x".repeat(2 << 20)).unwrap();
+    let failed = roomy.close(session).await.unwrap_err();
+    report(&format!("F29 a value the server will not take: {:?}", failed.error()));
+    assert_eq!(hits(&sessions, &token).await, Some(0));
+    assert_eq!(roomy.open(Some(&token)).await.unwrap().get(&NAME).unwrap().as_deref(), Some("Ada"));
+}
+
+#[tokio::test]
+async fn f30_f31_f32_what_cannot_be_read_is_an_error_and_left_alone() {
+    let (world, sessions) = world_and_sessions(Server::start());
+    let damage: [&dyn Fn(&[u8]); 5] = [
+        &|key| drop(world.server.say([b"LSET".as_slice(), key, b"0", b"garbage"])),
+        &|key| drop(world.server.say([b"LSET".as_slice(), key, b"1", b"garbage"])),
+        &|key| {
+            drop(world.server.say([b"RPUSH".as_slice(), key, b"d\x02", b"12345678901234567890"]))
+        },
+        &|key| drop(world.server.say([b"RPUSH".as_slice(), key, b"odd"])),
+        &|key| {
+            world.server.say([b"SET".as_slice(), key, b"a string"]);
+        },
+    ];
+    for (number, damage) in damage.iter().enumerate() {
+        let token = started(&sessions).await;
+        // A second handle that holds the record, and one that does not.
+        let fresh = crate::world::sessions(world.store());
+        let key = world.stored_key(&token).expect("the session is stored");
+        damage(&key);
+        let before = world.server.say([b"DUMP".as_slice(), &key]);
+        // What this node holds it does not read again, so only damage behind it is found here.
+        if number > 0 {
+            assert!(sessions.open(Some(&token)).await.is_err(), "{number}");
+        }
+        let Err(failure) = fresh.open(Some(&token)).await else { panic!("{number} can be read") };
+        assert!(!everything(&failure).contains("garbage"));
+        let Failure::NotApplied(error) = failure else { panic!("a load is certain: {failure:?}") };
+        let is_unreadable = matches!(error, RedisStoreError::Unreadable { .. });
+        assert!(is_unreadable || reason(&error) == Reason::WrongType, "{number}: {error:?}");
+        assert_eq!(world.server.say([b"DUMP".as_slice(), &key]), before, "{number} is left alone");
+    }
+    assert_eq!(hits(&sessions, &started(&sessions).await).await, Some(0), "others go on");
+}
+
+#[test]
+fn f33_who_finds_no_free_connection_waits_no_longer_than_the_deadline() {
+    let world = World::new(Server::start());
+    let (timeout, deadline) = (Duration::from_millis(200), Duration::from_millis(600));
+    let config = world.config().connections(1).timeout(timeout).deadline(deadline);
+    let store = sessile_store_redis::BlockingRedisStore::lazy(built(config));
+    let sessions = sessile_core::BlockingSessions::new(store, Outdoors, policy(64));
+    let (_, finished) =
+        sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).unwrap();
+    let token = crate::world::token_of(&finished);
+    let all_at_once = |expect_success: bool| {
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..100)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let begun = Stopwatch::start();
+                        let opened = sessions.open(Some(&token)).is_ok();
+                        (opened, begun.elapsed())
+                    })
+                })
+                .collect();
+            for caller in callers {
+                let (opened, took) = caller.join().unwrap();
+                assert!(took < deadline + timeout + Duration::from_millis(300), "{took:?}");
+                assert_eq!(opened, expect_success);
+            }
+        });
+    };
+    all_at_once(true);
+    world.proxy.freeze();
+    all_at_once(false);
+    world.proxy.heal_for_new_connections();
+    std::thread::sleep(Duration::from_millis(600));
+    all_at_once(true);
+}
+
+#[tokio::test]
+async fn f34_a_call_that_is_dropped_at_any_await_leaves_old_or_new() {
+    use std::future::{Future, poll_fn};
+    use std::task::Poll;
+
+    let (world, sessions) = world_and_sessions(Server::start());
+    let direct = crate::world::sessions(world.direct());
+    let mut dropped = 0;
+    for polls in 0..40 {
+        let tokens = [started(&sessions).await, started(&sessions).await];
+        for token in &tokens {
+            let update = sessions.update(Some(token), |session| session.add(&HITS, 1).map(|_| ()));
+            let mut update = Box::pin(update);
+            let mut left = polls;
+            let ended = poll_fn(|context| match update.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(true),
+                Poll::Pending if left == 0 => Poll::Ready(false),
+                Poll::Pending => {
+                    left -= 1;
+                    Poll::Pending
+                }
+            });
+            dropped += i32::from(!ended.await);
+        }
+        // Replies to what was dropped belong to nobody else.
+        for token in &tokens {
+            let found = hits(&sessions, token).await;
+            assert!(matches!(found, Some(0 | 1)), "{polls} polls: {found:?}");
+            assert_eq!(hits(&direct, token).await, hits(&sessions, token).await);
+        }
+    }
+    report(&format!("F34 80 calls, {dropped} dropped at an await"));
+    assert!(dropped > 0);
+}
+
+#[tokio::test]
+async fn f35_a_handler_that_panics_writes_nothing_and_blocks_nobody() {
+    let (_world, sessions) = world_and_sessions(Server::start());
+    let token = started(&sessions).await;
+    let (shared, shared_token) = (sessions.clone(), token.clone());
+    let task = tokio::spawn(async move {
+        let update = shared.update(Some(&shared_token), |session| {
+            session.add(&HITS, 1).unwrap();
+            panic!("the handler panics");
+        });
+        let _ = update.await;
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    assert_eq!(hits(&sessions, &token).await, Some(0));
+    sessions.update(Some(&token), |session| session.add(&HITS, 1).map(|_| ())).await.unwrap();
+    assert_eq!(hits(&sessions, &token).await, Some(1));
+}
+
+#[tokio::test]
+async fn tenants_do_not_reach_each_other_even_if_they_try() {
+    let world = World::new(Server::start());
+    // The same user, who may only reach keys of one prefix.
+    let other = config(world.server.port()).prefix("test:b");
+    let stranger = RedisStore::connect(built(other)).await.unwrap();
+    let sessions = Sessions::new(stranger, Outdoors, policy(64));
+    let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
+    assert!(made.is_err());
+    assert_eq!(world.server.say(["DBSIZE"]), Reply::Number(0));
+}

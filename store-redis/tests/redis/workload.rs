@@ -1,0 +1,177 @@
+//! Requests that go on while something breaks, and what became of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use sessile_core::{CommitError, UpdateError};
+use sessile_testkit::{Server, Stopwatch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::world::{HITS, TestSessions, hits, report, started};
+
+/// Tasks that add 1 to a counter over and over: half of them to one they share.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<Task>>,
+    sessions: TestSessions,
+    tokens: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    is_over: AtomicBool,
+    /// How many requests were answered with success so far, by task.
+    done: Vec<AtomicU64>,
+}
+
+/// What one task was told.
+#[derive(Debug, Default)]
+struct Task {
+    session: usize,
+    trials: i64,
+    acknowledged: i64,
+    uncertain: i64,
+    slowest: Duration,
+}
+
+/// What became of all requests.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) trials: i64,
+    pub(crate) acknowledged: i64,
+    pub(crate) uncertain: i64,
+    pub(crate) lost: i64,
+    pub(crate) doubled: i64,
+    pub(crate) revived: usize,
+    pub(crate) without_ttl: usize,
+    pub(crate) recovered: Duration,
+    pub(crate) slowest: Duration,
+}
+
+impl Workload {
+    /// Starts the tasks, and sees all of them succeed once.
+    pub(crate) async fn start(sessions: &TestSessions) -> Self {
+        let mut tokens = Vec::new();
+        for _ in 0..=TASKS / 2 {
+            tokens.push(started(sessions).await);
+        }
+        let done = (0..TASKS).map(|_| AtomicU64::new(0)).collect();
+        let shared = Arc::new(Shared { done, ..Shared::default() });
+        let tasks = (0..TASKS).map(|number| {
+            let session = if number % 2 == 0 { 0 } else { number / 2 + 1 };
+            let (sessions, token) = (sessions.clone(), tokens[session].clone());
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move { shared.work(number, session, &sessions, &token).await })
+        });
+        let tasks = tasks.collect();
+        let workload = Self { shared, tasks, sessions: sessions.clone(), tokens };
+        workload.all_succeed_again().await;
+        workload
+    }
+
+    /// Waits until every task has had a success, and returns how long that took.
+    pub(crate) async fn all_succeed_again(&self) -> Duration {
+        let before: Vec<_> = self.shared.done.iter().map(|done| done.load(Relaxed)).collect();
+        let begun = Stopwatch::start();
+        let all =
+            || self.shared.done.iter().zip(&before).all(|(now, then)| now.load(Relaxed) > *then);
+        while !all() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the requests never succeed again");
+            sleep(Duration::from_millis(2)).await;
+        }
+        begun.elapsed()
+    }
+
+    /// Ends the tasks and counts what is stored, through a handle that nothing gets in the way of.
+    pub(crate) async fn end(self, server: &Server, direct: &TestSessions) -> Tally {
+        self.shared.is_over.store(true, Relaxed);
+        let (mut tally, mut told) = (Tally::default(), vec![(0, 0); self.tokens.len()]);
+        for task in self.tasks {
+            let task = task.await.expect("a task ends in peace");
+            told[task.session].0 += task.acknowledged;
+            told[task.session].1 += task.uncertain;
+            tally.trials += task.trials;
+            tally.slowest = tally.slowest.max(task.slowest);
+        }
+        for (token, (acknowledged, uncertain)) in self.tokens.iter().zip(told) {
+            let stored = hits(direct, token).await.unwrap_or_default();
+            tally.acknowledged += acknowledged;
+            tally.uncertain += uncertain;
+            tally.lost += (acknowledged - stored).max(0);
+            tally.doubled += (stored - acknowledged - uncertain).max(0);
+        }
+        tally.without_ttl = server.keys_without_ttl();
+        drop(self.sessions);
+        tally
+    }
+}
+
+impl Shared {
+    async fn work(
+        &self,
+        number: usize,
+        session: usize,
+        sessions: &TestSessions,
+        token: &str,
+    ) -> Task {
+        let mut task = Task { session, ..Task::default() };
+        while !self.is_over.load(Relaxed) {
+            let begun = Stopwatch::start();
+            task.trials += 1;
+            let add = |session: &mut sessile_core::Session| session.add(&HITS, 1).map(|_| ());
+            match sessions.update(Some(token), add).await {
+                // A new session would be one that a failure was taken for.
+                Ok((_, finished)) if finished.session().is_new() => {}
+                Ok(_) => {
+                    task.acknowledged += 1;
+                    self.done[number].fetch_add(1, Relaxed);
+                }
+                Err(UpdateError::Commit(failed))
+                    if matches!(failed.error(), CommitError::Unknown(_)) =>
+                {
+                    task.uncertain += 1;
+                }
+                Err(_) => {}
+            }
+            task.slowest = task.slowest.max(begun.elapsed());
+            // Leaves the other tests some of the machine.
+            sleep(Duration::from_millis(1)).await;
+        }
+        task
+    }
+}
+
+impl Tally {
+    /// Prints the figures, and checks that nothing was lost, doubled, revived or left for ever.
+    #[track_caller]
+    pub(crate) fn check(&self, fault: &str) {
+        report(&format!("{fault}: {self}"));
+        let broken = (self.lost, self.doubled, self.revived, self.without_ttl);
+        assert_eq!(broken, (0, 0, 0, 0), "{fault}: lost, doubled, revived, without ttl");
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} trials, {} acknowledged, {} uncertain, {} lost, {} doubled, {} revived, \
+             {} without ttl, recovered in {} ms, slowest {} ms",
+            self.trials,
+            self.acknowledged,
+            self.uncertain,
+            self.lost,
+            self.doubled,
+            self.revived,
+            self.without_ttl,
+            self.recovered.as_millis(),
+            self.slowest.as_millis(),
+        )
+    }
+}
+
+const TASKS: usize = 8;

@@ -1,0 +1,144 @@
+//! What the tests share: a server, handles on it, and sessions in them.
+
+use std::io::Write;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sessile_core::{
+    Counter, EntropyError, Finished, Key, Notice, Outside, Policy, Sessions, Timestamp, Token,
+};
+use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore};
+use sessile_testkit::{Proxy, Reply, Server, Stopwatch};
+
+pub(crate) const HITS: Counter = Counter::new("hits");
+pub(crate) const NAME: Key<String> = Key::new("name");
+
+/// The clock, starting at some time long ago, and the randomness of the system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outdoors;
+
+impl Outside for Outdoors {
+    fn now(&self) -> Timestamp {
+        static BEGUN: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
+        Timestamp::from_millis(1_700_000_000_000) + BEGUN.elapsed()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        getrandom::fill(bytes).map_err(|_| EntropyError)
+    }
+}
+
+/// A network path to a server that can be broken, and a user who may do just enough.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) proxy: Proxy,
+}
+
+impl World {
+    pub(crate) fn new(server: Server) -> Self {
+        admit(&server);
+        let proxy = Proxy::before(server.port());
+        Self { server, proxy }
+    }
+
+    /// Returns a configuration that goes through the proxy.
+    pub(crate) fn config(&self) -> RedisConfigBuilder {
+        config(self.proxy.port())
+    }
+
+    /// Makes a handle that goes through the proxy.
+    pub(crate) fn store(&self) -> RedisStore {
+        RedisStore::lazy(built(self.config()))
+    }
+
+    /// Makes a handle that nothing gets in the way of.
+    pub(crate) fn direct(&self) -> RedisStore {
+        RedisStore::lazy(built(config(self.server.port())))
+    }
+
+    pub(crate) fn blocking(&self) -> BlockingRedisStore {
+        BlockingRedisStore::lazy(built(self.config()))
+    }
+
+    /// Returns the key of a session.
+    pub(crate) fn key(token: &str) -> Vec<u8> {
+        let id = Token::parse(token).expect("a token that was sent is one").id();
+        // The first 22 characters of a token spell the id, but for the last one's spare bits.
+        assert_eq!(id.as_bytes().len(), 16);
+        let spare = if token.as_bytes()[21].is_ascii() { &token[..21] } else { token };
+        let keys = format!("{PREFIX}{spare}");
+        keys.into_bytes()
+    }
+
+    /// Returns the full key that starts as the one of this session does.
+    pub(crate) fn stored_key(&self, token: &str) -> Option<Vec<u8>> {
+        let pattern = [Self::key(token).as_slice(), b"?"].concat();
+        match self.server.say([b"KEYS".as_slice(), &pattern]).list() {
+            [Reply::Bytes(key)] => Some(key.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Lets the user of the tests in, who may do what the documentation says and nothing else.
+pub(crate) fn admit(server: &Server) {
+    let rule = built(RedisConfig::builder().prefix(PREFIX)).acl_rule();
+    let user = format!("ACL SETUSER {USER} on >{PASSWORD} {rule}");
+    let said = server.say(user.split(' '));
+    assert_eq!(said, Reply::Text("OK".to_owned()));
+}
+
+pub(crate) fn config(port: u16) -> RedisConfigBuilder {
+    RedisConfig::builder().host("127.0.0.1").port(port).user(USER).password(PASSWORD).prefix(PREFIX)
+}
+
+pub(crate) fn built(config: RedisConfigBuilder) -> RedisConfig {
+    config.build().expect("the configuration of a test can be")
+}
+
+pub(crate) type TestSessions = Sessions<RedisStore, Outdoors>;
+
+pub(crate) fn sessions(store: RedisStore) -> TestSessions {
+    Sessions::new(store, Outdoors, policy(64))
+}
+
+pub(crate) fn policy(compact_every: u64) -> Policy {
+    let policy = Policy::builder().compact_every(compact_every);
+    policy.build().expect("the policy of a test can be")
+}
+
+/// Starts a session with its counter at zero and returns its token.
+pub(crate) async fn started(sessions: &TestSessions) -> String {
+    let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
+    let (set, finished) = made.expect("a session can be started");
+    set.expect("a name can be set");
+    token_of(&finished)
+}
+
+#[track_caller]
+pub(crate) fn token_of(finished: &Finished) -> String {
+    let Notice::Send(token) = finished.notice() else { panic!("expected a token") };
+    token.expose().as_str().to_owned()
+}
+
+/// Returns the counter of a session, through a handle nothing gets in the way of; `None` if there
+/// is no such session.
+pub(crate) async fn hits(sessions: &TestSessions, token: &str) -> Option<i64> {
+    let session = sessions.open(Some(token)).await.expect("the server can be asked");
+    let is_there = !session.is_new();
+    is_there.then(|| session.count(&HITS).expect("it is a counter"))
+}
+
+/// Prints a line whether or not the test passes.
+pub(crate) fn report(line: &str) {
+    let _ = writeln!(std::io::stderr(), "  {line}");
+}
+
+pub(crate) fn millis(time: Duration) -> u128 {
+    time.as_millis()
+}
+
+pub(crate) const PREFIX: &str = "test:";
+const USER: &str = "sessions";
+pub(crate) const PASSWORD: &str = "canary-password";
