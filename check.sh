@@ -14,6 +14,10 @@ for target in thumbv7em-none-eabihf wasm32-unknown-unknown; do
     [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] || rustup target add "$target" ||
         { echo "missing: install it with 'rustup target add $target'"; exit 1; }
 done
+if ! command -v redis-server >/dev/null; then
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q redis-server; } ||
+        { echo 'missing: install redis-server (Debian: apt-get install redis-server)'; exit 1; }
+fi
 
 say 'format'
 cargo fmt --all --check

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let sessions = Sessions::new(args.store()?, Os, args.policy()?);
+    let sessions = Sessions::new(args.store().await?, Os, args.policy()?);
     let layer = SessionLayer::new(sessions)
         .transports(args.transports()?)
         .on_error(api::on_error)

@@ -10,6 +10,9 @@
 //! |---|---|
 //! | `memory` (default) | `MemoryStore`, the store in this process |
 //! | `json` | keys whose values are stored as JSON |
+//! | `redis` | `RedisStore`, the store in Redis, for programs on tokio |
+//! | `redis-blocking` | `BlockingRedisStore`, the same for programs without a runtime |
+//! | `redis-tls` | `rediss://` |
 //! | `web` | `web`: token transports, a tower layer, an axum extractor |
 
 mod os;
@@ -18,5 +21,11 @@ pub use os::Os;
 pub use sessile_core::*;
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};
+#[cfg(feature = "redis-blocking")]
+pub use sessile_store_redis::BlockingRedisStore;
+#[cfg(feature = "redis")]
+pub use sessile_store_redis::RedisStore;
+#[cfg(any(feature = "redis", feature = "redis-blocking"))]
+pub use sessile_store_redis::{self as redis, RedisConfig};
 #[cfg(feature = "web")]
 pub use sessile_web as web;

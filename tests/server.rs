@@ -59,6 +59,24 @@ fn binary() -> PathBuf {
     path
 }
 
+/// Runs the example until it ends by itself, which it must within ten seconds.
+#[track_caller]
+fn run(flags: &[&str]) -> Output {
+    let timed = Command::new("timeout").arg("10").arg(binary()).args(flags).output();
+    let output = timed.expect("timeout can be run");
+    assert_ne!(output.status.code(), Some(124), "{flags:?} is refused at start");
+    output
+}
+
+/// Tells a story on the store in memory and on a real Redis.
+#[track_caller]
+fn on_every_store(story: impl Fn(&str)) {
+    story("--store=memory");
+    let redis = sessile_testkit::Server::start();
+    story(&format!("--store=redis://127.0.0.1:{}", redis.port()));
+    assert_eq!(redis.keys_without_ttl(), 0);
+}
+
 /// A client that keeps the token it is given.
 #[derive(Clone)]
 struct Client<'s> {
@@ -140,54 +158,56 @@ impl Client<'_> {
 
 #[test]
 fn the_api_does_what_it_says() {
-    let server = Server::start(&[]);
-    let mut client = server.client();
-    let nothing = client.send("GET", "/session", None);
-    assert_eq!(nothing.json["id"], Value::Null);
-    assert_eq!(nothing.json["attributes"], json!({}));
-    assert_eq!(nothing.json["idleTimeoutMs"], 1_800_000);
-    assert_eq!((nothing.header("set-cookie"), nothing.header("cache-control")), (None, None));
+    on_every_store(|store| {
+        let server = Server::start(&[store]);
+        let mut client = server.client();
+        let nothing = client.send("GET", "/session", None);
+        assert_eq!(nothing.json["id"], Value::Null);
+        assert_eq!(nothing.json["attributes"], json!({}));
+        assert_eq!(nothing.json["idleTimeoutMs"], 1_800_000);
+        assert_eq!((nothing.header("set-cookie"), nothing.header("cache-control")), (None, None));
 
-    let made = client.post("/session", &json!({"name": "Ada", "age": 36, "gone": null}));
-    assert_eq!(made.json["attributes"], json!({"name": "Ada", "age": 36}));
-    assert_eq!(made.json["isNew"], true);
-    let budget = "load=0 append=0 touch=0 create=1 delete=0 compact=0";
-    assert_eq!(made.header("x-session-store"), Some(budget));
-    let cookie = made.header("set-cookie").unwrap();
-    assert!(cookie.starts_with("__Host-session=") && cookie.contains("; Secure"));
-    let id = made.json["id"].as_str().unwrap();
-    assert!(!cookie.contains(id), "the id is no part of the token");
-    let read = client.send("GET", "/session", None);
-    assert_eq!((&read.json["id"], &read.json["isNew"]), (&made.json["id"], &json!(false)));
-    assert_eq!(read.header("set-cookie"), None);
+        let made = client.post("/session", &json!({"name": "Ada", "age": 36, "gone": null}));
+        assert_eq!(made.json["attributes"], json!({"name": "Ada", "age": 36}));
+        assert_eq!(made.json["isNew"], true);
+        let budget = "load=0 append=0 touch=0 create=1 delete=0 compact=0";
+        assert_eq!(made.header("x-session-store"), Some(budget));
+        let cookie = made.header("set-cookie").unwrap();
+        assert!(cookie.starts_with("__Host-session=") && cookie.contains("; Secure"));
+        let id = made.json["id"].as_str().unwrap();
+        assert!(!cookie.contains(id), "the id is no part of the token");
+        let read = client.send("GET", "/session", None);
+        assert_eq!((&read.json["id"], &read.json["isNew"]), (&made.json["id"], &json!(false)));
+        assert_eq!(read.header("set-cookie"), None);
 
-    client.post("/session/lists/cart", &json!("a book"));
-    client.post("/session/lists/cart", &json!({"pen": 2}));
-    assert_eq!(client.post("/session/counters/visits", &json!({"add": 2})).json["value"], 2);
-    assert_eq!(client.post("/session/counters/visits", &json!({"add": -5})).json["value"], -3);
-    client.send("PUT", "/session/attributes/age", Some("37"));
-    client.send("DELETE", "/session/attributes/name", None);
-    let expected = json!({"age": 37, "cart": ["a book", {"pen": 2}], "visits": -3});
-    assert_eq!(client.get()["attributes"], expected);
-    assert_eq!(client.send("GET", "/session/attributes/age", None).json, json!(37));
-    assert_eq!(client.send("GET", "/session/attributes/visits", None).json, json!(-3));
+        client.post("/session/lists/cart", &json!("a book"));
+        client.post("/session/lists/cart", &json!({"pen": 2}));
+        assert_eq!(client.post("/session/counters/visits", &json!({"add": 2})).json["value"], 2);
+        assert_eq!(client.post("/session/counters/visits", &json!({"add": -5})).json["value"], -3);
+        client.send("PUT", "/session/attributes/age", Some("37"));
+        client.send("DELETE", "/session/attributes/name", None);
+        let expected = json!({"age": 37, "cart": ["a book", {"pen": 2}], "visits": -3});
+        assert_eq!(client.get()["attributes"], expected);
+        assert_eq!(client.send("GET", "/session/attributes/age", None).json, json!(37));
+        assert_eq!(client.send("GET", "/session/attributes/visits", None).json, json!(-3));
 
-    let before = client.clone();
-    let login = client.post("/session/login", &json!({"principal": "ada"}));
-    assert_eq!(login.json["principal"], "ada");
-    assert_ne!(client.token, before.token);
-    assert_eq!(before.clone().get()["principal"], Value::Null);
-    let renewed = client.clone();
-    client.post("/session/rotate", &json!({"reason": "renewal"}));
-    assert_ne!(client.token, renewed.token);
-    assert_eq!(renewed.clone().get()["principal"], "ada");
-    client.send("PUT", "/session/idle-timeout", Some("{\"ms\":60000}"));
-    assert_eq!(client.get()["idleTimeoutMs"], 60_000);
+        let before = client.clone();
+        let login = client.post("/session/login", &json!({"principal": "ada"}));
+        assert_eq!(login.json["principal"], "ada");
+        assert_ne!(client.token, before.token);
+        assert_eq!(before.clone().get()["principal"], Value::Null);
+        let renewed = client.clone();
+        client.post("/session/rotate", &json!({"reason": "renewal"}));
+        assert_ne!(client.token, renewed.token);
+        assert_eq!(renewed.clone().get()["principal"], "ada");
+        client.send("PUT", "/session/idle-timeout", Some("{\"ms\":60000}"));
+        assert_eq!(client.get()["idleTimeoutMs"], 60_000);
 
-    let end = client.send("DELETE", "/session", None);
-    assert!(end.header("set-cookie").unwrap().contains("Max-Age=0"));
-    assert_eq!(client.token, None);
-    assert_eq!(client.get()["id"], Value::Null);
+        let end = client.send("DELETE", "/session", None);
+        assert!(end.header("set-cookie").unwrap().contains("Max-Age=0"));
+        assert_eq!(client.token, None);
+        assert_eq!(client.get()["id"], Value::Null);
+    });
 }
 
 #[test]
@@ -234,99 +254,109 @@ fn bad_input_is_an_error_in_json_and_changes_nothing() {
 
 #[test]
 fn overlapping_requests_race_as_promised() {
-    let server = Server::start(&[]);
-    let mut client = server.client();
-    client.post("/session", &json!({"name": "Ada"}));
-    let same = client.clone();
-    let slow = |path: &'static str, body: Value| {
-        let mut client = same.clone();
-        move || client.post(path, &body)
-    };
-    thread::scope(|scope| {
-        let one = scope.spawn(slow("/session?sleepMs=300", json!({"a": 1})));
-        let other = scope.spawn(slow("/session?sleepMs=300", json!({"b": 2})));
-        assert_eq!(one.join().unwrap().status, 200);
-        assert_eq!(other.join().unwrap().status, 200);
-    });
-    assert_eq!(client.get()["attributes"], json!({"a": 1, "b": 2, "name": "Ada"}));
+    on_every_store(|store| {
+        let server = Server::start(&[store]);
+        let mut client = server.client();
+        client.post("/session", &json!({"name": "Ada"}));
+        let same = client.clone();
+        let slow = |path: &'static str, body: Value| {
+            let mut client = same.clone();
+            move || client.post(path, &body)
+        };
+        thread::scope(|scope| {
+            let one = scope.spawn(slow("/session?sleepMs=300", json!({"a": 1})));
+            let other = scope.spawn(slow("/session?sleepMs=300", json!({"b": 2})));
+            assert_eq!(one.join().unwrap().status, 200);
+            assert_eq!(other.join().unwrap().status, 200);
+        });
+        assert_eq!(client.get()["attributes"], json!({"a": 1, "b": 2, "name": "Ada"}));
 
-    let mut leaving = client.clone();
-    thread::scope(|scope| {
-        let late = scope.spawn(slow("/session?sleepMs=600", json!({"name": "Eve"})));
-        // The slow request has loaded when a request that came after it is answered.
-        client.clone().send("GET", "/session?sleepMs=200", None);
-        leaving.send("DELETE", "/session", None);
-        let late = late.join().unwrap();
-        assert_eq!(late.error(410), "the session has ended meanwhile");
-        assert_eq!(late.header("set-cookie"), None);
+        let mut leaving = client.clone();
+        thread::scope(|scope| {
+            let late = scope.spawn(slow("/session?sleepMs=600", json!({"name": "Eve"})));
+            // The slow request has loaded when a request that came after it is answered.
+            client.clone().send("GET", "/session?sleepMs=200", None);
+            leaving.send("DELETE", "/session", None);
+            let late = late.join().unwrap();
+            assert_eq!(late.error(410), "the session has ended meanwhile");
+            assert_eq!(late.header("set-cookie"), None);
+        });
+        assert_eq!(client.get()["attributes"], json!({}));
     });
-    assert_eq!(client.get()["attributes"], json!({}));
 }
 
 #[test]
 fn with_reject_the_clash_is_named() {
-    let server = Server::start(&["--on-conflict", "reject"]);
-    let mut client = server.client();
-    client.post("/session", &json!({"name": "Ada"}));
-    let mut slow = client.clone();
-    thread::scope(|scope| {
-        let late = scope.spawn(move || {
-            slow.send("PUT", "/session/attributes/name?sleepMs=600", Some("\"Eve\""))
+    on_every_store(|store| {
+        let server = Server::start(&[store, "--on-conflict", "reject"]);
+        let mut client = server.client();
+        client.post("/session", &json!({"name": "Ada"}));
+        let mut slow = client.clone();
+        thread::scope(|scope| {
+            let late = scope.spawn(move || {
+                slow.send("PUT", "/session/attributes/name?sleepMs=600", Some("\"Eve\""))
+            });
+            client.clone().send("GET", "/session?sleepMs=200", None);
+            client.post("/session", &json!({"name": "Ada Lovelace"}));
+            let late = late.join().unwrap();
+            assert!(late.error(409).contains("\"name\""));
+            assert_eq!(late.json["names"], json!(["name"]));
         });
-        client.clone().send("GET", "/session?sleepMs=200", None);
-        client.post("/session", &json!({"name": "Ada Lovelace"}));
-        let late = late.join().unwrap();
-        assert!(late.error(409).contains("\"name\""));
-        assert_eq!(late.json["names"], json!(["name"]));
     });
 }
 
 #[test]
 fn with_reject_disjoint_changes_both_survive() {
-    let server = Server::start(&["--on-conflict", "reject"]);
-    let mut client = server.client();
-    client.post("/session", &json!({"name": "Ada"}));
-    let mut slow = client.clone();
-    thread::scope(|scope| {
-        let late = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
-        client.clone().send("GET", "/session?sleepMs=200", None);
-        client.post("/session", &json!({"a": 1}));
-        let late = late.join().unwrap();
-        let budget = "load=2 append=2 touch=0 create=0 delete=0 compact=0";
-        assert_eq!((late.status, late.header("x-session-store")), (200, Some(budget)));
+    on_every_store(|store| {
+        let server = Server::start(&[store, "--on-conflict", "reject"]);
+        let mut client = server.client();
+        client.post("/session", &json!({"name": "Ada"}));
+        let mut slow = client.clone();
+        thread::scope(|scope| {
+            let late = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
+            client.clone().send("GET", "/session?sleepMs=200", None);
+            client.post("/session", &json!({"a": 1}));
+            let late = late.join().unwrap();
+            let budget = "load=2 append=2 touch=0 create=0 delete=0 compact=0";
+            assert_eq!((late.status, late.header("x-session-store")), (200, Some(budget)));
+        });
+        assert_eq!(client.get()["attributes"], json!({"a": 1, "b": 2, "name": "Ada"}));
     });
-    assert_eq!(client.get()["attributes"], json!({"a": 1, "b": 2, "name": "Ada"}));
 }
 
 #[test]
 fn save_on_change_writes_while_the_handler_sleeps() {
-    for (persist, expected) in
-        [("SAVE_ON_CHANGE", json!({"a": 1, "b": 2})), ("DEFAULT", json!({"a": 1}))]
-    {
-        let server = Server::start(&["--persist", persist]);
-        let mut client = server.client();
-        client.post("/session", &json!({"a": 1}));
-        let mut slow = client.clone();
-        thread::scope(|scope| {
-            let slow = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
-            client.clone().send("GET", "/session?sleepMs=200", None);
-            assert_eq!(client.get()["attributes"], expected);
-            let budget = "load=1 append=1 touch=0 create=0 delete=0 compact=0";
-            assert_eq!(slow.join().unwrap().header("x-session-store"), Some(budget));
-        });
-    }
+    on_every_store(|store| {
+        for (persist, expected) in
+            [("SAVE_ON_CHANGE", json!({"a": 1, "b": 2})), ("DEFAULT", json!({"a": 1}))]
+        {
+            let server = Server::start(&[store, "--persist", persist]);
+            let mut client = server.client();
+            client.post("/session", &json!({"a": 1}));
+            let mut slow = client.clone();
+            thread::scope(|scope| {
+                let slow = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
+                client.clone().send("GET", "/session?sleepMs=200", None);
+                assert_eq!(client.get()["attributes"], expected);
+                let budget = "load=1 append=1 touch=0 create=0 delete=0 compact=0";
+                assert_eq!(slow.join().unwrap().header("x-session-store"), Some(budget));
+            });
+        }
+    });
 }
 
 #[test]
 fn header_transports_work_the_same() {
-    for (transport, header) in [("header", "x-auth-token"), ("bearer", "authorization")] {
-        let server = Server::start(&["--transport", transport]);
-        let mut client = Client { header, ..server.client() };
-        client.post("/session", &json!({"name": "Ada"}));
-        assert_eq!(client.get()["attributes"], json!({"name": "Ada"}));
-        let end = client.send("DELETE", "/session", None);
-        assert_eq!(end.header("x-auth-token"), Some(""));
-    }
+    on_every_store(|store| {
+        for (transport, header) in [("header", "x-auth-token"), ("bearer", "authorization")] {
+            let server = Server::start(&[store, "--transport", transport]);
+            let mut client = Client { header, ..server.client() };
+            client.post("/session", &json!({"name": "Ada"}));
+            assert_eq!(client.get()["attributes"], json!({"name": "Ada"}));
+            let end = client.send("DELETE", "/session", None);
+            assert_eq!(end.header("x-auth-token"), Some(""));
+        }
+    });
 }
 
 #[test]
@@ -347,12 +377,63 @@ fn a_signal_lets_running_requests_finish() {
 }
 
 #[test]
+fn a_redis_that_stops_is_a_503_in_time_and_heals_by_itself() {
+    let redis = sessile_testkit::Server::start();
+    let server = Server::start(&[&format!("--store=redis://127.0.0.1:{}", redis.port())]);
+    let mut client = server.client();
+    client.post("/session", &json!({"name": "Ada"}));
+    redis.suspend();
+    let mut slow = client.clone();
+    slow.send("GET", "/session", None).error(503);
+    let answer = slow.post("/session", &json!({"name": "Eve"}));
+    assert!(answer.error(503).contains("store") && answer.header("set-cookie").is_none());
+    redis.resume();
+    // What lay in the stalled server may have been executed; what was answered since counts.
+    let healed = (0..100).any(|_| {
+        thread::sleep(std::time::Duration::from_millis(50));
+        client.clone().post("/session", &json!({"name": "Grace"})).status == 200
+    });
+    assert!(healed, "the server answers again within five seconds");
+    assert_eq!(client.get()["attributes"], json!({"name": "Grace"}));
+    redis.restart_empty();
+    let gone = (0..100).any(|_| {
+        thread::sleep(std::time::Duration::from_millis(50));
+        let answer = client.clone().send("GET", "/session", None);
+        answer.status == 200 && answer.json["attributes"] == json!({})
+    });
+    assert!(gone, "an empty Redis has no sessions");
+}
+
+#[test]
+fn a_redis_that_cannot_be_used_is_an_error_at_start() {
+    let redis = sessile_testkit::Options::new().set("requirepass", "secret").start();
+    let port = redis.port();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let closed = free.local_addr().expect("it is bound").port();
+    drop(free);
+    for url in [
+        format!("redis://127.0.0.1:{closed}"),
+        format!("redis://:hush-hush@127.0.0.1:{port}"),
+        format!("redis://nobody:hush-hush@127.0.0.1:{port}"),
+        format!("redis://127.0.0.1:{port}"),
+        format!("redis://:secret@127.0.0.1:{port}/99"),
+        format!("rediss://:secret@127.0.0.1:{port}"),
+        "redis://".to_owned(),
+        "redis://host:port".to_owned(),
+        "unix:///nowhere/redis.sock".to_owned(),
+    ] {
+        let output = run(&["--listen", "127.0.0.1:0", "--store", &url]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{url}");
+        assert!(text.contains("error: ") && !text.contains("hush-hush"), "{url} says {text}");
+    }
+}
+
+#[test]
 fn wrong_flags_say_what_is_right() {
-    let run = |flags: &[&str]| -> Output {
-        Command::new(binary()).args(flags).output().expect("the example was built")
-    };
     for (flags, said) in [
-        (&["--store", "nowhere"][..], "memory"),
+        (&["--store", "nowhere"][..], "expected memory, redis://"),
+        (&["--store", "redis://h", "--max-sessions", "9"], "--store memory"),
         (&["--persist", "NEVER"], "DEFAULT SAVE_ON_CHANGE ALWAYS_SAVE_AFTER_REQUEST"),
         (&["--granularity", "some"], "attributes, whole"),
         (&["--on-conflict", "fight"], "merge, reject"),

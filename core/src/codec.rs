@@ -30,6 +30,9 @@ pub enum EncodeError {
     /// A field is left out (`skip_serializing_if`, `skip_serializing`): postcard would read back the
     /// wrong values. Take the attribute away, or store this key as JSON.
     SkippedField,
+    /// A variant is left out, or goes by other names, when it is read (`skip`,
+    /// `skip_deserializing`): postcard would read back another one. Store this key as JSON.
+    SkippedVariant,
     /// The type must be told what it is when read (`untagged`, `flatten`, internally tagged): store
     /// this key as JSON.
     NotSelfDescribing,
@@ -51,6 +54,9 @@ impl fmt::Display for EncodeError {
         match self {
             Self::SkippedField => {
                 f.write_str("a field is skipped, which postcard cannot read back: use a JSON key")
+            }
+            Self::SkippedVariant => {
+                f.write_str("a variant is skipped, which postcard cannot read back: use a JSON key")
             }
             Self::NotSelfDescribing => {
                 f.write_str("the type is untagged or flattened: use a JSON key")
@@ -119,3 +125,106 @@ pub(crate) const DEPTH_MAX: usize = 64;
 
 /// How many elements without size the sequences and maps of a value may have.
 pub(crate) const SIZELESS_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use core::fmt::Debug;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// Sets a value and reads it back.
+    #[track_caller]
+    fn stored<T: Debug + DeserializeOwned + PartialEq + Serialize + 'static>(
+        value: T,
+    ) -> Result<(), EncodeError> {
+        let shapes = Shapes::new();
+        let mut bytes = Vec::new();
+        to_postcard(&value, shapes.get::<T>()?, &mut bytes)?;
+        assert_eq!(from_postcard(&bytes), Some(value));
+        Ok(())
+    }
+
+    #[test]
+    fn a_variant_that_is_not_read_under_its_number_is_refused() {
+        #[derive(Debug, Deserialize, PartialEq, Serialize)]
+        enum Skips {
+            First,
+            #[serde(skip)]
+            #[expect(dead_code, reason = "it is never written")]
+            Gone,
+            Second(u8),
+            Third {
+                x: u8,
+            },
+        }
+        assert_eq!(stored(Skips::First), Ok(()));
+        assert_eq!(stored(Skips::Second(1)), Err(EncodeError::SkippedVariant));
+        assert_eq!(stored(Skips::Third { x: 1 }), Err(EncodeError::SkippedVariant));
+
+        #[derive(Debug, Deserialize, PartialEq, Serialize)]
+        enum WrittenOnly {
+            #[serde(skip_deserializing)]
+            First,
+            Second,
+        }
+        assert_eq!(stored(WrittenOnly::First), Err(EncodeError::SkippedVariant));
+        assert_eq!(stored(WrittenOnly::Second), Err(EncodeError::SkippedVariant));
+    }
+
+    #[test]
+    fn what_has_further_names_can_be_stored() {
+        #[derive(Debug, Deserialize, PartialEq, Serialize)]
+        struct Named {
+            #[serde(alias = "uid", alias = "user")]
+            id: u32,
+            #[serde(rename = "full name")]
+            name: String,
+        }
+        assert_eq!(stored(Named { id: 7, name: "Ada".into() }), Ok(()));
+
+        #[derive(Debug, Deserialize, PartialEq, Serialize)]
+        enum Variants {
+            #[serde(alias = "a", alias = "z")]
+            First,
+            #[serde(alias = "b")]
+            Second(Named),
+            Third {
+                #[serde(alias = "y")]
+                x: u8,
+            },
+        }
+        assert_eq!(stored(Variants::First), Ok(()));
+        assert_eq!(stored(Variants::Second(Named { id: 7, name: "Ada".into() })), Ok(()));
+        assert_eq!(stored(Variants::Third { x: 9 }), Ok(()));
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn a_float_in_json_is_read_back_to_the_last_bit() {
+        let float = f64::from_bits(0xf6e3_a5e5_25ba_f5f9);
+        for float in [float, -2.226_125_303_275_883_7e264, f64::MIN_POSITIVE, f64::MAX, -0.0] {
+            let mut bytes = Vec::new();
+            to_json(&float, &mut bytes).unwrap();
+            assert_eq!(from_json::<f64>(&bytes).unwrap().to_bits(), float.to_bits());
+        }
+    }
+
+    #[test]
+    fn variants_of_one_name_are_told_apart_by_their_enum() {
+        #[derive(Debug, Deserialize, PartialEq, Serialize)]
+        enum Long {
+            Entry(u8, #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>, u8),
+        }
+        #[derive(Debug, Deserialize, PartialEq, Serialize)]
+        enum Short {
+            Entry(u8, u8),
+        }
+        let whole = Long::Entry(1, Some(2), 3);
+        assert_eq!(stored((whole, Short::Entry(4, 5), 6_u8)), Ok(()));
+        let skipping = Long::Entry(1, None, 3);
+        assert_eq!(stored((skipping, Short::Entry(4, 5), 6_u8)), Err(EncodeError::SkippedField));
+    }
+}

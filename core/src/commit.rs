@@ -16,7 +16,7 @@ use crate::record::Standing;
 use crate::session::{Source, Stored};
 use crate::{
     Action, EntropyError, Failure, Loaded, Notice, OnConflict, Outcome, Outside, Position, Session,
-    SessionId, SetError,
+    SessionId, SetError, Timestamp,
 };
 
 /// What a commit needs next.
@@ -412,7 +412,8 @@ impl Commit {
         };
         let held = stored.held;
         if log.record.generation() != stored.record.generation() {
-            let standing = log.record.standing(&held, now);
+            // A grace that ends while the request runs puts nobody out: it came in time.
+            let standing = log.record.standing(&held, Timestamp::default());
             let is_out = matches!(standing, Standing::Stale | Standing::Forged);
             if !session.lose_rotation(&log.record, is_out) {
                 return Err(self.fail(CommitError::Superseded));

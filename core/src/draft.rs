@@ -256,6 +256,8 @@ impl Session {
     /// another record it amounts to the same change.
     pub(crate) fn keep_what_changed(&mut self, other: &Record) -> Result<(), SetError> {
         let (mut changes, replace) = self.changes(self.wants.everything)?;
+        changes.extend(self.overlay.fulfilled(&changes));
+        changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if replace {
             let others = other.iter().map(|(name, _)| name);
             let unseen = others.filter(|name| !changes.iter().any(|(seen, _)| seen == name));
@@ -302,7 +304,7 @@ impl Session {
 
     /// Wants again what an action did not bring about.
     pub(crate) fn give_back(&mut self, sent: Sent) {
-        self.overlay.additions_answered(false);
+        self.overlay.answered(false);
         self.wants.everything |= sent.everything;
         if let Some(reason) = sent.rotation {
             self.rotate(reason);
@@ -347,11 +349,11 @@ impl Session {
         }
         match (action, &mut self.source) {
             (Action::Create { record, stamp, ttl }, source) => {
-                self.overlay.additions_answered(true);
+                self.overlay.answered(true);
                 *source = Source::Stored(Stored {
                     id,
                     held: held.unwrap_or(record.head().verifier),
-                    record,
+                    record: Arc::clone(&record),
                     stamp,
                     position: None,
                     tail_bytes: 0,
@@ -359,6 +361,7 @@ impl Session {
                     loaded_at: now,
                     last_accessed_at: now,
                 });
+                self.rebase(record);
             }
             (Action::Append { delta, stamp, ttl }, Source::Stored(stored)) => {
                 // Others may have appended in between: what this session holds is not the log's end.
@@ -379,7 +382,7 @@ impl Session {
         if let (Some(written), Some(base)) = (self.written.take(), self.base()) {
             let (delta, stamp) = *written;
             let record = Arc::new(fold(base, &delta, stamp.attempt));
-            self.overlay.additions_answered(true);
+            self.overlay.answered(true);
             self.rebase(record);
         }
     }
@@ -405,7 +408,7 @@ impl Session {
         if entries < 2 {
             return None;
         }
-        let threshold = TAIL_BYTES_MIN.max(stored.record.size() / 2);
+        let threshold = TAIL_BYTES_MIN.max(stored.record.size() * 3 / 8);
         let before = stored.tail_bytes;
         let crosses_size = before <= threshold && before + delta.size_hint() > threshold;
         let crosses_count = entries.is_multiple_of(self.policy.compact_every());
@@ -480,4 +483,4 @@ fn attribute((name, change): &(Name, Change)) -> Option<(&str, Attribute<'_>)> {
 }
 
 /// A tail smaller than this is never worth compacting for its size.
-const TAIL_BYTES_MIN: usize = 2048;
+const TAIL_BYTES_MIN: usize = 1536;

@@ -80,7 +80,8 @@ impl<T> Key<T> {
     /// Stores values as JSON, without a fingerprint: adding a defaulted field to the type and
     /// deploying logs nobody out, and every serde attribute works.
     ///
-    /// As in JSON everywhere, a float that is not finite reads back as absent or fails.
+    /// As in JSON everywhere, a float that is not finite reads back as absent or fails, and nothing
+    /// within something (`Some(None)`) reads back as nothing.
     #[cfg(feature = "json")]
     #[must_use]
     pub const fn json(mut self) -> Self {

@@ -29,6 +29,9 @@ pub(crate) struct Overlay {
 pub(crate) struct Entry {
     pub(crate) held: Held,
     pub(crate) group: Group,
+    /// It was a change to what the request saw, even if others have done the same since: the last
+    /// append wins, and that is this one.
+    is_kept: bool,
 }
 
 /// What a name holds as the request sees it.
@@ -80,7 +83,7 @@ impl Overlay {
     }
 
     pub(crate) fn put(&mut self, name: Name, held: Held, group: Group) -> &mut Entry {
-        let entry = Entry { held, group };
+        let entry = Entry { held, group, is_kept: false };
         let index = match self.find(&name) {
             Ok(index) => {
                 self.entries[index].1 = entry;
@@ -116,9 +119,22 @@ impl Overlay {
                 Change::Add(total) => Held::Add { total, sent: 0 },
                 Change::Remove | Change::Unknown(_) => Held::Removed,
             };
-            (name, Entry { held, group: group.unwrap_or(Group::NONE) })
+            (name, Entry { held, group: group.unwrap_or(Group::NONE), is_kept: true })
         };
         self.entries = changes.into_iter().map(keep).collect();
+    }
+
+    /// Returns what was kept before and others have done since, so that it is no change any more.
+    pub(crate) fn fulfilled(&self, changes: &[(Name, Change)]) -> Vec<(Name, Change)> {
+        let is_change =
+            |name: &Name| changes.binary_search_by(|(known, _)| known.cmp(name)).is_ok();
+        let kept = self.entries.iter().filter(|(name, entry)| entry.is_kept && !is_change(name));
+        let change = |held: &Held| match held {
+            Held::Set(value) => Some(Change::Set(value.clone())),
+            Held::Removed => Some(Change::Remove),
+            Held::Add { .. } | Held::Live { .. } => None,
+        };
+        kept.filter_map(|(name, entry)| Some((name.clone(), change(&entry.held)?))).collect()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -135,8 +151,9 @@ impl Overlay {
     }
 
     /// Notes that the write in flight was done, or was not.
-    pub(crate) fn additions_answered(&mut self, written: bool) {
+    pub(crate) fn answered(&mut self, written: bool) {
         for (_, entry) in &mut self.entries {
+            entry.is_kept &= !written;
             if let Held::Add { total, sent } = &mut entry.held {
                 if written {
                     *total = total.wrapping_sub(*sent);

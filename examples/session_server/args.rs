@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use sessile::web::{CookieTransport, Transport, Transports};
-use sessile::{BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Persist, Policy};
+use sessile::{
+    BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Persist, Policy,
+    RedisConfig, RedisStore,
+};
 
 /// Sessions over HTTP, as a small JSON API.
 #[derive(Debug, Parser)]
@@ -16,9 +19,10 @@ pub(crate) struct Args {
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
-    /// Where sessions are stored.
-    #[arg(long, default_value = "memory", value_parser = ["memory"])]
-    store: String,
+    /// Where sessions are stored: memory, redis://user:password@host:port/database, rediss://.. or
+    /// unix://path.
+    #[arg(long, default_value = "memory", value_parser = store)]
+    store: StoreArg,
     /// When changes are written: a list of DEFAULT, SAVE_ON_CHANGE, ALWAYS_SAVE_AFTER_REQUEST.
     #[arg(long, default_value = "DEFAULT")]
     persist: Persist,
@@ -58,6 +62,22 @@ pub(crate) struct Args {
     pub(crate) race: bool,
 }
 
+#[derive(Clone, Debug)]
+enum StoreArg {
+    Memory,
+    Redis(RedisConfig),
+}
+
+fn store(text: &str) -> Result<StoreArg, Box<dyn Error + Send + Sync>> {
+    if text == "memory" {
+        return Ok(StoreArg::Memory);
+    }
+    if ["redis://", "rediss://", "unix://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Ok(StoreArg::Redis(RedisConfig::from_url(text)?));
+    }
+    Err("expected memory, redis://.., rediss://.. or unix://..".into())
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum GranularityArg {
     Attributes,
@@ -83,14 +103,50 @@ enum TransportArg {
     Bearer,
 }
 
-impl Args {
-    pub(crate) fn store(&self) -> Result<BoxStore, Box<dyn Error>> {
-        let mut builder = MemoryStore::builder();
-        if let Some(max) = self.max_sessions {
-            builder = builder.max_sessions(max);
+impl StoreArg {
+    /// Returns what may be printed: a URL may hold a password.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Redis(_) => "redis",
         }
-        let store = builder.when_full(sessile::memory::WhenFull::EvictLeastRecentlyUsed).build()?;
-        Ok(BoxStore::new(Immediate(store)))
+    }
+}
+
+/// Says an error with everything that led to it.
+fn in_full(error: impl Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl Args {
+    pub(crate) async fn store(&self) -> Result<BoxStore, Box<dyn Error>> {
+        match &self.store {
+            StoreArg::Memory => {
+                let full = sessile::memory::WhenFull::EvictLeastRecentlyUsed;
+                let mut builder = MemoryStore::builder().when_full(full);
+                if let Some(max) = self.max_sessions {
+                    builder = builder.max_sessions(max);
+                }
+                Ok(BoxStore::new(Immediate(builder.build()?)))
+            }
+            StoreArg::Redis(_) if self.max_sessions.is_some() => {
+                Err("--max-sessions goes with --store memory".into())
+            }
+            StoreArg::Redis(config) => {
+                let store = RedisStore::connect(config.clone()).await.map_err(in_full)?;
+                for warning in store.warnings() {
+                    tracing::warn!("{warning}");
+                }
+                Ok(BoxStore::new(store))
+            }
+        }
     }
 
     pub(crate) fn policy(&self) -> Result<Policy, Box<dyn Error>> {
@@ -141,7 +197,7 @@ impl Args {
 
     /// Says what to try: lines that work when pasted.
     pub(crate) fn banner(&self, address: SocketAddr) -> String {
-        let mut text = format!("session server on http://{address}, store {}\n", self.store);
+        let mut text = format!("session server on http://{address}, store {}\n", self.store.name());
         let mode = match self.transport.first() {
             Some(TransportArg::Header) => Some("X-Auth-Token: $TOKEN"),
             Some(TransportArg::Bearer) => Some("Authorization: Bearer $TOKEN"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sessile_core::{Change, Delta, DecodeError, Record, fold};
+use sessile_core::{Change, DecodeError, Delta, Record, fold};
 
 use crate::fixture::first_record;
 use crate::format::{RawChange, RawDelta, checksum};

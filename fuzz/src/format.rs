@@ -5,7 +5,7 @@ mod reader;
 mod snapshot;
 
 pub(crate) use delta::{RawChange, RawDelta};
-pub(crate) use snapshot::{Stored, RawSnapshot};
+pub(crate) use snapshot::{RawSnapshot, Stored};
 
 use xxhash_rust::xxh3::xxh3_64;
 

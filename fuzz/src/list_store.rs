@@ -166,7 +166,8 @@ impl Log {
 
     fn compact(&mut self, record: &Record, position: Position, flaw: Option<Flaw>) -> Outcome {
         let last = usize::try_from(position.entries()).expect("a length fits in memory") - 1;
-        let is_there = self.entries.get(last).is_some_and(|(_, at)| *at == position.stamp().encode());
+        let is_there =
+            self.entries.get(last).is_some_and(|(_, at)| *at == position.stamp().encode());
         if !is_there {
             return Outcome::Stale;
         }

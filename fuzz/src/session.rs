@@ -49,14 +49,14 @@ fn program(data: &[u8], flaw: Option<Flaw>) {
         let op = Op::read(&mut input, memory.tokens().len());
         let answer = memory.step(&op);
         assert_eq!(list.step(&op), answer, "{op:?}");
-        model.step(&op, &answer, &mut memory);
+        model.step(&op, &answer, &memory);
         steps += 1;
     }
     for place in Place::ALL {
         let op = Op::Close(place);
         let answer = memory.step(&op);
         assert_eq!(list.step(&op), answer, "{op:?}");
-        model.step(&op, &answer, &mut memory);
+        model.step(&op, &answer, &memory);
     }
     assert_eq!(memory.drawn(), list.drawn());
     for id in model.ids() {

@@ -77,7 +77,10 @@ fn used(mut session: Session, raw: &RawSnapshot) {
         let readable = [text.is_ok(), json.is_ok(), count.is_ok()];
         assert!(readable.iter().filter(|is| **is).count() < 2, "a value has one type");
         let seen = session.stored(&stored.name).expect("nothing is lent out");
-        assert_eq!(seen.map(|value| value.as_attribute().bytes().to_vec()).as_ref(), Some(&stored.bytes));
+        assert_eq!(
+            seen.map(|value| value.as_attribute().bytes().to_vec()).as_ref(),
+            Some(&stored.bytes)
+        );
     }
     let before = session.len();
     if session.get(&NEW) == Ok(Some(7)) {
@@ -89,7 +92,10 @@ fn used(mut session: Session, raw: &RawSnapshot) {
         written(session, raw);
     } else {
         let limits = POLICY.limits();
-        assert!(before >= limits.attributes_max, "nothing but the number of attributes is in the way");
+        assert!(
+            before >= limits.attributes_max,
+            "nothing but the number of attributes is in the way"
+        );
     }
 }
 

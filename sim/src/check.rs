@@ -180,11 +180,15 @@ impl Ledger {
         self.logs.values_mut().for_each(|log| {
             log.settle(now);
         });
+        // A session may have an id and not exist yet.
+        let exists = |id: &SessionId| self.logs.get(id).is_some_and(|log| log.last() > 0);
+        let id = session.id().filter(exists);
         let visit = &mut self.visits[origin];
         visit.has_written = true;
         let was_lost = visit.rollbacks != self.rollbacks;
+        visit.marks &= !visit.due.everything;
         let ended = std::mem::take(&mut visit.ended);
-        let id = if visit.is_stale { None } else { session.id() };
+        let id = if visit.is_stale { None } else { id };
         if !visit.is_stale {
             visit.log = id;
         }
@@ -227,7 +231,8 @@ impl Ledger {
     ) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
         let steps = &own.steps[from..];
-        let adds = self.rules.granularity == Granularity::Attributes && steps[0].only_adds;
+        let only_adds = steps.iter().all(|step| step.only_adds);
+        let adds = self.rules.granularity == Granularity::Attributes && only_adds;
         if adds && let Some(sum) = visit.sum(id, name) {
             if steps.iter().any(|step| step.added == sum) {
                 return None;
@@ -245,8 +250,16 @@ impl Ledger {
             }
             Effect::Value(value) => {
                 let rewrites = self.rules.granularity == Granularity::Whole || visit.everything;
-                let rewritten = rewrites && visit.writes > 1;
+                // What comes to nothing is no change, and moves on to what others left.
+                let is_nothing = steps.iter().any(|step| {
+                    step.only_adds && step.added == 0
+                        || same(step.want.as_ref(), visit.seen.get(name))
+                });
+                let rewritten = rewrites && (visit.writes > 1 || is_nothing);
+                // Others may have done the same in the meantime.
+                let is_there = |wanted: Option<&Val>| log.ever_held(name, wanted, visit.segment);
                 wanted(value.as_ref())
+                    || steps.iter().any(|step| is_there(step.want.as_ref()))
                     || rewritten && log.ever_held(name, value.as_ref(), visit.base)
             }
         };
@@ -316,7 +329,9 @@ impl Ledger {
         });
         let is_gone = matches!(error, CommitError::Gone);
         let visit = &mut self.visits[origin];
-        if is_gone && state.is_none() {
+        // Nobody can use what may be appended to a session that is over.
+        let is_over = |state: &Arc<State>| state.deadline.is_some_and(|end| end <= node_now);
+        if is_gone && state.as_ref().is_none_or(is_over) {
             return;
         }
         let writes = visit.writes;
@@ -328,11 +343,10 @@ impl Ledger {
             let what = format!("r{origin} was told that a commit failed which counts: {error}");
             self.violate(Kind::Doubled, what);
         }
-        let (Some(id), Some(state)) = (id, state.filter(|_| is_gone)) else { return };
+        let Some(id) = id.filter(|_| is_gone) else { return };
         let (visit, log) = (&self.visits[origin], &self.logs[&id]);
         let was_gone = log.states(visit.base, log.last()).any(|state| state.is_none());
-        let is_over = state.deadline.is_some_and(|deadline| deadline <= node_now);
-        if !was_gone && !is_over && !log.is_damaged {
+        if !was_gone && !log.is_damaged {
             let what = format!("r{origin} was told that {} is gone, which lives", log.name);
             self.violate(Kind::Lost, what);
         }

@@ -61,7 +61,11 @@ impl Swarm {
             Fate::Refuse,
             Fate::Split(1 + rng.below(10)),
         ];
-        let fates: Vec<Fate> = all.into_iter().filter(|_| rng.chance(40)).collect();
+        let mut fates: Vec<Fate> = all.into_iter().filter(|_| rng.chance(40)).collect();
+        if rng.chance(15) {
+            // A server that stalls: everything is executed long after its node gave up.
+            fates = vec![Fate::Late(1 + rng.below(60)), Fate::Late(60 + rng.below(300))];
+        }
         let percent = if fates.is_empty() { 0 } else { rng.pick(&[0, 3, 10, 30]) };
         let harms = rng.chance(40);
         Self {

@@ -95,13 +95,14 @@ impl Ledger {
     /// Takes in when a log really ends, after the server did something to it.
     pub(crate) fn check_end(&mut self, id: SessionId, expires_at: Option<u64>, slack: u64) {
         let log = self.log_mut(id);
-        let name = log.name.clone();
+        log.slack = log.slack.max(slack);
+        let (name, slack) = (log.name.clone(), log.slack);
         let Some(expires_at) = expires_at else {
             self.violate(Kind::Immortal, format!("{name} has no ttl"));
             return;
         };
         let deadline = log.state().and_then(|state| state.deadline);
-        if let Some(deadline) = deadline.filter(|deadline| expires_at > deadline + slack) {
+        if let Some(deadline) = deadline.filter(|deadline| expires_at > deadline.saturating_add(slack)) {
             let late = expires_at - deadline;
             self.violate(Kind::Immortal, format!("{name} lives {late} ms beyond its deadline"));
         }
@@ -160,7 +161,10 @@ impl Ledger {
         let number = self.logs[&seen.id].last();
         let visit = &mut self.visits[seen.origin];
         visit.applied.push(Applied::create(seen.id, stamp.commit, &state));
-        (visit.segment, visit.base) = (number, number);
+        // An earlier sending may arrive under an id the request has given up.
+        if visit.ids.last() == Some(&seen.id) {
+            (visit.segment, visit.base) = (number, number);
+        }
     }
 
     fn appended(&mut self, seen: &Seen<'_>, body: &Bytes, stamp: Stamp, ttl: Option<u64>) {
@@ -230,8 +234,10 @@ impl Ledger {
         if let Some((_, verifier, _)) = head.rotation {
             visit.held = visit.held.map(|_| verifier);
         }
-        if is_own {
+        if is_own || visit.log.is_none() && visit.ids.last() == Some(&seen.id) {
             visit.segment = number;
+            visit.looked_late.clear();
+            (visit.marks, visit.due.everything) = (false, false);
         }
     }
 
@@ -274,9 +280,10 @@ impl Ledger {
         }
         let base = log.versions.get(visit.segment)?.state.as_ref()?;
         let whole = self.rules.granularity == sessile_core::Granularity::Whole;
-        let all = whole || visit.due.reads_all || visit.everything;
+        let all = whole || visit.due.everything;
         let looked = |name: Name| {
-            all || visit.due.reads.contains(name) || visit.due.names.contains_key(name)
+            let looked = visit.due.reads.contains(name) || visit.due.names.contains_key(name);
+            all || looked && !visit.looked_late.contains(name)
         };
         let changed = |name: &Name| looked(name) && base.get(name) != before.get(name);
         let name = NAMES.into_iter().find(changed)?;

@@ -14,6 +14,8 @@ pub(crate) struct Log {
     pub(crate) versions: Vec<Version>,
     /// When it ends by itself, by the server's clock.
     pub(crate) expires_at: u64,
+    /// How long any of its calls was on its way.
+    pub(crate) slack: u64,
     /// Somebody ended it.
     pub(crate) is_deleted: bool,
     /// Somebody was told its token.
@@ -33,7 +35,7 @@ impl Log {
     pub(crate) fn new(name: String) -> Self {
         let versions = vec![Version { state: None }];
         let (is_deleted, is_known, is_damaged) = (false, false, false);
-        Self { name, versions, expires_at: 0, is_deleted, is_known, is_damaged }
+        Self { name, versions, expires_at: 0, slack: 0, is_deleted, is_known, is_damaged }
     }
 
     /// Lets the log end if its time is over, and returns the number of its version.

@@ -13,7 +13,6 @@ use crate::script::{EVERYTHING, Op, PLAIN};
 pub(crate) enum Note {
     /// An attribute held this.
     Read(Name, Option<Val>),
-    ReadAll,
     /// An attribute was looked at to be changed.
     Looked(Name),
     /// An attribute is this now.
@@ -49,7 +48,7 @@ pub(crate) fn perform(session: &mut Session, op: &Op) -> Vec<Note> {
         }
         Op::Names => {
             drop(session.names());
-            vec![Note::ReadAll]
+            Vec::new()
         }
         Op::Set(which, number) => {
             let done = session.set(&PLAIN_KEYS[*which], *number);
@@ -110,7 +109,7 @@ pub(crate) fn perform(session: &mut Session, op: &Op) -> Vec<Note> {
             let names = session.names();
             session.clear();
             let known = |name: String| Note::Want(crate::model::name_of(&name), None);
-            names.into_iter().map(known).chain([Note::ReadAll]).collect()
+            names.into_iter().map(known).collect()
         }
         _ => perform_rest(session, op),
     }
@@ -158,11 +157,13 @@ impl Ledger {
             let visit = &mut self.visits[origin];
             match note {
                 Note::Read(name, found) => self.check_get(origin, name, found.as_ref()),
-                Note::ReadAll => visit.reads_all = true,
                 Note::Looked(name) => visit.read(name),
                 Note::Want(name, value) => visit.want(name, value),
                 Note::Added(name, number, sum) => visit.add(name, number, sum),
-                Note::Everything => visit.everything = true,
+                Note::Everything => {
+                visit.everything = true;
+                visit.marks |= !visit.has_written;
+            }
                 Note::Privilege => visit.privilege = true,
                 Note::Principal(principal) => visit.principal = Some(principal),
                 Note::Idle(millis) => visit.idle = Some(millis),

@@ -1,18 +1,18 @@
 //! Runs a script from its first to its last event.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use sessile_core::{BlockingStore, Policy, Timestamp};
 
 use crate::check::Load;
-use crate::ledger::Ledger;
 use crate::script::Script;
 use crate::serve::Service;
 use crate::witness::Witness;
 use crate::world::{Next, Senses, Shared, Wire, World, enter};
-use crate::{Bug, Direct, Handle, Rng, Violation};
+use crate::{Bug, Direct, Handle, Kind, Rng, Violation};
 
 /// What came of a script.
 #[derive(Clone, Debug)]
@@ -29,13 +29,13 @@ pub struct Report {
 /// Runs a script, with a bug or without.
 #[must_use]
 pub fn run(script: &Script, bug: Option<Bug>) -> Report {
-    Run::new(script, bug, false).to_end()
+    Run::new(script, bug, false).survive()
 }
 
 /// Runs a script and writes down what happens.
 #[must_use]
 pub fn explain(script: &Script, bug: Option<Bug>) -> Report {
-    Run::new(script, bug, true).to_end()
+    Run::new(script, bug, true).survive()
 }
 
 struct Run {
@@ -64,7 +64,26 @@ impl Run {
         Self { script, shared: Arc::new(Mutex::new(world)), policy, bug, served }
     }
 
-    fn to_end(mut self) -> Report {
+    /// Runs to the end, or to where the engine panics.
+    fn survive(self) -> Report {
+        let shared = Arc::clone(&self.shared);
+        let run = AssertUnwindSafe(|| self.to_end());
+        match catch_unwind(run) {
+            Ok(served) => {
+                drop(served);
+                report(&mut enter(&shared))
+            }
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
+                let mut world = enter(&shared);
+                world.ledger.violate(Kind::Panicked, text.unwrap_or_default());
+                world.report()
+            }
+        }
+    }
+
+    fn to_end(mut self) -> Vec<Served> {
         for _ in 0..EVENTS_MAX {
             // The lock must be free again when a request is polled.
             let next = enter(&self.shared).next();
@@ -77,7 +96,7 @@ impl Run {
                 Some(Next::Poll(request)) => self.poll(request),
                 Some(Next::Crash(node)) => self.crash(node),
                 Some(Next::Nothing) => {}
-                None => return self.report(),
+                None => return self.served,
             }
         }
         panic!("seed {} goes on for ever", self.script.seed)
@@ -134,25 +153,16 @@ impl Run {
             served.future = None;
         }
     }
+}
 
-    fn report(self) -> Report {
-        let Self { shared, served, script, .. } = self;
-        drop(served);
-        let world = Arc::into_inner(shared).expect("nobody else is in the world any more");
-        let mut world = world.into_inner().unwrap_or_else(PoisonError::into_inner);
-        look_around(&mut world, script.requests.len());
-        let (ledger, mut trace, steps) = world.into_trace();
-        let Ledger { violations, .. } = ledger;
-        if !trace.is_empty() {
-            trace.extend(violations.iter().map(|violation| format!("=> {violation}")));
-        }
-        Report { steps, violations, trace }
-    }
+fn report(world: &mut World) -> Report {
+    look_around(world);
+    world.report()
 }
 
 /// Looks at every log once more, when all is over.
-fn look_around(world: &mut World, origin: usize) {
-    let now = world.now;
+fn look_around(world: &mut World) {
+    let (now, origin) = (world.now, world.script.requests.len());
     let mut ids: Vec<_> = world.ledger.logs.keys().copied().collect();
     ids.extend(world.server.logs(now).into_iter().map(|(id, _)| id));
     ids.sort_unstable();

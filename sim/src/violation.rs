@@ -36,11 +36,13 @@ pub enum Kind {
     Immortal,
     /// A token is accepted that must not be.
     WrongAccept,
+    /// The engine panicked.
+    Panicked,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are counted.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Lost,
         Self::Doubled,
         Self::Revived,
@@ -50,6 +52,7 @@ impl Kind {
         Self::Torn,
         Self::Immortal,
         Self::WrongAccept,
+        Self::Panicked,
     ];
 
     /// Returns the name it is counted under.
@@ -65,6 +68,7 @@ impl Kind {
             Self::Torn => "torn",
             Self::Immortal => "immortal",
             Self::WrongAccept => "wrong_accepts",
+            Self::Panicked => "panics",
         }
     }
 }

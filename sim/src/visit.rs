@@ -30,8 +30,11 @@ pub(crate) struct Visit {
     /// What it did to attributes.
     pub(crate) own: BTreeMap<Name, Own>,
     pub(crate) reads: BTreeSet<Name>,
-    pub(crate) reads_all: bool,
+    /// What it first looked at after a write that may have moved it on to what others left.
+    pub(crate) looked_late: BTreeSet<Name>,
     pub(crate) everything: bool,
+    /// Everything it loaded is dirty and was not written since.
+    pub(crate) marks: bool,
     /// It was a privilege change, a login, a new idle timeout.
     pub(crate) privilege: bool,
     pub(crate) principal: Option<Option<String>>,
@@ -74,7 +77,7 @@ pub(crate) struct Due {
     /// For each name, the step from which on what it holds is right.
     pub(crate) names: BTreeMap<Name, usize>,
     pub(crate) reads: BTreeSet<Name>,
-    pub(crate) reads_all: bool,
+    pub(crate) everything: bool,
     pub(crate) privilege: bool,
     pub(crate) principal: Option<Option<String>>,
     pub(crate) idle: Option<u64>,
@@ -133,6 +136,7 @@ impl Applied {
 impl Visit {
     /// Notes what an attribute is to the request now.
     pub(crate) fn want(&mut self, name: Name, want: Option<Val>) {
+        self.look(name);
         let own = self.own.entry(name).or_default();
         let added = own.steps.last().map_or(0, |step| step.added);
         own.steps.push(OwnStep { want, added, only_adds: false });
@@ -140,6 +144,7 @@ impl Visit {
 
     /// Notes an addition to a counter, and what it is to the request now.
     pub(crate) fn add(&mut self, name: Name, number: i64, seen: i64) {
+        self.look(name);
         let own = self.own.entry(name).or_default();
         let (added, only_adds) =
             own.steps.last().map_or((0, true), |step| (step.added, step.only_adds));
@@ -148,7 +153,14 @@ impl Visit {
     }
 
     pub(crate) fn read(&mut self, name: Name) {
+        self.look(name);
         self.reads.insert(name);
+    }
+
+    fn look(&mut self, name: Name) {
+        if self.has_written && !self.reads.contains(name) && !self.own.contains_key(name) {
+            self.looked_late.insert(name);
+        }
     }
 
     /// Returns what the request must see of an attribute, as long as that is certain.
@@ -172,7 +184,7 @@ impl Visit {
         self.due = Due {
             names: self.own.iter().map(|(name, own)| (*name, own.steps.len() - 1)).collect(),
             reads: self.reads.clone(),
-            reads_all: self.reads_all,
+            everything: self.marks,
             privilege: self.privilege,
             principal: self.principal.clone(),
             idle: self.idle,
@@ -185,8 +197,9 @@ impl Visit {
         self.has_ended = true;
         self.own.clear();
         self.reads.clear();
+        self.sent.clear();
         self.due = Due::default();
-        (self.reads_all, self.everything, self.privilege) = (false, false, false);
+        (self.everything, self.marks, self.privilege) = (false, false, false);
         (self.principal, self.idle) = (None, None);
         (self.came_with, self.held) = (None, None);
         self.seen = Arc::default();

@@ -9,7 +9,7 @@ use sessile_core::{SessionId, Timestamp, Token};
 
 use crate::ledger::{Ledger, Memory, Seen};
 use crate::script::{Fate, Mishap, MishapKind, Op, Script};
-use crate::{Call, Command, Link, Lost, Node, Reply, Rng, Server, WrongCommand};
+use crate::{Call, Command, Link, Lost, Node, Reply, Report, Rng, Server, WrongCommand};
 
 /// Everything there is, but for the requests.
 pub(crate) struct World {
@@ -157,8 +157,12 @@ impl World {
         }
     }
 
-    pub(crate) fn into_trace(self) -> (Ledger, Vec<String>, u64) {
-        (self.ledger, self.trace.unwrap_or_default(), self.steps)
+    /// Says what came of it all.
+    pub(crate) fn report(&mut self) -> Report {
+        let violations = std::mem::take(&mut self.ledger.violations);
+        let mut trace = self.trace.take().unwrap_or_default();
+        trace.extend(violations.iter().map(|violation| format!("=> {violation}")));
+        Report { steps: self.steps, violations, trace }
     }
 
     pub(crate) fn wake_at(&mut self, request: usize, at: u64) {
@@ -280,14 +284,10 @@ impl World {
             self.ledger.observe(&Seen { origin, id, command, reply: &reply });
             self.calls[number].replies.push(reply);
         }
-        // A ttl is relative: it is as much too long as the call was on its way.
-        let is_read = commands.iter().all(|command| {
-            matches!(command, Command::Range { .. } | Command::Pttl)
-        });
-        if let Some(expires_at) = self.server.expires_at(id)
-            && !is_read
-        {
-            self.ledger.check_end(id, expires_at, self.now - at + 2 * crate::generate::SKEW);
+        // A ttl is relative: it is as much too long as the call was on its way, and stays so.
+        let slack = self.now - at + 2 * crate::generate::SKEW;
+        if let Some(expires_at) = self.server.expires_at(id) {
+            self.ledger.check_end(id, expires_at, slack);
         }
     }
 

@@ -10,8 +10,8 @@ use crate::key::Prefix;
 use crate::log::BODY_MAX;
 use crate::script::{self, Script};
 
-/// The commands that go out together, and what is needed to understand the answer.
-#[derive(Debug)]
+/// The commands that go out together, and what is needed to understand the answer. Not `Debug`: they
+/// hold attributes.
 pub(crate) struct Request {
     pub(crate) pipeline: Pipeline,
     /// What to load if Redis does not know it.

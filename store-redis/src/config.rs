@@ -128,7 +128,9 @@ impl RedisConfig {
     #[must_use]
     pub fn acl_rule(&self) -> String {
         let id = "?".repeat(crate::key::ID_LEN);
-        format!("resetkeys ~{}{id} resetchannels -@all {ACL_COMMANDS}", self.prefix.as_str())
+        let select = if self.login.database == 0 { "" } else { " +select" };
+        let prefix = self.prefix.as_str();
+        format!("resetkeys ~{prefix}{id} resetchannels -@all {ACL_COMMANDS}{select}")
     }
 }
 
@@ -211,7 +213,7 @@ impl RedisConfigBuilder {
     }
 
     /// Asks Sentinels, `host:port` or `host` each, where the primary of that name is, before every
-    /// connection.
+    /// connection. User, password and database are those of the primary; Sentinels are asked without.
     pub fn sentinels<I>(mut self, master: impl Into<String>, nodes: I) -> Self
     where
         I: IntoIterator,
@@ -553,6 +555,14 @@ mod tests {
         let node = |host: &str, port| (host.to_owned(), port);
         let nodes = vec![node("a", 26379), node("b", 7), node("::1", 8), node("::1", 26379)];
         assert_eq!(config.unwrap().place, Place::Sentinels { nodes, master: "m".to_owned() });
+    }
+
+    #[test]
+    fn the_documented_rule_is_the_rule() {
+        let config = RedisConfig::builder().prefix("shop:").build().unwrap();
+        assert_eq!(config.acl_rule(), include_str!("acl_rule.txt").trim_end());
+        let elsewhere = RedisConfig::builder().database(1).build().unwrap();
+        assert!(elsewhere.acl_rule().ends_with(" +select"));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub enum RedisStoreError {
     /// The record holds changes only a newer release understands, and must not be written by this
     /// one. Nothing was sent.
     NotOurs,
+    /// The server is a node of a Redis Cluster, which this store does not know how to use.
+    Cluster,
     /// No Sentinel knows where the primary is.
     NoPrimary {
         /// The name they were asked for.
@@ -106,6 +108,7 @@ impl fmt::Display for RedisStoreError {
                 write!(f, "{len} bytes to store are more than the {max} ever read back")
             }
             Self::NotOurs => f.write_str("the session holds changes of a newer release"),
+            Self::Cluster => f.write_str("the server is a node of a redis cluster: not supported"),
             Self::NoPrimary { master, .. } => {
                 write!(f, "no sentinel knows a primary for {master:?}")
             }

@@ -2,12 +2,12 @@
 //! too soon, is told again.
 
 use std::collections::BTreeSet;
+use std::hash::BuildHasherDefault;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 use sessile_core::{SessionId, Timestamp, Ttl};
-use std::hash::BuildHasherDefault;
 
 use crate::held::IdHasher;
 

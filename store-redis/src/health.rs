@@ -55,7 +55,7 @@ pub(crate) fn question() -> Pipeline {
 /// Reads the answer.
 pub(crate) fn warnings(answer: Vec<Value>) -> Result<Vec<Warning>, RedisStoreError> {
     match only(answer) {
-        Ok(info) => text(info).map_or(Err(RedisStoreError::Garbled), |info| Ok(read(&info))),
+        Ok(info) => read(&text(info).ok_or(RedisStoreError::Garbled)?),
         Err(RedisStoreError::Refused(reply)) if reply.code() == "NOPERM" => {
             Ok(vec![Warning::Unchecked])
         }
@@ -63,11 +63,14 @@ pub(crate) fn warnings(answer: Vec<Value>) -> Result<Vec<Warning>, RedisStoreErr
     }
 }
 
-fn read(info: &str) -> Vec<Warning> {
+fn read(info: &str) -> Result<Vec<Warning>, RedisStoreError> {
     let field = |name: &str| {
         let named = |line: &str| line.strip_prefix(name)?.strip_prefix(':').map(str::to_owned);
         info.lines().find_map(|line| named(line.trim_end()))
     };
+    if field("cluster_enabled").as_deref() == Some("1") {
+        return Err(RedisStoreError::Cluster);
+    }
     let mut warnings = Vec::new();
     if let Some(version) = field("redis_version").filter(|version| is_old(version)) {
         warnings.push(Warning::OldVersion { version });
@@ -78,7 +81,7 @@ fn read(info: &str) -> Vec<Warning> {
     if field("aof_enabled").as_deref() == Some("0") {
         warnings.push(Warning::NoAppendOnlyFile);
     }
-    warnings
+    Ok(warnings)
 }
 
 fn is_old(version: &str) -> bool {
@@ -94,14 +97,15 @@ mod tests {
     fn what_costs_sessions_is_said() {
         let info = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n\
             aof_enabled:1\r\n";
-        assert_eq!(read(info), []);
+        assert_eq!(read(info).unwrap(), []);
         let info = "redis_version:6.0.16\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:0\r\n";
         let expected = [
             Warning::OldVersion { version: "6.0.16".to_owned() },
             Warning::Eviction { policy: "allkeys-lru".to_owned() },
             Warning::NoAppendOnlyFile,
         ];
-        assert_eq!(read(info), expected);
+        assert_eq!(read(info).unwrap(), expected);
+        assert!(matches!(read("cluster_enabled:1\r\n"), Err(RedisStoreError::Cluster)));
         for (version, old) in [("5.0.7", true), ("6.1", true), ("6.2.0", false), ("8.0", false)] {
             assert_eq!(is_old(version), old, "{version}");
         }

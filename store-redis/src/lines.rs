@@ -43,6 +43,8 @@ struct Live {
     connection: MultiplexedConnection,
     number: u64,
     is_closed: Arc<AtomicBool>,
+    /// A reply made no sense, so those behind it may be somebody else's.
+    is_garbled: Arc<AtomicBool>,
     /// How many answers in a row stayed out.
     silences: Arc<AtomicU32>,
 }
@@ -80,6 +82,9 @@ impl Lines {
         let origin = Origin { line, number: live.number };
         let patience = until.min(clock::now() + self.config.timeout);
         match ask(&mut live.connection, commands, patience).await {
+            Ok(_) if live.is_garbled.load(Relaxed) => {
+                Err(Trouble::Unanswered(RedisStoreError::Garbled))
+            }
             Ok(values) => {
                 live.silences.store(0, Relaxed);
                 if spoil_the_connection(&values) {
@@ -95,6 +100,12 @@ impl Lines {
                 Err(Trouble::Unanswered(error))
             }
         }
+    }
+
+    /// Lets go of a connection, if it is still the one of its line.
+    fn give_up(&self, origin: Origin) -> Option<Live> {
+        let mut live = self.lines[origin.line].live.lock();
+        live.take_if(|live| live.number == origin.number)
     }
 
     /// Returns the connection of a line, making one if there is none.
@@ -143,7 +154,8 @@ impl Lines {
                 if number > 1 {
                     self.epoch.fetch_add(1, Relaxed);
                 }
-                let live = Live { connection, number, is_closed, silences: Arc::default() };
+                let (is_garbled, silences) = Default::default();
+                let live = Live { connection, number, is_closed, is_garbled, silences };
                 *line.live.lock() = Some(live.clone());
                 Ok(live)
             }
@@ -170,10 +182,9 @@ impl Link for Lines {
         self.exchange_on(line, commands, until).await
     }
 
-    fn give_up(&self, origin: Origin) {
-        let mut live = self.lines[origin.line].live.lock();
-        if live.as_ref().is_some_and(|live| live.number == origin.number) {
-            *live = None;
+    fn distrust(&self, origin: Origin) {
+        if let Some(live) = self.give_up(origin) {
+            live.is_garbled.store(true, Relaxed);
         }
     }
 

@@ -25,8 +25,9 @@ pub(crate) trait Link: Send + Sync {
         until: Instant,
     ) -> impl Future<Output = Result<Replies, Trouble>> + Send;
 
-    /// Gives up the connection some replies came from.
-    fn give_up(&self, origin: Origin);
+    /// Gives up the connection some replies came from, because they made no sense: nor will those
+    /// behind them, whoever they are for.
+    fn distrust(&self, origin: Origin);
 
     /// Waits.
     fn pause(&self, time: Duration) -> impl Future<Output = ()> + Send;

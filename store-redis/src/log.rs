@@ -11,7 +11,7 @@ use crate::RedisStoreError;
 pub(crate) struct Folded {
     pub(crate) record: Arc<Record>,
     pub(crate) position: Position,
-    /// How many bytes of deltas lie behind the snapshot.
+    /// How many bytes lie behind the snapshot: deltas and their stamps.
     pub(crate) tail_bytes: usize,
 }
 
@@ -57,7 +57,7 @@ impl Folded {
             let stamp =
                 elements.next().ok_or_else(|| unreadable(at + 1, DecodeError::Truncated))?;
             last = Stamp::decode(&stamp).map_err(|source| unreadable(at + 1, source))?;
-            tail_bytes += body.len();
+            tail_bytes += body.len() + stamp.len();
             deltas.push((delta, last.attempt));
         }
         let entries = position.entries() + deltas.len() as u64;
@@ -107,7 +107,7 @@ pub(crate) mod tests {
         let folded = Folded::read(elements(3)).unwrap().unwrap();
         assert_eq!(folded.record.get("n").unwrap().counter(), Some(6));
         assert_eq!(folded.position, Position::new(4, stamp(3)));
-        assert_eq!(folded.tail_bytes, delta(1).encode().len() * 3);
+        assert_eq!(folded.tail_bytes, (delta(1).encode().len() + Stamp::LEN) * 3);
     }
 
     #[test]

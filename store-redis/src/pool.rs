@@ -77,7 +77,7 @@ impl Pool {
                 let is_spoilt = spoil_the_connection(&values);
                 self.give_back(lent);
                 if is_spoilt {
-                    self.give_up(origin);
+                    self.distrust(origin);
                 }
                 Ok(Replies { values, origin })
             }
@@ -202,7 +202,7 @@ impl Link for Pool {
         ready(self.exchange_now(commands, until))
     }
 
-    fn give_up(&self, origin: Origin) {
+    fn distrust(&self, origin: Origin) {
         self.state.lock().distrust(origin);
     }
 

@@ -33,6 +33,9 @@ pub enum Reason {
     WrongType,
     /// It will never do that.
     Never,
+    /// It says something this release has not heard of, or something between here and there says it.
+    /// Whether the action was done is not known.
+    Unfamiliar,
 }
 
 /// Where in a script an error was raised, if that can be told.
@@ -79,11 +82,11 @@ impl ServerReply {
         self.reason
     }
 
-    /// Reports whether the reply proves that nothing was done: it is no script's, or the script had
-    /// written nothing yet.
+    /// Reports whether the reply proves that nothing was done: Redis gives it instead of doing
+    /// something, or the script had written nothing yet.
     pub(crate) const fn proves_nothing_done(&self, script: Option<&Script>) -> bool {
         match (self.line, script) {
-            (None, _) => true,
+            (None, _) => !matches!(self.reason, Reason::Unfamiliar),
             (Some(ScriptLine::Known(line)), Some(script)) => script.is_before_writing(line),
             (Some(_), _) => false,
         }
@@ -123,7 +126,9 @@ fn reason(code: &str, details: &str) -> Reason {
         "NOSCRIPT" => Reason::NoScript,
         "NOAUTH" | "WRONGPASS" | "NOPERM" => Reason::Forbidden,
         "WRONGTYPE" => Reason::WrongType,
-        _ => Reason::Never,
+        "CROSSSLOT" | "EXECABORT" => Reason::Never,
+        "ERR" if NEVER.iter().any(|known| details.starts_with(known)) => Reason::Never,
+        _ => Reason::Unfamiliar,
     }
 }
 
@@ -144,6 +149,18 @@ fn shown(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
 
+/// What Redis says of commands it does not even begin. A proxy before it says `ERR` too, of commands
+/// it lost the answer to.
+const NEVER: [&str; 7] = [
+    "unknown command",
+    "unknown subcommand",
+    "wrong number of arguments",
+    "value is not an integer",
+    "invalid expire time",
+    "syntax error",
+    "Protocol error",
+];
+
 const CODE_MAX: usize = 32;
 const TEXT_MAX: usize = 200;
 
@@ -158,7 +175,7 @@ mod tests {
     }
 
     /// The texts of Redis 7.0.15, and what each means.
-    const TABLE: [(&str, Reason); 24] = [
+    const TABLE: [(&str, Reason); 23] = [
         ("NOSCRIPT No matching script. Please use EVAL.", Reason::NoScript),
         ("LOADING Redis is loading the dataset in memory", Reason::NotNow),
         ("READONLY You can't write against a read only replica.", Reason::NotHere),
@@ -185,7 +202,6 @@ mod tests {
         ("ERR invalid expire time in 'set' command", Reason::Never),
         ("ERR value is not an integer or out of range", Reason::Never),
         ("ERR Protocol error: invalid bulk length", Reason::Never),
-        ("", Reason::Never),
     ];
 
     #[test]
@@ -194,7 +210,19 @@ mod tests {
             let reply = parse(line);
             assert_eq!(reply.reason(), expected, "{line}");
             assert!(reply.proves_nothing_done(Some(&script::CREATE)), "{line}");
-            assert_eq!(reply.to_string(), if line.is_empty() { " " } else { line });
+            assert_eq!(reply.to_string(), line);
+        }
+    }
+
+    #[test]
+    fn an_unfamiliar_reply_proves_nothing() {
+        for line in
+            ["", "ERR", "ERR upstream failure", "UPSTREAM failure", "ERR Error running script"]
+        {
+            let reply = parse(line);
+            assert_eq!(reply.reason(), Reason::Unfamiliar, "{line}");
+            assert!(!reply.proves_nothing_done(Some(&script::CREATE)), "{line}");
+            assert!(!reply.proves_nothing_done(None), "{line}");
         }
     }
 
@@ -228,10 +256,10 @@ mod tests {
             ),
             (
                 "ERR Error running script (call to f_ab): @user_script:8: -NOPERM no",
-                Reason::Never,
+                Reason::Unfamiliar,
                 false,
             ),
-            ("ERR something else script: ab, on @user_script:x.", Reason::Never, false),
+            ("ERR something else script: ab, on @user_script:x.", Reason::Unfamiliar, false),
         ];
         for (line, reason, nothing_done) in table {
             let reply = parse(line);

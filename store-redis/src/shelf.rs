@@ -60,26 +60,10 @@ impl<L: Link> Shelf<L> {
         // Before anything is sent: what comes back may be older than the next connection.
         let epoch = self.link.epoch();
         if let Some(held) = self.held.get(id, epoch) {
-            let entries = held.position.entries();
-            let request = command::load_behind(&self.config.prefix, id, entries);
-            let Range { elements, remaining } = self.read(id, &request, until).await?;
-            let is_unchanged = elements.len() == 1;
-            let folded = held.read_behind(elements).inspect_err(|_| self.held.forget(id));
-            match (folded.map_err(Failure::NotApplied)?, remaining) {
-                (Some(folded), Some(remaining)) => {
-                    self.held.count_hit();
-                    if !is_unchanged {
-                        self.held.put(id, epoch, folded.clone());
-                    }
-                    return Ok(Some(loaded(folded, remaining)));
-                }
-                (_, remaining) => {
-                    self.held.count_reload();
-                    self.held.forget(id);
-                    if remaining.is_none() {
-                        return Ok(None);
-                    }
-                }
+            match self.load_behind(id, held, epoch, until).await? {
+                Behind::Found(loaded) => return Ok(Some(loaded)),
+                Behind::NoLog => return Ok(None),
+                Behind::OtherLog => {}
             }
         }
         let request = command::load(&self.config.prefix, id);
@@ -90,6 +74,35 @@ impl<L: Link> Shelf<L> {
                 Ok(Some(loaded(folded, remaining)))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// Loads what lies behind a held record.
+    async fn load_behind(
+        &self,
+        id: SessionId,
+        held: Folded,
+        epoch: u64,
+        until: Instant,
+    ) -> Result<Behind, Failure<RedisStoreError>> {
+        let entries = held.position.entries();
+        let request = command::load_behind(&self.config.prefix, id, entries);
+        let Range { elements, remaining } = self.read(id, &request, until).await?;
+        let is_unchanged = elements.len() == 1;
+        let folded = held.read_behind(elements).inspect_err(|_| self.held.forget(id));
+        match (folded.map_err(Failure::NotApplied)?, remaining) {
+            (Some(folded), Some(remaining)) => {
+                self.held.count_hit();
+                if !is_unchanged {
+                    self.held.put(id, epoch, folded.clone());
+                }
+                Ok(Behind::Found(loaded(folded, remaining)))
+            }
+            (_, remaining) => {
+                self.held.count_reload();
+                self.held.forget(id);
+                Ok(if remaining.is_some() { Behind::OtherLog } else { Behind::NoLog })
+            }
         }
     }
 
@@ -146,7 +159,7 @@ impl<L: Link> Shelf<L> {
                     }
                     Answer::Refused(reply) => RedisStoreError::Refused(reply),
                     Answer::Unclear(error) => {
-                        self.link.give_up(origin);
+                        self.link.distrust(origin);
                         error
                     }
                 },
@@ -177,7 +190,7 @@ impl<L: Link> Shelf<L> {
                 Answer::Refused(reply) => reply,
                 Answer::Unclear(error) => {
                     if matches!(error, RedisStoreError::Garbled) {
-                        self.link.give_up(origin);
+                        self.link.distrust(origin);
                     }
                     return Err(Failure::Unknown(error));
                 }
@@ -207,6 +220,14 @@ impl<L: Link> Shelf<L> {
         self.link.pause(pause).await;
         Ok(())
     }
+}
+
+/// What lies behind a held record.
+enum Behind {
+    Found(Loaded),
+    /// The log is not the one that is held any more.
+    OtherLog,
+    NoLog,
 }
 
 fn with_script(

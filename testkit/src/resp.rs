@@ -108,6 +108,9 @@ impl Wire {
     fn read(&mut self) -> io::Result<Reply> {
         let mut line = String::new();
         self.0.read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let (kind, rest) = line.trim_end().split_at_checked(1).ok_or_else(nonsense)?;
         match kind {
             "+" => Ok(Reply::Text(rest.to_owned())),

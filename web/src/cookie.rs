@@ -44,13 +44,15 @@ impl CookieTransport {
     /// Returns what the client presented. Several different values under the one name are as good as
     /// none: somebody else may have put one of them there (RFC 6265bis, section 8.6).
     pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-        let mut values = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            (name.trim_matches([' ', '\t']) == self.name()).then(|| value.trim_matches([' ', '\t']))
+        // Byte by byte: what others put into the same header need not be text.
+        let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
+        let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+        let mut values = pairs.filter_map(|pair| {
+            let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+            (name.trim_ascii() == self.name().as_bytes()).then(|| value[1..].trim_ascii())
         });
         let first = values.next()?;
-        values.all(|value| value == first).then_some(first)
+        values.all(|value| value == first).then(|| str::from_utf8(first).ok())?
     }
 
     /// Tells the client its token.
@@ -284,3 +286,23 @@ impl fmt::Display for CookieError {
 }
 
 impl Error for CookieError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_put_into_cookies_does_not_hide_ours() {
+        let transport = CookieTransport::default();
+        let presented = |line: &[u8]| {
+            let line =
+                HeaderValue::from_bytes(line).expect("any byte above 0x7f may be in a header");
+            let headers = HeaderMap::from_iter([(COOKIE, line)]);
+            transport.read(&headers).map(str::to_owned)
+        };
+        assert_eq!(presented(b"a=\xc5\xbd; __Host-session=x").as_deref(), Some("x"));
+        assert_eq!(presented(b"\xff=a; __Host-session=x").as_deref(), Some("x"));
+        assert_eq!(presented(b"__Host-session=\xff"), None);
+        assert_eq!(presented(b"__Host-session=\xff; __Host-session=x"), None);
+    }
+}

@@ -6,6 +6,7 @@ use core::fmt;
 use postcard::ser_flavors::Flavor;
 use serde::ser::{self, Serialize};
 
+use super::fingerprint::Owner;
 use super::{DEPTH_MAX, EncodeError, SIZELESS_MAX, Shape};
 
 pub(super) fn to_postcard<T: Serialize + ?Sized>(
@@ -83,11 +84,18 @@ impl<'s> Guard<'s> {
         Ok(())
     }
 
-    fn fields(&mut self, name: &'static str, len: usize) -> Result<&mut Self, EncodeError> {
-        if !self.shape.has_fields(name, len) {
+    fn fields(&mut self, owner: Owner, len: usize) -> Result<&mut Self, EncodeError> {
+        if !self.shape.has_fields(owner, len) {
             return Err(EncodeError::SkippedField);
         }
         Ok(self)
+    }
+
+    fn variant(&mut self, of: &str, index: u32, name: &str) -> Result<(), EncodeError> {
+        if !self.shape.has_variant(of, index, name) {
+            return Err(EncodeError::SkippedVariant);
+        }
+        ser::Serializer::serialize_u32(&mut self.leaf, index).map_err(refused)
     }
 }
 
@@ -157,11 +165,11 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
 
     fn serialize_unit_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         index: u32,
-        _: &'static str,
+        variant: &'static str,
     ) -> Result<(), EncodeError> {
-        self.serialize_u32(index)
+        self.variant(name, index, variant)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -174,12 +182,12 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         index: u32,
-        _: &'static str,
+        variant: &'static str,
         value: &T,
     ) -> Result<(), EncodeError> {
-        ser::Serializer::serialize_u32(&mut self.leaf, index).map_err(refused)?;
+        self.variant(name, index, variant)?;
         self.element(value)
     }
 
@@ -193,18 +201,18 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
     }
 
     fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Self, EncodeError> {
-        self.fields(name, len)
+        self.fields((None, name), len)
     }
 
     fn serialize_tuple_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         index: u32,
         variant: &'static str,
         len: usize,
     ) -> Result<Self, EncodeError> {
-        ser::Serializer::serialize_u32(&mut self.leaf, index).map_err(refused)?;
-        self.fields(variant, len)
+        self.variant(name, index, variant)?;
+        self.fields((Some(name), variant), len)
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<SortedMap<'a, 's>, EncodeError> {
@@ -215,18 +223,18 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
     }
 
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self, EncodeError> {
-        self.fields(name, len)
+        self.fields((None, name), len)
     }
 
     fn serialize_struct_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         index: u32,
         variant: &'static str,
         len: usize,
     ) -> Result<Self, EncodeError> {
-        ser::Serializer::serialize_u32(&mut self.leaf, index).map_err(refused)?;
-        self.fields(variant, len)
+        self.variant(name, index, variant)?;
+        self.fields((Some(name), variant), len)
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {

@@ -24,7 +24,21 @@ use crate::wire;
 pub(crate) struct Shape {
     fingerprint: u32,
     /// How many fields each struct and each variant reads.
-    fields: Vec<(&'static str, usize)>,
+    fields: Vec<(Owner, usize)>,
+    variants: Vec<Variants>,
+}
+
+/// Whose fields they are: a struct, or a variant of an enum.
+pub(super) type Owner = (Option<&'static str>, &'static str);
+
+/// The variants an enum reads, in the order of their numbers.
+#[derive(Clone, Debug)]
+struct Variants {
+    of: &'static str,
+    /// More than there are variants, if some have other names as well.
+    names: &'static [&'static str],
+    /// How many numbers are known to mean something.
+    count: usize,
 }
 
 impl Shape {
@@ -41,7 +55,12 @@ impl Shape {
                 break;
             }
         }
-        Ok(Self { fingerprint: wire::checksum(&probe.trace), fields: probe.fields })
+        // Who reads variants without saying how they are called says nothing.
+        let named = probe.enums.iter().filter(|site| !site.variants.is_empty());
+        let known =
+            |site: &Enum| Variants { of: site.name, names: site.variants, count: site.count };
+        let variants = named.map(known).collect();
+        Ok(Self { fingerprint: wire::checksum(&probe.trace), fields: probe.fields, variants })
     }
 
     pub(crate) const fn fingerprint(&self) -> u32 {
@@ -50,9 +69,30 @@ impl Shape {
 
     /// Reports whether a struct or variant may be written with that many fields. Names the type
     /// never read say nothing (it may be written by way of another type).
-    pub(super) fn has_fields(&self, name: &str, len: usize) -> bool {
-        let mut same = self.fields.iter().filter(|(known, _)| *known == name).peekable();
+    pub(super) fn has_fields(&self, owner: Owner, len: usize) -> bool {
+        let mut same = self.fields.iter().filter(|(known, _)| *known == owner).peekable();
         same.peek().is_none() || same.any(|(_, count)| *count == len)
+    }
+
+    /// Reports whether the variant of that number is read under that name. serde counts skipped
+    /// variants when it writes and not when it reads, so the number alone may mean another one.
+    pub(super) fn has_variant(&self, of: &str, index: u32, name: &str) -> bool {
+        let mut same = self.variants.iter().filter(|known| known.of == of).peekable();
+        same.peek().is_none() || same.any(|known| known.has(index, name))
+    }
+}
+
+impl Variants {
+    fn has(&self, index: u32, name: &str) -> bool {
+        let Ok(index) = usize::try_from(index) else { return false };
+        if self.names.get(index) == Some(&name) {
+            return true;
+        }
+        // Each further name of a variant before this one moves it back.
+        let further = self.names.len() - self.count;
+        let position = self.names.iter().position(|known| *known == name);
+        let moved = position.and_then(|position| position.checked_sub(index));
+        moved.is_some_and(|moved| moved <= further)
     }
 }
 
@@ -122,7 +162,7 @@ fn bucket(id: TypeId) -> usize {
 /// Answers a type's questions with samples and writes the questions down.
 struct Probe {
     trace: Vec<u8>,
-    fields: Vec<(&'static str, usize)>,
+    fields: Vec<(Owner, usize)>,
     enums: Vec<Enum>,
     fuel: u32,
     depth: usize,
@@ -154,6 +194,8 @@ impl Default for Probe {
 struct Enum {
     name: &'static str,
     variants: &'static [&'static str],
+    /// One more than the highest number that meant something.
+    count: usize,
     /// How far each variant was looked into.
     seen: Vec<Seen>,
 }
@@ -250,26 +292,30 @@ impl Probe {
         len: usize,
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        self.inside(|probe| visitor.visit_seq(Elements { probe, left: len }))
+        let mut left = len;
+        self.inside(|probe| visitor.visit_seq(Elements { probe, left: &mut left }))
     }
 
     fn named<'de, V: Visitor<'de>>(
         &mut self,
-        name: &'static str,
+        owner: Owner,
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        self.ask(Question::Struct, name, fields.len())?;
+        self.ask(Question::Struct, owner.1, fields.len())?;
         for field in fields {
             self.ask(Question::Field, field, 0)?;
         }
-        self.note_fields(name, fields.len());
-        self.sequence(fields.len(), visitor)
+        // A field may go by several names, so what counts is how many are read.
+        let mut left = fields.len();
+        let value = self.inside(|probe| visitor.visit_seq(Elements { probe, left: &mut left }))?;
+        self.note_fields(owner, fields.len() - left);
+        Ok(value)
     }
 
-    fn note_fields(&mut self, name: &'static str, len: usize) {
-        if !self.fields.contains(&(name, len)) {
-            self.fields.push((name, len));
+    fn note_fields(&mut self, owner: Owner, len: usize) {
+        if !self.fields.contains(&(owner, len)) {
+            self.fields.push((owner, len));
         }
     }
 
@@ -277,7 +323,8 @@ impl Probe {
     fn choose(&mut self, name: &'static str, variants: &'static [&'static str]) -> (usize, usize) {
         let same = |known: &Enum| known.name == name && known.variants == variants;
         let site = self.enums.iter().position(same).unwrap_or_else(|| {
-            self.enums.push(Enum { name, variants, seen: vec![Seen::Not; variants.len()] });
+            let seen = vec![Seen::Not; variants.len()];
+            self.enums.push(Enum { name, variants, count: 0, seen });
             self.enums.len() - 1
         });
         let seen = &mut self.enums[site].seen;
@@ -399,8 +446,8 @@ impl<'de> de::Deserializer<'de> for &mut Probe {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         self.ask(Question::Sequence, "", 0)?;
-        let left = usize::from(self.containers < CONTAINERS);
-        self.contained(|probe| visitor.visit_seq(Elements { probe, left }))
+        let mut left = usize::from(self.containers < CONTAINERS);
+        self.contained(|probe| visitor.visit_seq(Elements { probe, left: &mut left }))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(
@@ -419,14 +466,14 @@ impl<'de> de::Deserializer<'de> for &mut Probe {
         visitor: V,
     ) -> Result<V::Value, Refused> {
         self.ask(Question::Tuple, name, len)?;
-        self.note_fields(name, len);
+        self.note_fields((None, name), len);
         self.sequence(len, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         self.ask(Question::Map, "", 0)?;
-        let left = usize::from(self.containers < CONTAINERS);
-        self.contained(|probe| visitor.visit_map(Elements { probe, left }))
+        let mut left = usize::from(self.containers < CONTAINERS);
+        self.contained(|probe| visitor.visit_map(Elements { probe, left: &mut left }))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -435,7 +482,7 @@ impl<'de> de::Deserializer<'de> for &mut Probe {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        self.named(name, fields, visitor)
+        self.named((None, name), fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -450,8 +497,9 @@ impl<'de> de::Deserializer<'de> for &mut Probe {
         }
         let (site, index) = self.choose(name, variants);
         let variant = variants.get(index).copied().unwrap_or_default();
-        let value =
-            self.inside(|probe| visitor.visit_enum(Variant { probe, index, name: variant }))?;
+        let value = self.inside(|probe| {
+            visitor.visit_enum(Variant { probe, site, of: name, index, name: variant })
+        })?;
         if let Some(seen) = self.enums[site].seen.get_mut(index) {
             *seen = Seen::Ended;
         }
@@ -461,7 +509,7 @@ impl<'de> de::Deserializer<'de> for &mut Probe {
 
 struct Elements<'a> {
     probe: &'a mut Probe,
-    left: usize,
+    left: &'a mut usize,
 }
 
 impl<'de> de::SeqAccess<'de> for Elements<'_> {
@@ -474,7 +522,7 @@ impl<'de> de::SeqAccess<'de> for Elements<'_> {
         let Some(left) = self.left.checked_sub(1) else {
             return Ok(None);
         };
-        self.left = left;
+        *self.left = left;
         seed.deserialize(&mut *self.probe).map(Some)
     }
 }
@@ -496,6 +544,8 @@ impl<'de> de::MapAccess<'de> for Elements<'_> {
 
 struct Variant<'a> {
     probe: &'a mut Probe,
+    site: usize,
+    of: &'static str,
     index: usize,
     name: &'static str,
 }
@@ -509,6 +559,8 @@ impl<'de> de::EnumAccess<'de> for Variant<'_> {
         self.probe.ask(Question::Variant, self.name, self.index)?;
         let variant =
             seed.deserialize(de::IntoDeserializer::<Refused>::into_deserializer(index))?;
+        let count = &mut self.probe.enums[self.site].count;
+        *count = (*count).max(self.index + 1);
         Ok((variant, self))
     }
 }
@@ -527,7 +579,7 @@ impl<'de> de::VariantAccess<'de> for Variant<'_> {
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
         self.probe.ask(Question::Tuple, "", len)?;
-        self.probe.note_fields(self.name, len);
+        self.probe.note_fields((Some(self.of), self.name), len);
         self.probe.sequence(len, visitor)
     }
 
@@ -536,7 +588,7 @@ impl<'de> de::VariantAccess<'de> for Variant<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refused> {
-        self.probe.named(self.name, fields, visitor)
+        self.probe.named((Some(self.of), self.name), fields, visitor)
     }
 }
 

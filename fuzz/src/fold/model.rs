@@ -77,7 +77,10 @@ impl Model {
     fn note(&mut self, commit: [u8; 16], resent: bool, is_new: bool) {
         if !is_new {
             // Of an older commit it is known already that it was sent more than once.
-            self.recent.iter_mut().filter(|(known, _)| *known == commit).for_each(|known| known.1 |= resent);
+            self.recent
+                .iter_mut()
+                .filter(|(known, _)| *known == commit)
+                .for_each(|known| known.1 |= resent);
             return;
         }
         self.recent.push_back((commit, resent));
@@ -114,7 +117,8 @@ impl Model {
                 self.attributes.remove(name);
             }
             RawChange::Add(number) => {
-                let stored = self.attributes.entry(name.to_owned()).or_insert_with(|| Stored::counter(0));
+                let stored =
+                    self.attributes.entry(name.to_owned()).or_insert_with(|| Stored::counter(0));
                 if let Some(old) = stored.count() {
                     *stored = Stored::counter(old.wrapping_add(*number));
                 }
@@ -154,7 +158,8 @@ impl Stored {
     }
 
     fn count(&self) -> Option<i64> {
-        let bytes = self.bytes[..].try_into().ok().filter(|_| self.codec == 3 && self.is_intact())?;
+        let bytes =
+            self.bytes[..].try_into().ok().filter(|_| self.codec == 3 && self.is_intact())?;
         Some(i64::from_le_bytes(bytes))
     }
 

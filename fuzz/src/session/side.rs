@@ -1,5 +1,6 @@
 //! The production path over one store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub(super) struct Side<S: BlockingStore> {
     tokens: Vec<Token>,
 }
 
+/// What a request sees.
+pub(super) type View = BTreeMap<String, Raw>;
+
+/// An attribute as it is stored: codec and bytes.
+pub(super) type Raw = (u8, Vec<u8>);
+
 /// What a step came to, as far as it can be seen from outside.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Answer {
@@ -29,8 +36,8 @@ pub(super) struct Answer {
     pub(super) is_ok: bool,
     /// The attributes that are in conflict.
     pub(super) conflict: Vec<String>,
-    /// What the attributes that were looked at hold: codec and bytes.
-    pub(super) seen: Vec<(&'static str, Option<(u8, Vec<u8>)>)>,
+    /// What the attributes that were looked at hold.
+    pub(super) seen: Vec<(&'static str, Option<Raw>)>,
     /// The token that was sent.
     pub(super) token: Option<String>,
     /// The session, as it says of itself.
@@ -79,6 +86,12 @@ impl<S: BlockingStore> Side<S> {
     pub(super) fn load(&self, id: SessionId) -> Option<(Arc<Record>, Duration)> {
         let loaded = self.store.load(id, self.outside.now()).expect("the store works");
         loaded.map(|Loaded { record, remaining, .. }| (record, remaining))
+    }
+
+    /// Returns what a request that is under way sees.
+    pub(super) fn view(&self, place: Place) -> View {
+        let seen = self.open[place.0].iter().flat_map(|session| look(session, &Name::ALL).seen);
+        seen.filter_map(|(name, stored)| Some((name.to_owned(), stored?))).collect()
     }
 
     pub(super) fn step(&mut self, op: &Op) -> Answer {
@@ -257,7 +270,8 @@ fn look(session: &Session, names: &[Name]) -> Answer {
         (name.0, stored)
     };
     let typed = |name: &Name| {
-        let (text, list) = (session.get(&name.key::<String>()), session.get(&name.key::<Vec<u8>>()));
+        let (text, list) =
+            (session.get(&name.key::<String>()), session.get(&name.key::<Vec<u8>>()));
         format!("{text:?} {list:?} {:?}", session.count(&name.counter()))
     };
     Answer {

@@ -70,7 +70,9 @@ enum Tree {
 
 /// Nested deeper than is allowed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Chain(Option<Box<Chain>>);
+struct Chain {
+    next: Option<Box<Chain>>,
+}
 
 /// A map that is written in any order, as a `HashMap` is.
 #[derive(Clone, Deserialize)]
@@ -93,10 +95,10 @@ struct Renamed {
 #[serde(rename_all = "kebab-case")]
 enum Spread {
     #[serde(alias = "a", alias = "z")]
-    FirstOne,
+    First,
     #[serde(alias = "b")]
-    SecondOne(u8),
-    ThirdOne {
+    Second(u8),
+    LastOne {
         #[serde(alias = "y")]
         x: u8,
     },
@@ -111,10 +113,7 @@ struct Skipping {
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct SkippingPair(
-    u8,
-    #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>,
-);
+struct SkippingPair(u8, #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>);
 
 /// A variant that is never written, which shifts the numbers of those behind it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -176,26 +175,22 @@ struct Wide {
     maybe: Vec<Option<Box<Wide>>>,
 }
 
-/// Two types of one name, one of which leaves something out.
+/// Two variants of one name, one of which leaves something out.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Twice {
-    long: Item,
-    short: other::Item,
+    long: Long,
+    short: Short,
     last: u8,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-enum Item {
+enum Long {
     Entry(u8, #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>, u8),
 }
 
-mod other {
-    use serde::{Deserialize, Serialize};
-
-    #[derive(Clone, Debug, Deserialize, Serialize)]
-    pub(super) enum Item {
-        Entry(u8, u8),
-    }
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Short {
+    Entry(u8, u8),
 }
 
 impl From<BTreeMap<String, u16>> for Unsorted {
@@ -267,22 +262,23 @@ samples! {
     ];
     Chain: false, false, |input, depth| [{
         let links = usize::from(input.byte());
-        (0..links).fold(Chain(None), |chain, _| Chain(Some(Box::new(chain))))
+        let link = |next, _| Chain { next: Some(Box::new(next)) };
+        (0..links).fold(Chain { next: None }, link)
     }];
     Unsorted: true, true, |input, depth| [{
         let sorted = BTreeMap::<String, u16>::sample(input, depth);
         let mut unsorted = Unsorted::from(sorted);
-        let len = unsorted.entries.len().max(1);
-        unsorted.entries.rotate_left(input.below(len).min(unsorted.entries.len()));
+        let first = input.below(unsorted.entries.len().max(1));
+        unsorted.entries.rotate_left(first);
         unsorted
     }];
     Renamed: true, true, |input, depth| [
         Renamed { id: Sample::sample(input, depth), name: Sample::sample(input, depth) },
     ];
     Spread: true, true, |input, depth| [
-        Spread::FirstOne,
-        Spread::SecondOne(input.byte()),
-        Spread::ThirdOne { x: input.byte() },
+        Spread::First,
+        Spread::Second(input.byte()),
+        Spread::LastOne { x: input.byte() },
     ];
     Skipping: false, true, |input, depth| [
         Skipping { maybe: Sample::sample(input, depth), number: input.byte() },
@@ -329,8 +325,8 @@ samples! {
         Wide { values, maybe }
     }];
     Twice: false, false, |input, depth| [Twice {
-        long: Item::Entry(input.byte(), Sample::sample(input, depth), input.byte()),
-        short: other::Item::Entry(input.byte(), input.byte()),
+        long: Long::Entry(input.byte(), Sample::sample(input, depth), input.byte()),
+        short: Short::Entry(input.byte(), input.byte()),
         last: input.byte(),
     }];
 }

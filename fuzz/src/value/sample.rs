@@ -12,7 +12,9 @@ use serde::de::DeserializeOwned;
 use crate::input::Input;
 
 /// A type values of which can be made of bytes.
-pub(super) trait Sample: Clone + Debug + DeserializeOwned + Serialize + Send + 'static {
+pub(super) trait Sample:
+    Clone + Debug + DeserializeOwned + Serialize + Send + 'static
+{
     /// Every value of it can be set.
     const ALWAYS: bool = true;
     /// JSON tells all its values apart.
@@ -125,10 +127,10 @@ impl<T: Sample> Sample for Vec<T> {
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         let Some(depth) = depth.checked_sub(1) else { return Self::new() };
-        // Many of one, or few that differ.
         let count = input.below(16);
-        if count == 15 {
-            return vec![T::sample(input, depth); usize::from(u16::from_le_bytes(input.array())) % 3000];
+        if count == 15 && depth + 1 == super::DEPTH {
+            let many = usize::from(u16::from_le_bytes(input.array())) % 3000;
+            return vec![T::sample(input, depth); many];
         }
         (0..count).map(|_| T::sample(input, depth)).collect()
     }

@@ -53,8 +53,9 @@ impl Fault {
     }
 }
 
+/// Longer than a call may take, so that some fail.
 async fn for_a_while() {
-    sleep(Duration::from_millis(900)).await;
+    sleep(Duration::from_millis(2000)).await;
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! The store against real servers, and against networks that fail as told.
 
+mod blocking;
 mod budget;
 mod conformance;
 mod cuts;
 mod faults;
 mod nodes;
+mod places;
 mod replies;
 mod workload;
 mod world;

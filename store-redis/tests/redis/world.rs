@@ -2,12 +2,11 @@
 
 use std::io::Write;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use sessile_core::{
-    Counter, EntropyError, Finished, Key, Notice, Outside, Policy, Sessions, Timestamp, Token,
+    Counter, EntropyError, Finished, Key, Notice, Outside, Policy, Sessions, Timestamp,
 };
-use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore};
+use sessile_store_redis::{RedisConfig, RedisConfigBuilder, RedisStore};
 use sessile_testkit::{Proxy, Reply, Server, Stopwatch};
 
 pub(crate) const HITS: Counter = Counter::new("hits");
@@ -57,24 +56,11 @@ impl World {
         RedisStore::lazy(built(config(self.server.port())))
     }
 
-    pub(crate) fn blocking(&self) -> BlockingRedisStore {
-        BlockingRedisStore::lazy(built(self.config()))
-    }
-
     /// Returns the key of a session.
-    pub(crate) fn key(token: &str) -> Vec<u8> {
-        let id = Token::parse(token).expect("a token that was sent is one").id();
-        // The first 22 characters of a token spell the id, but for the last one's spare bits.
-        assert_eq!(id.as_bytes().len(), 16);
-        let spare = if token.as_bytes()[21].is_ascii() { &token[..21] } else { token };
-        let keys = format!("{PREFIX}{spare}");
-        keys.into_bytes()
-    }
-
-    /// Returns the full key that starts as the one of this session does.
     pub(crate) fn stored_key(&self, token: &str) -> Option<Vec<u8>> {
-        let pattern = [Self::key(token).as_slice(), b"?"].concat();
-        match self.server.say([b"KEYS".as_slice(), &pattern]).list() {
+        // The first 21 characters of a token are the first 21 of the 22 that spell the id.
+        let pattern = format!("{PREFIX}{}?", &token[..21]);
+        match self.server.say(["KEYS", &pattern]).list() {
             [Reply::Bytes(key)] => Some(key.clone()),
             _ => None,
         }
@@ -135,10 +121,6 @@ pub(crate) fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "  {line}");
 }
 
-pub(crate) fn millis(time: Duration) -> u128 {
-    time.as_millis()
-}
-
 pub(crate) const PREFIX: &str = "test:";
-const USER: &str = "sessions";
+pub(crate) const USER: &str = "sessions";
 pub(crate) const PASSWORD: &str = "canary-password";

@@ -1,0 +1,89 @@
+//! The same faults for callers that block.
+
+use std::thread;
+use std::time::Duration;
+
+use sessile_core::BlockingSessions;
+use sessile_store_redis::BlockingRedisStore;
+use sessile_testkit::{Direction, Options, Server, Stopwatch, eventually};
+
+use crate::workload::Tally;
+use crate::world::{HITS, NAME, Outdoors, World, admit, built, policy, report, token_of};
+
+type TestSessions = BlockingSessions<BlockingRedisStore, Outdoors>;
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+const DEADLINE: Duration = Duration::from_millis(900);
+
+fn sessions(world: &World) -> TestSessions {
+    let config = world.config().timeout(TIMEOUT).deadline(DEADLINE);
+    BlockingSessions::new(BlockingRedisStore::lazy(built(config)), Outdoors, policy(64))
+}
+
+fn started(sessions: &TestSessions) -> String {
+    let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned()));
+    token_of(&made.expect("nothing breaks").1)
+}
+
+fn hits(sessions: &TestSessions, token: &str) -> Option<i64> {
+    let session = sessions.open(Some(token)).ok()?;
+    assert!(!session.is_new(), "a failure was taken for no session");
+    session.count(&HITS).ok()
+}
+
+#[test]
+fn a_commit_cut_at_any_byte_is_applied_exactly_once() {
+    let world = World::new(Server::start());
+    let sessions = sessions(&world);
+    let mut tally = Tally::default();
+    for (direction, size, step) in [(Direction::Requests, 180, 3), (Direction::Replies, 9, 1)] {
+        for bytes in (0..size).step_by(step) {
+            let token = started(&sessions);
+            let mut session = sessions.open(Some(&token)).expect("nothing breaks yet");
+            session.add(&HITS, 1).expect("a counter counts");
+            world.proxy.cut_after(direction, bytes);
+            let closed = sessions.close(session);
+            world.proxy.heal();
+            assert!(closed.is_ok(), "{:?}", closed.map_err(|failed| failed.into_parts().1).err());
+            let stored = hits(&sessions, &token).unwrap_or_default();
+            tally.trials += 1;
+            tally.lost += i64::from(stored < 1);
+            tally.doubled += i64::from(stored > 1);
+        }
+    }
+    tally.without_ttl = world.server.keys_without_ttl();
+    tally.check("cuts of an append, blocking");
+}
+
+#[test]
+fn f02_f09_callers_that_block_wait_no_longer_than_the_deadline_and_recover() {
+    let world = World::new(Options::new().with_append_only_file().start());
+    let sessions = sessions(&world);
+    let token = started(&sessions);
+    let fails_in_time = |what: &str| {
+        thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    let begun = Stopwatch::start();
+                    assert_eq!(hits(&sessions, &token), None, "{what}");
+                    assert!(begun.elapsed() < DEADLINE + TIMEOUT, "{what}: {:?}", begun.elapsed());
+                });
+            }
+        });
+    };
+    let recovers = |what: &str| {
+        let is_back = || hits(&sessions, &token) == Some(0);
+        let took = eventually(what, Duration::from_secs(3), is_back);
+        report(&format!("{what}: recovered in {} ms", took.as_millis()));
+    };
+    world.proxy.freeze();
+    fails_in_time("F09 silent, blocking");
+    world.proxy.heal_for_new_connections();
+    recovers("F09 silent, blocking");
+
+    world.server.kill();
+    fails_in_time("F02 crash, blocking");
+    world.server.restart();
+    admit(&world.server);
+    recovers("F02 crash, blocking");
+}

@@ -1,0 +1,164 @@
+//! Servers that are found in other ways: behind Sentinels, on a socket in the file system, over TLS.
+
+use std::time::Duration;
+
+use sessile_core::{BlockingStore, Outside, Store};
+use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore, RedisStoreError};
+use sessile_testkit::{Directory, Options, Replicas, Server};
+use tokio::time::sleep;
+
+use crate::workload::Workload;
+use crate::world::{
+    Outdoors, PASSWORD, PREFIX, USER, admit, built, config, hits, sessions, started,
+};
+
+fn through_sentinels(replicas: &Replicas) -> RedisConfig {
+    let config = RedisConfig::builder()
+        .sentinels(Replicas::MASTER, replicas.sentinels())
+        .user(USER)
+        .password(PASSWORD)
+        .prefix(PREFIX)
+        .timeout(Duration::from_millis(300))
+        .deadline(Duration::from_secs(4));
+    built(config)
+}
+
+#[tokio::test]
+async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
+    let replicas = Replicas::start();
+    admit(replicas.primary());
+    admit(replicas.replica());
+    let sessions = sessions(RedisStore::connect(through_sentinels(&replicas)).await.unwrap());
+    let workload = Workload::start(&sessions).await;
+    sleep(Duration::from_millis(200)).await;
+
+    replicas.primary().suspend();
+    let recovered = workload.all_succeed_again().await;
+    assert_eq!(replicas.replica().info("role"), "master");
+    // It does not know yet that it was replaced, and would take writes.
+    replicas.primary().resume();
+    sleep(Duration::from_millis(500)).await;
+    let on_the_new_one = config(replicas.replica().port());
+    let direct = crate::world::sessions(RedisStore::lazy(built(on_the_new_one)));
+    let mut tally = workload.end(replicas.replica(), &direct).await;
+    tally.recovered = recovered;
+    // Nothing was on its way to the replica when the primary stopped, so nothing may be missing.
+    tally.check("F05 primary stopped, F06 it resumes");
+    assert!(recovered < Duration::from_secs(10), "{tally}");
+
+    let blocking = BlockingRedisStore::connect(through_sentinels(&replicas)).unwrap();
+    let nobody = sessile_core::SessionId::from_bytes([7; 16]);
+    assert!(BlockingStore::load(&blocking, nobody, Outdoors.now()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn sentinels_that_know_no_primary_are_an_error_that_names_it() {
+    let replicas = Replicas::start();
+    let unknown = RedisConfig::builder().sentinels("elsewhere", replicas.sentinels());
+    let quick = unknown.timeout(Duration::from_millis(200)).deadline(Duration::from_millis(400));
+    let error = RedisStore::connect(built(quick)).await.unwrap_err();
+    let RedisStoreError::NotConnected { source: Some(source) } = &error else {
+        panic!("expected no connection, found {error:?}")
+    };
+    assert!(source.to_string().contains("elsewhere"), "{source}");
+}
+
+#[tokio::test]
+async fn a_server_on_a_unix_socket_is_reached() {
+    let directory = Directory::new();
+    let socket = directory.path().join("redis.sock");
+    let socket = socket.to_str().expect("the path is text");
+    let server = Options::new().set("unixsocket", socket).start();
+    let config = RedisConfig::from_url(&format!("unix://{socket}?db=2")).unwrap();
+    let sessions = sessions(RedisStore::connect(config.clone()).await.unwrap());
+    let token = started(&sessions).await;
+    assert_eq!(hits(&sessions, &token).await, Some(0));
+    assert!(server.info("db2").starts_with("keys=1,expires=1"));
+    BlockingRedisStore::connect(config).unwrap();
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_is_refused_at_the_start() {
+    let server = Options::new().as_cluster_node().start();
+    admit(&server);
+    let refused = RedisStore::connect(built(config(server.port()))).await;
+    assert!(matches!(refused, Err(RedisStoreError::Cluster)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error_within_the_deadline() {
+    let server = Server::start();
+    let nowhere = config(server.port()).deadline(Duration::from_secs(1));
+    let config = built(nowhere);
+    server.kill();
+    let begun = sessile_testkit::Stopwatch::start();
+    let error = RedisStore::connect(config.clone()).await.unwrap_err();
+    assert!(matches!(error, RedisStoreError::NotConnected { source: Some(_) }), "{error:?}");
+    let error = BlockingRedisStore::connect(config.clone()).unwrap_err();
+    assert!(matches!(error, RedisStoreError::NotConnected { source: Some(_) }), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    // And is used as soon as it is there.
+    let store = RedisStore::lazy(config);
+    server.restart();
+    admit(&server);
+    let nobody = sessile_core::SessionId::from_bytes([7; 16]);
+    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+}
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Not a test: started by the next one, because which authorities are trusted is said by the
+    /// environment of a process.
+    #[tokio::test]
+    #[ignore = "started by another test"]
+    async fn a_client_of_its_own() {
+        let Ok(url) = std::env::var("SESSILE_URL") else { return };
+        let config = RedisConfig::from_url(&url).unwrap();
+        let store = RedisStore::connect(config.clone()).await;
+        if std::env::var("SESSILE_TRUSTED").is_ok() {
+            let sessions = sessions(store.unwrap());
+            let token = started(&sessions).await;
+            assert_eq!(hits(&sessions, &token).await, Some(0));
+            BlockingRedisStore::connect(config).unwrap();
+        } else {
+            store.unwrap_err();
+            BlockingRedisStore::connect(config).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_server_is_spoken_to_over_tls_if_its_certificate_is_trusted() {
+        let names = ["localhost".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let directory = Directory::new();
+        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        // A port that was free just now.
+        let port = sessile_testkit::Proxy::before(1).port();
+        let server = Options::new()
+            .set("tls-port", &port.to_string())
+            .set("tls-cert-file", &path("cert.pem"))
+            .set("tls-key-file", &path("key.pem"))
+            .set("tls-auth-clients", "no")
+            .start();
+        assert_eq!(server.say(["PING"]).text(), "PONG");
+        let client = |trusts: bool| {
+            let name = "places::tls::a_client_of_its_own";
+            let mut client = Command::new(std::env::current_exe().unwrap());
+            client.args(["--exact", name, "--ignored", "--quiet"]);
+            client.env("SESSILE_URL", format!("rediss://localhost:{port}"));
+            if trusts {
+                client.env("SSL_CERT_FILE", path("cert.pem")).env("SESSILE_TRUSTED", "yes");
+            }
+            let output = client.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        };
+        client(true);
+        client(false);
+    }
+}
