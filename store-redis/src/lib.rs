@@ -23,8 +23,9 @@
 //! server's append-only file goes: with `appendfsync always` all of it, with `everysec` all but about
 //! the last second. Replication is asynchronous: what the primary had not yet passed on is lost if it
 //! is replaced, and a primary that was replaced without noticing takes writes until it notices, for
-//! some ten seconds, unless `min-replicas-to-write` keeps it from that. That holds for the end of a session too, which is why the handle that ended one keeps
-//! a tombstone and ends it again if it comes back.
+//! some ten seconds, unless `min-replicas-to-write` keeps it from that. All this holds for the end of
+//! a session too, which is why the handle that ended one keeps a tombstone and ends it again if it
+//! comes back.
 //!
 //! Sessions expire by the ttl of their key, by the server's clock alone. No key is ever without one.
 //!
