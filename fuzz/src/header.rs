@@ -259,7 +259,7 @@ fn cookies(before: &HeaderMap, after: &HeaderMap, name: Option<&str>, value: &st
     assert_eq!(seen.contains("Expires"), value.is_empty());
     // What a client was told it presents, and it is read.
     let mut request = HeaderMap::new();
-    append(&mut request, COOKIE, format!("a=b; {pair}").as_bytes());
+    append(&mut request, COOKIE, format!("not-{name}=b; {pair}; c").as_bytes());
     assert_eq!(Way::Cookie(name).presented(&request).as_deref(), Some(value.as_bytes()));
 }
 

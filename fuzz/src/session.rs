@@ -47,6 +47,9 @@ fn program(data: &[u8], flaw: Option<Flaw>) {
     let mut steps = 0;
     while !input.is_empty() && steps < STEPS {
         let op = Op::read(&mut input, memory.tokens().len());
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{op:?}");
+        }
         let answer = memory.step(&op);
         assert_eq!(list.step(&op), answer, "{op:?}");
         model.step(&op, &answer, &memory);

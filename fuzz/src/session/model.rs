@@ -158,7 +158,12 @@ impl Model {
             return;
         }
         if let Some(id) = next.id.filter(|_| !next.is_unsure) {
-            next.base = self.below(id, &request, &side.view(place));
+            let rejects = self.policy.on_conflict() == OnConflict::Reject;
+            // Looking would count as reading.
+            let seen = (!rejects).then(|| side.view(place));
+            let below = self.below(id, &request, seen.as_ref());
+            next.is_unsure = below.is_none();
+            next.base = below.unwrap_or_default();
         }
         self.places[place.0] = Some(next);
     }
@@ -258,19 +263,23 @@ impl Model {
     }
 
     /// Returns what lies below a session that goes on: what it saw itself, or what is in the log if
-    /// it had to look.
-    fn below(&self, id: SessionId, request: &Request, seen: &View) -> Attributes {
-        let view = request.view();
-        let is_like = |attributes: &Attributes| {
+    /// it had to look; `None` if nobody knows which.
+    fn below(&self, id: SessionId, request: &Request, seen: Option<&View>) -> Option<Attributes> {
+        let mine = request.view();
+        let theirs = &self.logs[&id].as_ref().expect("it is there").attributes;
+        if mine == *theirs {
+            return Some(mine);
+        }
+        let seen = seen?;
+        let is_seen = |attributes: &Attributes| {
             let stored = attributes.iter().map(|(name, held)| ((*name).to_owned(), held.stored()));
             stored.collect::<View>() == *seen
         };
-        if is_like(&view) {
-            return view;
+        if is_seen(&mine) {
+            return Some(mine);
         }
-        let log = self.logs[&id].as_ref().expect("it was written");
-        assert!(is_like(&log.attributes), "it sees neither what it did nor what is there");
-        log.attributes.clone()
+        assert!(is_seen(theirs), "it sees neither what it did nor what is there");
+        Some(theirs.clone())
     }
 }
 

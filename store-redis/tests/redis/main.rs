@@ -8,5 +8,6 @@ mod faults;
 mod nodes;
 mod places;
 mod replies;
+mod simulator;
 mod workload;
 mod world;
