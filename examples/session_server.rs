@@ -13,8 +13,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use sessile::Sessions;
 use sessile::web::SessionLayer;
-use sessile::{Os, Sessions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -35,7 +35,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let sessions = Sessions::new(args.store().await?, Os, args.policy()?);
+    let (store, clock) = args.store().await?;
+    let sessions = Sessions::new(store, clock, args.policy()?);
     let layer = SessionLayer::new(sessions)
         .transports(args.transports()?)
         .on_error(api::on_error)

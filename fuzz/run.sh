@@ -26,7 +26,10 @@ cargo run --quiet -p sessile-fuzz --example seeds -- "$work/seeds"
 # Runs one target; libFuzzer ends with an error if it found something.
 fuzz() {
     mkdir -p "$work/corpus/$1" "$work/findings/$1"
-    "$bin/$1" "$work/corpus/$1" "$work/seeds/$1" -max_total_time="$2" -max_len=4096 -timeout=10 \
+    local len=4096
+    # The longest program is no longer than this.
+    case $1 in session) len=600 ;; fold) len=2000 ;; esac
+    "$bin/$1" "$work/corpus/$1" "$work/seeds/$1" -max_total_time="$2" -max_len=$len -timeout=10 \
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$work/findings/$1/" \
         >"$work/$1.log" 2>&1
 }

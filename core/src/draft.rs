@@ -1,6 +1,7 @@
 //! What a session has to write: the view compared with what was loaded.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -255,17 +256,18 @@ impl Session {
     /// Reduces the overlay to what differs from the record below, groups whole, so that on top of
     /// another record it amounts to the same change.
     pub(crate) fn keep_what_changed(&mut self, other: &Record) -> Result<(), SetError> {
-        let (mut changes, replace) = self.changes(self.wants.everything)?;
+        let forced = self.wants.everything || self.overlay.has_kept();
+        let (mut changes, replace) = self.changes(forced)?;
         changes.extend(self.overlay.fulfilled(&changes));
-        changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if replace {
-            let others = other.iter().map(|(name, _)| name);
-            let unseen = others.filter(|name| !changes.iter().any(|(seen, _)| seen == name));
+            let below = self.base().into_iter().flat_map(Record::iter);
+            let others: BTreeSet<&str> = other.iter().chain(below).map(|(name, _)| name).collect();
+            let unseen = others.iter().filter(|name| !changes.iter().any(|(seen, _)| seen == **name));
             let unseen: Vec<_> =
-                unseen.map(|name| (Name::Owned(name.into()), Change::Remove)).collect();
+                unseen.map(|name| (Name::Owned((*name).into()), Change::Remove)).collect();
             changes.extend(unseen);
-            changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         }
+        changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for name in self.overlay.names() {
             self.note_read(&name);
         }

@@ -34,6 +34,18 @@ pub(crate) struct Entry {
     is_kept: bool,
 }
 
+impl Entry {
+    /// Reports whether the record below says the same: it was written already, or came to nothing.
+    pub(crate) fn is_below(&self, below: Option<Attribute<'_>>) -> bool {
+        let is_same = match &self.held {
+            Held::Set(value) => below == Some(value.as_attribute()),
+            Held::Removed => below.is_none(),
+            Held::Add { .. } | Held::Live { .. } => false,
+        };
+        is_same && !self.is_kept
+    }
+}
+
 /// What a name holds as the request sees it.
 pub(crate) enum Held {
     Set(Value),
@@ -122,6 +134,11 @@ impl Overlay {
             (name, Entry { held, group: group.unwrap_or(Group::NONE), is_kept: true })
         };
         self.entries = changes.into_iter().map(keep).collect();
+    }
+
+    /// Reports whether something was kept before.
+    pub(crate) fn has_kept(&self) -> bool {
+        self.entries.iter().any(|(_, entry)| entry.is_kept)
     }
 
     /// Returns what was kept before and others have done since, so that it is no change any more.

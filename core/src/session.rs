@@ -272,7 +272,10 @@ impl Session {
     /// session is unchanged.
     pub fn add(&mut self, counter: &Counter, number: i64) -> Result<i64, SetError> {
         let value = self.count(counter)?.wrapping_add(number);
-        let held = match self.overlay.get(counter.name()).map(|entry| &entry.held) {
+        let below = self.below(counter.name());
+        // What was written in mid-request is below by now, and others may have added to it.
+        let above = self.overlay.get(counter.name()).filter(|entry| !entry.is_below(below));
+        let held = match above.map(|entry| &entry.held) {
             None => Held::Add { total: number, sent: 0 },
             Some(Held::Add { total, sent }) => {
                 Held::Add { total: total.wrapping_add(number), sent: *sent }

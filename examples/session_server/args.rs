@@ -3,13 +3,14 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use sessile::web::{CookieTransport, Transport, Transports};
 use sessile::{
-    BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Persist, Policy,
-    RedisConfig, RedisStore,
+    BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Os, Outside, Persist,
+    Policy, RedisConfig, RedisStore,
 };
 
 /// Sessions over HTTP, as a small JSON API.
@@ -126,7 +127,8 @@ fn in_full(error: impl Error) -> String {
 }
 
 impl Args {
-    pub(crate) async fn store(&self) -> Result<BoxStore, Box<dyn Error>> {
+    /// Returns the store, and the clock that goes with it.
+    pub(crate) async fn store(&self) -> Result<(BoxStore, Arc<dyn Outside>), Box<dyn Error>> {
         match &self.store {
             StoreArg::Memory => {
                 let full = sessile::memory::WhenFull::EvictLeastRecentlyUsed;
@@ -134,7 +136,7 @@ impl Args {
                 if let Some(max) = self.max_sessions {
                     builder = builder.max_sessions(max);
                 }
-                Ok(BoxStore::new(Immediate(builder.build()?)))
+                Ok((BoxStore::new(Immediate(builder.build()?)), Arc::new(Os)))
             }
             StoreArg::Redis(_) if self.max_sessions.is_some() => {
                 Err("--max-sessions goes with --store memory".into())
@@ -144,7 +146,8 @@ impl Args {
                 for warning in store.warnings() {
                     tracing::warn!("{warning}");
                 }
-                Ok(BoxStore::new(store))
+                let clock = Arc::new(store.clock(Os));
+                Ok((BoxStore::new(store), clock))
             }
         }
     }

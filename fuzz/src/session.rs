@@ -44,19 +44,16 @@ fn program(data: &[u8], flaw: Option<Flaw>) {
     let mut memory = Side::new(Arc::new(MemoryStore::new()), policy.clone());
     let mut list = Side::new(Arc::new(ListStore::new(flaw)), policy.clone());
     let mut model = Model::new(policy);
-    let mut steps = 0;
-    while !input.is_empty() && steps < STEPS {
-        let op = Op::read(&mut input, memory.tokens().len());
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!("{op:?}");
-        }
-        let answer = memory.step(&op);
-        assert_eq!(list.step(&op), answer, "{op:?}");
-        model.step(&op, &answer, &memory);
-        steps += 1;
-    }
-    for place in Place::ALL {
-        let op = Op::Close(place);
+    let mut history = History(Vec::new());
+    let mut closing = Place::ALL.map(Op::Close).into_iter();
+    loop {
+        let is_over = input.is_empty() || history.0.len() >= STEPS;
+        let op = match is_over {
+            true => closing.next(),
+            false => Some(Op::read(&mut input, memory.tokens().len())),
+        };
+        let Some(op) = op else { break };
+        history.0.push(op.clone());
         let answer = memory.step(&op);
         assert_eq!(list.step(&op), answer, "{op:?}");
         model.step(&op, &answer, &memory);
@@ -69,5 +66,16 @@ fn program(data: &[u8], flaw: Option<Flaw>) {
     }
 }
 
+/// What was done so far, written out if it fails.
+struct History(Vec<Op>);
+
+impl Drop for History {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.iter().for_each(|op| eprintln!("{op:?}"));
+        }
+    }
+}
+
 /// The longest program that is run.
-const STEPS: usize = 300;
+const STEPS: usize = 100;

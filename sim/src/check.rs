@@ -6,6 +6,7 @@ use sessile_core::{
     Action, CommitError, Create, Failure, Granularity, Loaded, Notice, Session, SessionId, Token,
 };
 
+use crate::generate::SKEW;
 use crate::ledger::Ledger;
 use crate::log::{Log, same};
 use crate::model::{Name, PAIR, Standing, State, Val, values_of};
@@ -88,9 +89,8 @@ impl Ledger {
     pub(crate) fn check_opened(&mut self, opened: &Opened<'_>) {
         let Opened { origin, session, .. } = *opened;
         let is_accepted = !session.is_new() && !session.is_stale();
-        let rollbacks = self.rollbacks;
         let visit = &mut self.visits[origin];
-        visit.rollbacks = rollbacks;
+        visit.rollbacks = self.rollbacks;
         visit.is_stale = session.is_stale();
         let Some(token) = opened.token else {
             if is_accepted || session.is_stale() {
@@ -202,6 +202,7 @@ impl Ledger {
             Some(id) if self.logs.get(&id).is_some_and(|log| !log.is_damaged) => {
                 found.extend(self.undone(origin, id));
                 found.extend(self.unfulfilled(origin, id));
+                found.extend(self.neglected(origin, id).filter(|_| is_last));
             }
             Some(_) => {}
             None => found.extend(self.unwritten(origin, is_last)),
@@ -292,6 +293,19 @@ impl Ledger {
         let idle = due.idle.filter(|_| visit.idle == due.idle)?;
         let kept = ever(&|state| state.idle == idle);
         (!kept).then(|| (Kind::Lost, format!("r{origin} was told the idle timeout is {idle} ms")))
+    }
+
+    /// Finds a session that was used undisturbed and ends too early.
+    fn neglected(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        let state = log.state().filter(|_| visit.is_calm)?;
+        let idle = log.states(0, log.last()).flatten().map(|state| state.idle).min()?;
+        let share = (self.rules.touch * idle).div_ceil(self.rules.idle);
+        let left = state.deadline.map_or(idle, |deadline| idle.min(deadline.saturating_sub(self.now)));
+        let passed = self.now - visit.came_at + SLOW;
+        let least = self.now + left.saturating_sub(share + passed);
+        let early = least.checked_sub(log.expires_at).filter(|early| *early > 0)?;
+        Some((Kind::Lost, format!("{} was used by r{origin} and ends {early} ms early", log.name)))
     }
 
     /// Finds a change that was acknowledged though there is no session.
@@ -392,6 +406,9 @@ impl Ledger {
         }
     }
 }
+
+/// How long a call may be on its way undisturbed, with clocks that are off.
+const SLOW: u64 = 45 + 2 * SKEW;
 
 /// Compares a loaded record with the version it claims to be.
 fn compare(log: &Log, version: usize, state: &State, loaded: &Loaded) -> Option<(Kind, String)> {

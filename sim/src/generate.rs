@@ -16,13 +16,14 @@ impl Script {
         let nodes: Vec<NodeRules> =
             (0..1 + rng.index(4)).map(|_| draw_node(&mut rng, &swarm)).collect();
         let clients = 1 + rng.index(3);
-        let rules = draw_rules(&mut rng);
+        let rules = draw_rules(&mut rng, &swarm);
         let mut requests = Vec::new();
         for client in 0..clients {
             requests.push(draw_first(&mut rng, client, nodes.len()));
         }
         let spread = rng.pick(&[10, 60, 200, 600]);
-        for number in 0..2 + rng.index(14) {
+        let most = if swarm.is_long { 60 } else { 14 };
+        for number in 0..2 + rng.index(most) {
             let mut rng = rng.fork(number as u64);
             let at = 60 + rng.below(spread);
             let client = rng.index(clients);
@@ -44,6 +45,10 @@ struct Swarm {
     cancels: bool,
     dry: bool,
     mishaps: Vec<u64>,
+    /// Everything is executed long after its node gave up.
+    stalls: bool,
+    /// There are so many requests that logs outgrow every window.
+    is_long: bool,
     /// The longest way to the server.
     slow: u64,
     /// The ops that are drawn more often, if any.
@@ -62,8 +67,8 @@ impl Swarm {
             Fate::Split(1 + rng.below(10)),
         ];
         let mut fates: Vec<Fate> = all.into_iter().filter(|_| rng.chance(40)).collect();
-        if rng.chance(15) {
-            // A server that stalls: everything is executed long after its node gave up.
+        let stalls = rng.chance(15);
+        if stalls {
             fates = vec![Fate::Late(1 + rng.below(60)), Fate::Late(60 + rng.below(300))];
         }
         let percent = if fates.is_empty() { 0 } else { rng.pick(&[0, 3, 10, 30]) };
@@ -77,6 +82,8 @@ impl Swarm {
             dry: rng.chance(5),
             mishaps: (0..8).filter(|_| harms && rng.chance(25)).collect(),
             slow: rng.pick(&[1, 5, 20]),
+            stalls,
+            is_long: rng.chance(3),
             favourite: rng.below(6),
         }
     }
@@ -97,7 +104,7 @@ fn draw_node(rng: &mut Rng, swarm: &Swarm) -> NodeRules {
     NodeRules { skew: if swarm.skew { measured } else { 0 }, raw_skew, holds: swarm.holds }
 }
 
-fn draw_rules(rng: &mut Rng) -> Rules {
+fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
     let idle = rng.pick(&[120, 1_000, 60_000]);
     let persist = [Persist::AT_END, Persist::ON_CHANGE, Persist::ALWAYS];
     let persist = rng.pick(&persist) | rng.pick(&persist);
@@ -110,7 +117,7 @@ fn draw_rules(rng: &mut Rng) -> Rules {
         absolute: rng.pick(&[None, Some(idle), Some(idle * 3)]),
         touch: rng.pick(&[0, idle / 20, idle / 2]),
         grace: rng.pick(&[0, 20, 1_000]),
-        compact_every: rng.pick(&[2, 3, 5, 64]),
+        compact_every: if swarm.stalls { 2 } else { rng.pick(&[2, 3, 5, 64]) },
     }
 }
 
@@ -151,7 +158,8 @@ fn draw_request(
     };
     let driver = match rng.below(8) {
         0 => Driver::Compactor,
-        1 | 2 => Driver::Sessions,
+        1 => Driver::Sessions,
+        2 => Driver::Update,
         _ => Driver::Steps,
     };
     let mut unique = (number as u64 + 1) * 1_000;

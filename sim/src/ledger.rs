@@ -11,7 +11,7 @@ use sessile_core::{Delta, OnConflict, SessionId, Stamp};
 
 use crate::log::Log;
 use crate::model::{NAMES, Name, PAIR, State};
-use crate::script::Rules;
+use crate::script::{Fate, Request, Rules, Script};
 use crate::stored::DeltaHead;
 use crate::visit::{Applied, Did, Visit};
 use crate::world::EPOCH;
@@ -45,8 +45,12 @@ pub(crate) struct Memory {
 }
 
 impl Ledger {
-    pub(crate) fn new(rules: Rules, requests: usize) -> Self {
-        let visits = (0..requests).map(|_| Visit::default()).collect();
+    pub(crate) fn new(script: &Script) -> Self {
+        let calm = |request: &Request| {
+            request.fates.iter().all(|fate| matches!(fate, Fate::Fine { .. }))
+        };
+        let visit = |request| Visit { is_calm: calm(request), ..Visit::default() };
+        let (rules, visits) = (script.rules, script.requests.iter().map(visit).collect());
         let (logs, violations) = (BTreeMap::new(), Vec::new());
         Self { rules, logs, visits, violations, rollbacks: 0, now: EPOCH }
     }
@@ -94,6 +98,7 @@ impl Ledger {
 
     /// Takes in when a log really ends, after the server did something to it.
     pub(crate) fn check_end(&mut self, id: SessionId, expires_at: Option<u64>, slack: u64) {
+        let now = self.now;
         let log = self.log_mut(id);
         log.slack = log.slack.max(slack);
         let (name, slack) = (log.name.clone(), log.slack);
@@ -101,6 +106,12 @@ impl Ledger {
             self.violate(Kind::Immortal, format!("{name} has no ttl"));
             return;
         };
+        let idle = log.states(0, log.last()).flatten().map(|state| state.idle).max();
+        if idle.is_some_and(|idle| expires_at > now + idle) {
+            self.violate(Kind::Immortal, format!("{name} lives longer than it may unused"));
+            return;
+        }
+        let log = self.log_mut(id);
         let deadline = log.state().and_then(|state| state.deadline);
         if let Some(deadline) = deadline.filter(|deadline| expires_at > deadline.saturating_add(slack)) {
             let late = expires_at - deadline;

@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use sessile_core::{BlockingStore, Policy, Timestamp};
 
@@ -52,6 +53,16 @@ struct Served {
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// How many times it waited.
     waits: u32,
+}
+
+/// Notes that a request wants to be polled again at once: it only lets others come first.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Run {
@@ -136,9 +147,16 @@ impl Run {
     fn poll(&mut self, request: usize) {
         let served = &mut self.served[request];
         let Some(future) = &mut served.future else { return };
-        if let Poll::Ready(()) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        if let Poll::Ready(()) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             served.future = None;
             return;
+        }
+        if woken.0.load(Ordering::Relaxed) {
+            let mut world = enter(&self.shared);
+            let soon = world.now + 1;
+            world.wake_at(request, soon);
         }
         served.waits += 1;
         if self.script.requests[request].cancelled_at == Some(served.waits) {

@@ -109,6 +109,9 @@ pub enum Driver {
     Steps,
     /// The engine's own driver.
     Sessions,
+    /// The engine's own driver with a closure, which it runs again if others came first. Ops that wait
+    /// are left out.
+    Update,
     /// No handler at all: somebody compacts the log.
     Compactor,
 }

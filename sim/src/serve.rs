@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use sessile_core::{
     CommitError, Effect, Event, Failed, Finished, Notice, Opening, Outside, Policy, Session,
-    SessionId, Sessions, State, Step, Store, Token, Upkeep, begin, step,
+    SessionId, Sessions, State, Step, Store, Token, UpdateError, Upkeep, begin, step,
 };
 
 use crate::check::Opened;
@@ -33,10 +33,20 @@ impl Service {
     /// Serves the request from its first to its last byte.
     pub(crate) async fn serve(self) {
         let request = self.request();
+        {
+            let mut world = enter(&self.shared);
+            world.ledger.visits[self.origin].came_at = world.now;
+        }
         if request.driver == Driver::Compactor {
             let token = enter(&self.shared).clients[request.client].current.clone();
             if let Some(token) = token {
                 self.compact(token.id()).await;
+            }
+            return;
+        }
+        if request.driver == Driver::Update {
+            if let Some(Upkeep::Compact(id)) = self.update().await {
+                self.compact(id).await;
             }
             return;
         }
@@ -59,6 +69,17 @@ impl Service {
     }
 
     async fn open(&self) -> Option<Session> {
+        let (token, text) = self.presented_text();
+        let Ok(session) = self.open_text(text.as_deref()).await else {
+            self.note(|| "cannot load".to_owned());
+            return None;
+        };
+        self.opened(token.as_ref(), &session);
+        Some(session)
+    }
+
+    /// Returns the token that is presented, and the text the node makes of it.
+    fn presented_text(&self) -> (Option<Token>, Option<String>) {
         let token = self.presented();
         let mut text = token.as_ref().map(|token| token.expose().as_str().to_owned());
         if self.request().presents == Presents::Garbage {
@@ -68,17 +89,13 @@ impl Service {
             let known = enter(&self.shared).tokens.get(&token.id()).cloned();
             text = known.map(|token| token.expose().as_str().to_owned()).or(text);
         }
-        let now = self.senses.now();
-        let session = match self.open_text(text.as_deref()).await {
-            Ok(session) => session,
-            Err(()) => {
-                self.note(|| "cannot load".to_owned());
-                return None;
-            }
-        };
-        let version = self.witness.version();
-        let (origin, now) = (self.origin, now.as_millis());
-        let opened = Opened { origin, token: token.as_ref(), version, now, session: &session };
+        (token, text)
+    }
+
+    fn opened(&self, token: Option<&Token>, session: &Session) {
+        let (version, now) = self.witness.last();
+        let origin = self.origin;
+        let opened = Opened { origin, token, version, now, session };
         let mut world = enter(&self.shared);
         world.ledger.check_opened(&opened);
         world.note(|world| {
@@ -86,7 +103,32 @@ impl Service {
             let what = if session.is_stale() { "a stale session" } else { "a fresh session" };
             format!("r{origin} opens {}", name.as_deref().unwrap_or(what))
         });
-        Some(session)
+    }
+
+    /// Serves the whole request through a closure.
+    async fn update(&self) -> Option<Upkeep> {
+        let (token, text) = self.presented_text();
+        let change = |session: &mut Session| {
+            enter(&self.shared).ledger.visits[self.origin].start_over();
+            self.opened(token.as_ref(), session);
+            for op in &self.request().ops {
+                self.perform(session, op);
+            }
+            self.start_write(session);
+        };
+        match self.sessions().update(text.as_deref(), change).await {
+            Ok(((), finished)) => {
+                self.written(finished.session(), true);
+                self.tell(finished.notice());
+                finished.upkeep()
+            }
+            Err(UpdateError::Commit(failed)) => {
+                let (session, _) = self.failed(failed);
+                self.tell(session.notice());
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     async fn open_text(&self, text: Option<&str>) -> Result<Session, ()> {

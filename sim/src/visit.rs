@@ -21,6 +21,10 @@ pub(crate) struct Visit {
     pub(crate) segment: usize,
     /// How many times the server had forgotten something when the request came.
     pub(crate) rollbacks: u32,
+    /// Nothing befalls its calls.
+    pub(crate) is_calm: bool,
+    /// When it came.
+    pub(crate) came_at: u64,
     /// What it came with, if that was accepted, and what it won since.
     pub(crate) came_with: Option<Secret>,
     pub(crate) held: Option<Secret>,
@@ -189,6 +193,16 @@ impl Visit {
             principal: self.principal.clone(),
             idle: self.idle,
         };
+    }
+
+    /// Notes that the request begins anew, since others came first: nothing of it counts.
+    pub(crate) fn start_over(&mut self) {
+        let Self { writes, is_calm, came_at, .. } = *self;
+        let fresh = Self { writes, is_calm, came_at, ..Self::default() };
+        let old = std::mem::replace(self, fresh);
+        self.refused = old.refused;
+        self.refused.extend(old.sent.into_keys());
+        (self.ids, self.applied) = (old.ids, old.applied);
     }
 
     /// Notes that the request ended its session.

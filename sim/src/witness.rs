@@ -29,6 +29,8 @@ pub(crate) struct Witness {
 pub(crate) struct Memory {
     /// The version that was loaded last.
     pub(crate) version: Option<usize>,
+    /// The node's time when that was asked for.
+    pub(crate) asked_at: u64,
     /// The write nobody heard of.
     unknown: Option<Action>,
     /// Where the log ended that was loaded last.
@@ -49,7 +51,7 @@ impl Store for Witness {
         let load = Load { origin: self.origin, id, from, is_ended, found: &found };
         let version = enter(&self.shared).ledger.check_load(&load);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.version = version;
+        (memory.version, memory.asked_at) = (version, now.as_millis());
         memory.end = found.as_ref().ok().cloned().flatten().map(|loaded| (loaded, id));
         match memory.unknown.take() {
             Some(Action::Append { delta, stamp, .. } | Action::AppendAt { delta, stamp, .. })
@@ -88,9 +90,10 @@ impl Store for Witness {
 }
 
 impl Witness {
-    /// Returns the version that was loaded last.
-    pub(crate) fn version(&self) -> Option<usize> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).version
+    /// Returns the version that was loaded last, and the node's time when it was asked for.
+    pub(crate) fn last(&self) -> (Option<usize>, u64) {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        (memory.version, memory.asked_at)
     }
 
     /// Returns the action as the seeded bug would send it.

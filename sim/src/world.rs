@@ -90,7 +90,7 @@ impl World {
     pub(crate) fn new(script: Arc<Script>, traced: bool) -> Self {
         let mut world = Self {
             now: EPOCH,
-            ledger: Ledger::new(script.rules, script.requests.len()),
+            ledger: Ledger::new(&script),
             server: Server::default(),
             nodes: Vec::new(),
             clients: Vec::new(),

@@ -5,11 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use sessile_core::{Action, BlockingStore, Failure, Loaded, Outcome, SessionId, Timestamp};
+use sessile_core::{
+    Action, BlockingStore, Failure, Loaded, Outcome, Outside, SessionId, Timestamp,
+};
 
 use crate::pool::Pool;
 use crate::shelf::Shelf;
-use crate::{HeldStats, RedisConfig, RedisStoreError, Warning, health};
+use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, Warning, health};
 
 /// Keeps logs in Redis, over a pool of connections each of which serves one caller at a time.
 ///
@@ -47,7 +49,8 @@ impl BlockingRedisStore {
         Ok(Self { warnings: health::warnings(answer)?.into(), ..store })
     }
 
-    /// Makes a store that connects when it is first used.
+    /// Makes a store that connects when it is first used. [Its clock](Self::clock) is not that of the
+    /// server until then.
     #[must_use]
     pub fn lazy(config: RedisConfig) -> Self {
         let shelf = Shelf::new(Pool::new(config.clone()), config);
@@ -64,6 +67,20 @@ impl BlockingRedisStore {
     #[must_use]
     pub fn held_stats(&self) -> HeldStats {
         self.shelf.held_stats()
+    }
+
+    /// Returns a clock for the sessions in this store that shows the time of the server, whatever
+    /// `own` shows.
+    #[must_use]
+    pub fn clock<O: Outside>(&self, own: O) -> ServerClock<O> {
+        ServerClock::new(own, &self.shelf.link.last_reading)
+    }
+
+    /// Returns how far the clock of the server, as it was read at the last connection, is ahead of
+    /// one that shows `now`; `None` if it was not read yet.
+    #[must_use]
+    pub fn clock_offset(&self, now: Timestamp) -> Option<ClockOffset> {
+        self.shelf.link.last_reading.offset_from(now)
     }
 }
 

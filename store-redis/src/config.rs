@@ -477,7 +477,7 @@ impl Error for ConfigError {}
 
 /// The commands this store uses.
 const ACL_COMMANDS: &str = "+lrange +pttl +pexpire +rpushx +del +evalsha +script|load \
-    +lindex +rpush +lset +ltrim +info +role";
+    +lindex +rpush +lset +ltrim +info +role +time";
 
 const DEFAULT_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;

@@ -9,11 +9,23 @@ use redis::{
 
 use crate::config::{Login, Place};
 use crate::link::Transport;
+use crate::server_clock::LastReading;
 use crate::{RedisConfig, RedisStoreError, ServerReply};
 
-/// Connects to the server with the sessions: the one given, or the one Sentinels call primary and
-/// that says so itself.
+/// Connects to the server with the sessions and reads its clock.
 pub(crate) async fn dial<T: Transport>(
+    transport: &T,
+    config: &RedisConfig,
+    last_reading: &LastReading,
+    until: Instant,
+) -> Result<T::Connection, RedisStoreError> {
+    let mut connection = reach(transport, config, until).await?;
+    last_reading.take(transport, &mut connection, until).await?;
+    Ok(connection)
+}
+
+/// Connects to the server given, or the one Sentinels call primary and that says so itself.
+async fn reach<T: Transport>(
     transport: &T,
     config: &RedisConfig,
     until: Instant,

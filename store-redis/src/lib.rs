@@ -28,6 +28,11 @@
 //! comes back.
 //!
 //! Sessions expire by the ttl of their key, by the server's clock alone. No key is ever without one.
+//! What the engine reckons with, above all the absolute deadline, is the time its
+//! [`Outside`](sessile_core::Outside) shows. Give it a [`ServerClock`], which the `clock` of a store
+//! makes of any other, and that is the server's too: each new connection asks `TIME` once, and a node
+//! whose clock is off by an hour neither refuses a session that lives nor accepts one that does not.
+//! Half a round trip is the error left.
 //!
 //! # The user it needs
 //!
@@ -71,6 +76,7 @@ mod redial;
 mod refusal;
 mod reply;
 mod script;
+mod server_clock;
 mod shelf;
 #[cfg(feature = "tokio")]
 mod store;
@@ -83,6 +89,7 @@ pub use error::RedisStoreError;
 pub use health::Warning;
 pub use held::HeldStats;
 pub use refusal::{Reason, ServerReply};
+pub use server_clock::{ClockOffset, ServerClock};
 #[cfg(feature = "tokio")]
 pub use store::RedisStore;
 pub use tomcat::FromTomcat;

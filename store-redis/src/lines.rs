@@ -18,6 +18,7 @@ use crate::dial::dial;
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
 use crate::redial::{Redial, SILENCES_MAX};
 use crate::refusal::spoil_the_connection;
+use crate::server_clock::LastReading;
 use crate::{RedisConfig, RedisStoreError, clock};
 
 /// A fixed number of lines to the server. A session always uses the same one.
@@ -26,6 +27,7 @@ pub(crate) struct Lines {
     config: RedisConfig,
     lines: Vec<Line>,
     epoch: AtomicU64,
+    pub(crate) last_reading: Arc<LastReading>,
     jitter: Jitter,
 }
 
@@ -55,6 +57,7 @@ impl Lines {
         Self {
             lines: (0..count).map(|_| Line::default()).collect(),
             epoch: AtomicU64::new(0),
+            last_reading: Arc::default(),
             jitter: Jitter::new(),
             config,
         }
@@ -147,7 +150,9 @@ impl Lines {
         until: Instant,
     ) -> Result<Live, RedisStoreError> {
         let until = until.min(clock::now() + self.config.timeout);
-        let dialled = timeout_at(until.into(), dial(&Tokio, &self.config, until)).await;
+        // Boxed, because it is rare and would make the future of every call as large.
+        let dialling = Box::pin(dial(&Tokio, &self.config, &self.last_reading, until));
+        let dialled = timeout_at(until.into(), dialling).await;
         match dialled.unwrap_or(Err(RedisStoreError::Timeout { waited: self.config.timeout })) {
             Ok(Connected { connection, is_closed }) => {
                 let number = redial.made(clock::now(), &self.jitter);

@@ -1,6 +1,7 @@
 //! Connections of blocking sockets: each lent to one caller at a time.
 
 use std::future::{Future, ready};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::dial::dial;
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
 use crate::redial::{Redial, SILENCES_MAX};
 use crate::refusal::spoil_the_connection;
+use crate::server_clock::LastReading;
 use crate::{RedisConfig, RedisStoreError, clock};
 
 /// A bounded number of connections. Who finds all of them in use waits, until the deadline.
@@ -23,6 +25,7 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// Somebody gave a connection back, or there is room for another.
     freed: Condvar,
+    pub(crate) last_reading: Arc<LastReading>,
     jitter: Jitter,
 }
 
@@ -52,6 +55,7 @@ impl Pool {
             max: config.connections.unwrap_or(CONNECTIONS),
             state: Mutex::default(),
             freed: Condvar::new(),
+            last_reading: Arc::default(),
             jitter: Jitter::new(),
             config,
         }
@@ -133,7 +137,9 @@ impl Pool {
     ) -> Result<Lent, RedisStoreError> {
         state.open += 1;
         let until = until.min(clock::now() + self.config.timeout);
-        let dialled = MutexGuard::unlocked(state, || at_once(dial(&Sockets, &self.config, until)));
+        let dialled = MutexGuard::unlocked(state, || {
+            at_once(dial(&Sockets, &self.config, &self.last_reading, until))
+        });
         match dialled {
             Ok(connection) => {
                 let number = state.redial.made(clock::now(), &self.jitter);

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use sessile_core::{Action, Failure, Loaded, Outcome, SessionId, Store, Timestamp};
+use sessile_core::{Action, Failure, Loaded, Outcome, Outside, SessionId, Store, Timestamp};
 
 use crate::lines::Lines;
 use crate::shelf::Shelf;
-use crate::{HeldStats, RedisConfig, RedisStoreError, Warning, health};
+use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, Warning, health};
 
 /// Keeps logs in Redis, over connections shared by all callers.
 ///
@@ -50,7 +50,8 @@ impl RedisStore {
         Ok(Self { warnings: health::warnings(answer)?.into(), ..store })
     }
 
-    /// Makes a store that connects when it is first used.
+    /// Makes a store that connects when it is first used. [Its clock](Self::clock) is not that of the
+    /// server until then.
     #[must_use]
     pub fn lazy(config: RedisConfig) -> Self {
         let shelf = Shelf::new(Lines::new(config.clone()), config);
@@ -67,6 +68,20 @@ impl RedisStore {
     #[must_use]
     pub fn held_stats(&self) -> HeldStats {
         self.shelf.held_stats()
+    }
+
+    /// Returns a clock for the sessions in this store that shows the time of the server, whatever
+    /// `own` shows.
+    #[must_use]
+    pub fn clock<O: Outside>(&self, own: O) -> ServerClock<O> {
+        ServerClock::new(own, &self.shelf.link.last_reading)
+    }
+
+    /// Returns how far the clock of the server, as it was read at the last connection, is ahead of
+    /// one that shows `now`; `None` if it was not read yet.
+    #[must_use]
+    pub fn clock_offset(&self, now: Timestamp) -> Option<ClockOffset> {
+        self.shelf.link.last_reading.offset_from(now)
     }
 }
 

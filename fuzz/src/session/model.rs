@@ -41,8 +41,7 @@ struct Request {
     over: BTreeMap<&'static str, (Held, bool)>,
     everything: bool,
     principal: Option<Option<String>>,
-    /// It wants something that wins whole or not at all.
-    is_positioned: bool,
+    base_principal: Option<String>,
     doomed: Option<SessionId>,
     /// A write failed, and what it looks like now the model did not follow.
     is_unsure: bool,
@@ -128,6 +127,7 @@ impl Model {
             let Some(Some(log)) = self.logs.get(&id) else { panic!("a deleted session is back") };
             request.id = Some(id);
             request.base.clone_from(&log.attributes);
+            request.base_principal.clone_from(&log.principal);
             request.is_unsure = log.is_unsure;
         }
         assert!(request.is_unsure || itself.len == request.base.len());
@@ -191,6 +191,7 @@ impl Model {
             id: answer.itself.id,
             is_stale: request.is_stale,
             is_unsure: request.is_unsure,
+            base_principal: answer.itself.principal.clone(),
             ..Request::default()
         };
         let Some(id) = next.id else {
@@ -223,7 +224,7 @@ impl Model {
     ) {
         let forced = request.everything || is_last && self.policy.persist().always();
         let changes = request.changes();
-        let is_written = forced || !changes.is_empty() || request.is_positioned;
+        let is_written = forced || !changes.is_empty();
         let Some(log) = self.logs.get_mut(&id).and_then(Option::as_mut) else {
             assert!(!is_written || request.is_unsure, "a deleted session was written");
             return;
@@ -231,8 +232,14 @@ impl Model {
         if let Some(token) = &answer.token {
             log.token.clone_from(token);
         }
-        if let Some(principal) = &request.principal {
-            log.principal.clone_from(principal);
+        if let Some(wanted) = &request.principal
+            && let Some((record, _)) = side.load(id)
+        {
+            let stored = record.principal().map(str::to_owned);
+            // Who wants what it saw has nothing to write, unless it had to look again.
+            let is_dirty = *wanted != request.base_principal;
+            assert!(stored == *wanted || !is_dirty && stored == log.principal, "whose is it?");
+            log.principal = stored;
         }
         log.is_unsure |= request.is_unsure;
         if !is_written || log.is_unsure {
@@ -266,10 +273,10 @@ impl Model {
     /// it had to look; `None` if nobody knows which.
     fn below(&self, id: SessionId, request: &Request, seen: Option<&View>) -> Option<Attributes> {
         let mine = request.view();
-        let theirs = &self.logs[&id].as_ref().expect("it is there").attributes;
-        if mine == *theirs {
-            return Some(mine);
-        }
+        let theirs = match &self.logs[&id] {
+            Some(log) if log.attributes != mine => &log.attributes,
+            _ => return Some(mine),
+        };
         let seen = seen?;
         let is_seen = |attributes: &Attributes| {
             let stored = attributes.iter().map(|(name, held)| ((*name).to_owned(), held.stored()));
@@ -407,7 +414,13 @@ impl Request {
     }
 
     fn add(&mut self, name: Name, count: i64, number: i64) {
-        let held = match self.over.get(name.0) {
+        let below = self.base.get(name.0);
+        let above = self.over.get(name.0).filter(|(held, _)| match held {
+            Held::Set(content) => below != Some(content),
+            Held::Removed => below.is_some(),
+            Held::Add(_) => true,
+        });
+        let held = match above {
             None => Held::Add(number),
             Some((Held::Add(total), _)) => Held::Add(total.wrapping_add(number)),
             Some(_) => Held::Set(Content::Count(count.wrapping_add(number))),
@@ -428,10 +441,8 @@ impl Request {
             Op::Invalidate(_) => {
                 let doomed = self.id.take().or(self.doomed);
                 *self = Self { doomed, is_stale: self.is_stale, ..Self::default() };
-                return;
             }
             _ => {}
         }
-        self.is_positioned |= answer.is_ok;
     }
 }

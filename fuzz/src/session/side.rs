@@ -183,8 +183,9 @@ impl<S: BlockingStore> Side<S> {
 
     fn learn(&mut self, notice: &Notice) {
         if let Notice::Send(token) = notice {
-            let is_new = self.tokens.last().is_none_or(|last| last.verifier() != token.verifier());
-            if is_new {
+            // A session that was flushed goes on saying what it said.
+            let verifier = token.verifier();
+            if self.tokens.iter().all(|known| known.verifier() != verifier) {
                 self.tokens.push(token.clone());
             }
         }

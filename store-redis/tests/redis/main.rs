@@ -2,6 +2,7 @@
 
 mod blocking;
 mod budget;
+mod clocks;
 mod conformance;
 mod cuts;
 mod faults;

@@ -173,7 +173,7 @@ async fn run(seed: u64, real: &[RedisStore; 2]) {
     rng.fill(&mut id);
     let id = SessionId::from_bytes(id);
     let server = Direct::default();
-    let simulated = [server.node(true), server.node(seed % 2 == 0)];
+    let simulated = [server.node(true), server.node(seed.is_multiple_of(2))];
     let mut bytes = [0; 16];
     rng.fill(&mut bytes);
     let first = Stamp::first(CommitId::from_bytes(bytes));

@@ -1,0 +1,560 @@
+//! Any program of requests, interleaved in any way, against a plain model, under every policy.
+//!
+//! The model is a map and a few lines for each rule: attributes, the last append wins and counters
+//! add; whole sessions, the last append replaces all; reject, compare and append, rebased if nothing
+//! that was looked at has changed. Nothing fails here; for that there are the seeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
+use sessile_core::{
+    BlockingSessions, BlockingStore, CommitError, Counter, Create, EntropyError, Granularity, Key,
+    Notice, OnConflict, Outside, Persist, Policy, RotationReason, Session, SessionId, Timestamp,
+    Token, Upkeep,
+};
+use sessile_sim::{Direct, Rng, SimError, SimStore};
+
+const KEYS: [Key<u64>; 2] = [Key::new("a"), Key::new("b")];
+const COUNTER: Counter = Counter::new("n");
+const IDLE: u64 = 1_000;
+const SLOTS: usize = 6;
+const CLIENTS: usize = 2;
+const NODES: usize = 4;
+
+/// What somebody does. The first number is the request.
+#[derive(Clone, Debug)]
+enum Turn {
+    Open { slot: usize, client: usize, node: usize },
+    Get(usize, usize),
+    Set(usize, usize, u64),
+    Remove(usize, usize),
+    Add(usize, i64),
+    Rotate(usize),
+    Invalidate(usize),
+    Flush(usize),
+    Commit(usize),
+    Compact(usize),
+    Pass(u64),
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum End {
+    #[default]
+    Done,
+    Gone,
+    Conflict,
+    Superseded,
+}
+
+/// The plain model.
+#[derive(Clone, Debug)]
+struct Model {
+    rules: Rules,
+    now: u64,
+    logs: Vec<Log>,
+    /// The log of each client's session.
+    clients: [Option<usize>; CLIENTS],
+    requests: [Option<Request>; SLOTS],
+    /// How the last write ended.
+    end: End,
+    /// What the last read found.
+    read: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    granularity: Granularity,
+    on_conflict: OnConflict,
+    persist: Persist,
+    create: Create,
+    holds: bool,
+}
+
+type Values = BTreeMap<&'static str, i64>;
+
+#[derive(Clone, Debug)]
+struct Log {
+    values: Values,
+    version: u64,
+    generation: u64,
+    /// 0 if it was ended.
+    expires_at: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Request {
+    client: usize,
+    log: Option<usize>,
+    ended: Option<usize>,
+    base: Values,
+    own: BTreeMap<&'static str, Own>,
+    looked: BTreeSet<&'static str>,
+    rotate: bool,
+    generation: u64,
+    /// `None` if it does not know where the log ends.
+    version: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Own {
+    Is(Option<i64>),
+    Adds(i64),
+}
+
+impl Request {
+    fn see(&self, name: &str) -> Option<i64> {
+        let below = self.base.get(name).copied();
+        match self.own.get(name) {
+            None => below,
+            Some(Own::Is(value)) => *value,
+            Some(Own::Adds(0)) => below,
+            Some(Own::Adds(number)) => Some(below.unwrap_or(0) + number),
+        }
+    }
+
+    fn view(&self) -> Values {
+        let names = self.base.keys().chain(self.own.keys());
+        names.filter_map(|name| Some((*name, self.see(name)?))).collect()
+    }
+
+    /// Forgets what comes to nothing.
+    fn reduce(&mut self) {
+        let base = &self.base;
+        self.own.retain(|name, own| match own {
+            Own::Is(value) => *value != base.get(name).copied(),
+            Own::Adds(number) => *number != 0,
+        });
+    }
+
+    fn add(&mut self, number: i64) {
+        self.looked.insert("n");
+        let own = match self.own.get("n") {
+            None => Own::Adds(number),
+            Some(Own::Adds(sum)) => Own::Adds(sum + number),
+            Some(Own::Is(value)) => Own::Is(Some(value.unwrap_or(0) + number)),
+        };
+        self.own.insert("n", own);
+    }
+
+    fn invalidate(&mut self) {
+        let (client, log) = (self.client, self.log.or(self.ended));
+        *self = Self { client, ended: log, ..Self::default() };
+    }
+}
+
+impl Model {
+    fn alive(&self, log: usize) -> bool {
+        self.logs[log].expires_at > self.now
+    }
+
+    fn open(&mut self, slot: usize, client: usize) {
+        let mut request = Request { client, ..Request::default() };
+        if let Some(log) = self.clients[client]
+            && self.alive(log)
+        {
+            let Log { values, version, generation, .. } = self.logs[log].clone();
+            request.log = Some(log);
+            (request.base, request.version, request.generation) =
+                (values, Some(version), generation);
+        }
+        self.requests[slot] = Some(request);
+    }
+
+    fn request(&mut self, slot: usize) -> &mut Request {
+        self.requests[slot].as_mut().expect("the request is open")
+    }
+
+    fn write(&mut self, slot: usize, is_last: bool) {
+        let mut request = self.requests[slot].take().expect("the request is open");
+        if let Some(log) = request.ended.take() {
+            self.logs[log].expires_at = 0;
+            self.clients[request.client] = None;
+        }
+        self.end = match request.log {
+            None => self.create(&mut request, is_last),
+            Some(log) => self.append(&mut request, log, is_last),
+        };
+        self.requests[slot] = (!is_last).then_some(request);
+    }
+
+    fn create(&mut self, request: &mut Request, is_last: bool) -> End {
+        let view = request.view();
+        let eager = is_last && self.rules.create == Create::Eager;
+        if view.is_empty() && !eager {
+            return End::Done;
+        }
+        let expires_at = self.now + IDLE;
+        self.logs.push(Log { values: view.clone(), version: 0, generation: 0, expires_at });
+        let log = self.logs.len() - 1;
+        self.clients[request.client] = Some(log);
+        request.own.clear();
+        (request.log, request.base, request.version) = (Some(log), view, None);
+        request.rotate = false;
+        End::Done
+    }
+
+    fn append(&mut self, request: &mut Request, log: usize, is_last: bool) -> End {
+        let forced = is_last && self.rules.persist.always();
+        let rejects = self.rules.on_conflict == OnConflict::Reject;
+        let whole = self.rules.granularity == Granularity::Whole;
+        let is_dirty = |request: &Request| request.view() != request.base;
+        let is_alive = self.alive(log);
+        if !is_dirty(request) && !forced && !request.rotate {
+            if is_alive && is_last {
+                self.logs[log].expires_at = self.now + IDLE;
+            }
+            return End::Done;
+        }
+        if !is_alive {
+            return End::Gone;
+        }
+        let now = self.now;
+        let log = &mut self.logs[log];
+        let positioned = |request: &Request| request.rotate || rejects;
+        if positioned(request) && request.version != Some(log.version) {
+            if request.generation != log.generation {
+                if rejects {
+                    return End::Superseded;
+                }
+                // A change of privilege came first: this request keeps to what it saw.
+                request.rotate = false;
+                if !is_dirty(request) && !forced {
+                    log.expires_at = if is_last { now + IDLE } else { log.expires_at };
+                    return End::Done;
+                }
+            } else {
+                let differs = |name: &&str| {
+                    (whole || request.looked.contains(*name) || request.own.contains_key(*name))
+                        && request.base.get(*name) != log.values.get(*name)
+                };
+                if rejects && ["a", "b", "n"].iter().any(differs) {
+                    return End::Conflict;
+                }
+                if whole && is_dirty(request) {
+                    let view = request.view();
+                    let all = ["a", "b", "n"].map(|name| (name, Own::Is(view.get(name).copied())));
+                    request.own = all.into();
+                } else {
+                    request.looked.extend(request.own.keys());
+                    request.reduce();
+                }
+                (request.base, request.version) = (log.values.clone(), Some(log.version));
+            }
+        }
+        let at_position = positioned(request);
+        let view = request.view();
+        if whole && (forced || view != request.base) {
+            log.values.clone_from(&view);
+        } else {
+            request.reduce();
+            for (name, own) in &request.own {
+                match own {
+                    Own::Is(Some(value)) => drop(log.values.insert(name, *value)),
+                    Own::Is(None) => drop(log.values.remove(name)),
+                    Own::Adds(number) => *log.values.entry(name).or_insert(0) += number,
+                }
+            }
+        }
+        log.version += 1;
+        log.generation += u64::from(request.rotate);
+        if request.rotate {
+            request.generation = log.generation;
+        }
+        request.rotate = false;
+        log.expires_at = now + IDLE;
+        request.looked.extend(request.own.keys());
+        request.own.clear();
+        request.base = view;
+        request.version = at_position.then_some(log.version);
+        End::Done
+    }
+}
+
+impl ReferenceStateMachine for Model {
+    type State = Self;
+    type Transition = Turn;
+
+    fn init_state() -> BoxedStrategy<Self> {
+        let persist = [Persist::AT_END, Persist::ON_CHANGE, Persist::ALWAYS];
+        let rules = (
+            prop::sample::select(vec![Granularity::Attributes, Granularity::Whole]),
+            prop::sample::select(vec![OnConflict::Merge, OnConflict::Reject]),
+            prop::sample::select(persist.to_vec()),
+            prop::sample::select(vec![Create::WhenWritten, Create::Eager]),
+            any::<bool>(),
+        );
+        rules
+            .prop_map(|(granularity, on_conflict, persist, create, holds)| Self {
+                rules: Rules { granularity, on_conflict, persist, create, holds },
+                now: 1_000_000,
+                logs: Vec::new(),
+                clients: Default::default(),
+                requests: Default::default(),
+                end: End::Done,
+                read: None,
+            })
+            .boxed()
+    }
+
+    fn transitions(_: &Self) -> BoxedStrategy<Turn> {
+        let slot = 0..SLOTS;
+        let open = (slot.clone(), 0..CLIENTS, 0..NODES);
+        prop_oneof![
+            6 => open.prop_map(|(slot, client, node)| Turn::Open { slot, client, node }),
+            2 => (slot.clone(), 0..2_usize).prop_map(|(slot, key)| Turn::Get(slot, key)),
+            5 => (slot.clone(), 0..2_usize, 0..4_u64)
+                .prop_map(|(slot, key, value)| Turn::Set(slot, key, value)),
+            2 => (slot.clone(), 0..2_usize).prop_map(|(slot, key)| Turn::Remove(slot, key)),
+            3 => (slot.clone(), -2..4_i64).prop_map(|(slot, number)| Turn::Add(slot, number)),
+            1 => slot.clone().prop_map(Turn::Rotate),
+            1 => slot.clone().prop_map(Turn::Invalidate),
+            3 => slot.clone().prop_map(Turn::Flush),
+            5 => slot.prop_map(Turn::Commit),
+            1 => (0..CLIENTS).prop_map(Turn::Compact),
+            1 => prop::sample::select(vec![1, 400, 1_100]).prop_map(Turn::Pass),
+        ]
+        .boxed()
+    }
+
+    fn preconditions(state: &Self, turn: &Turn) -> bool {
+        let is_open = |slot: usize| state.requests[slot].is_some();
+        match turn {
+            Turn::Open { slot, .. } => !is_open(*slot),
+            Turn::Compact(_) | Turn::Pass(_) => true,
+            Turn::Get(slot, _)
+            | Turn::Set(slot, ..)
+            | Turn::Remove(slot, _)
+            | Turn::Add(slot, _)
+            | Turn::Rotate(slot)
+            | Turn::Invalidate(slot)
+            | Turn::Flush(slot)
+            | Turn::Commit(slot) => is_open(*slot),
+        }
+    }
+
+    fn apply(mut state: Self, turn: &Turn) -> Self {
+        match *turn {
+            Turn::Open { slot, client, .. } => state.open(slot, client),
+            Turn::Get(slot, key) => {
+                let name = ["a", "b"][key];
+                let request = state.request(slot);
+                request.looked.insert(name);
+                state.read = state.request(slot).see(name);
+            }
+            Turn::Set(slot, key, value) => {
+                let value = i64::try_from(value).ok();
+                state.request(slot).own.insert(["a", "b"][key], Own::Is(value));
+            }
+            Turn::Remove(slot, key) => {
+                let name = ["a", "b"][key];
+                let request = state.request(slot);
+                if request.see(name).is_some() {
+                    request.own.insert(name, Own::Is(None));
+                }
+            }
+            Turn::Add(slot, number) => state.request(slot).add(number),
+            // The token of a session that does not exist yet is new anyway.
+            Turn::Rotate(slot) => state.request(slot).rotate = true,
+            Turn::Invalidate(slot) => state.request(slot).invalidate(),
+            Turn::Flush(slot) => state.write(slot, false),
+            Turn::Commit(slot) => state.write(slot, true),
+            Turn::Compact(_) => {}
+            Turn::Pass(millis) => state.now += millis,
+        }
+        state
+    }
+}
+
+/// The engine on the simulated store.
+struct Engine {
+    server: Direct,
+    nodes: Vec<BlockingSessions<SimStore, Arc<Clock>>>,
+    clock: Arc<Clock>,
+    tokens: [Option<Token>; CLIENTS],
+    requests: [Option<(usize, usize, Session)>; SLOTS],
+    /// The log of each log of the model.
+    ids: Vec<SessionId>,
+}
+
+struct Clock {
+    now: AtomicU64,
+    rng: Mutex<Rng>,
+}
+
+impl Outside for Clock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::Relaxed))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        self.rng.lock().expect("nobody panics while drawing").fill(bytes);
+        Ok(())
+    }
+}
+
+impl Engine {
+    fn session(&mut self, slot: usize) -> &mut Session {
+        &mut self.requests[slot].as_mut().expect("the request is open").2
+    }
+
+    fn open(&mut self, slot: usize, client: usize, node: usize) {
+        let text = self.tokens[client].as_ref().map(Token::expose);
+        let session = self.nodes[node].open(text.as_ref().map(|text| text.as_str()));
+        self.requests[slot] = Some((client, node, session.expect("nothing fails here")));
+    }
+
+    fn flush(&mut self, slot: usize) -> End {
+        let (client, node, session) = self.requests[slot].take().expect("the request is open");
+        let (session, end) = match self.nodes[node].flush(session) {
+            Ok(session) => (session, End::Done),
+            Err(failed) => {
+                let (session, error) = failed.into_parts();
+                (session, ended(&error))
+            }
+        };
+        self.obey(client, session.notice());
+        self.requests[slot] = Some((client, node, session));
+        end
+    }
+
+    fn commit(&mut self, slot: usize) -> End {
+        let (client, node, session) = self.requests[slot].take().expect("the request is open");
+        match self.nodes[node].close(session) {
+            Ok(finished) => {
+                self.obey(client, finished.notice());
+                if let Some(upkeep) = finished.upkeep() {
+                    self.nodes[node].upkeep(upkeep).expect("nothing fails here");
+                }
+                End::Done
+            }
+            Err(failed) => {
+                let (session, error) = failed.into_parts();
+                self.obey(client, session.notice());
+                ended(&error)
+            }
+        }
+    }
+
+    /// Does as a client is told, which here learns everything at once.
+    fn obey(&mut self, client: usize, notice: &Notice) {
+        match notice {
+            Notice::Keep => {}
+            Notice::Send(token) => {
+                if !self.ids.contains(&token.id()) {
+                    self.ids.push(token.id());
+                }
+                self.tokens[client] = Some(token.clone());
+            }
+            Notice::Forget => self.tokens[client] = None,
+        }
+    }
+}
+
+fn ended(error: &CommitError<SimError>) -> End {
+    match error {
+        CommitError::Gone => End::Gone,
+        CommitError::Conflict { .. } => End::Conflict,
+        CommitError::Superseded => End::Superseded,
+        error => panic!("nothing else fails here: {error}"),
+    }
+}
+
+struct Races;
+
+impl StateMachineTest for Races {
+    type SystemUnderTest = Engine;
+    type Reference = Model;
+
+    fn init_test(model: &Model) -> Engine {
+        let Rules { granularity, on_conflict, persist, create, holds } = model.rules;
+        let policy = Policy::builder()
+            .granularity(granularity)
+            .on_conflict(on_conflict)
+            .persist(persist)
+            .create(create)
+            .idle_timeout(Duration::from_millis(IDLE))
+            .touch_interval(Duration::ZERO)
+            .absolute_timeout(None)
+            .compact_every(3)
+            .build()
+            .expect("the rules do not contradict each other");
+        let rng = Mutex::new(Rng::new(1));
+        let clock = Arc::new(Clock { now: model.now.into(), rng });
+        let server = Direct::default();
+        let node = || {
+            BlockingSessions::new(server.node(holds), Arc::clone(&clock), policy.clone())
+        };
+        let nodes = (0..NODES).map(|_| node()).collect();
+        let (tokens, requests, ids) = (Default::default(), Default::default(), Vec::new());
+        Engine { server, nodes, clock, tokens, requests, ids }
+    }
+
+    fn apply(mut engine: Engine, model: &Model, turn: Turn) -> Engine {
+        match turn {
+            Turn::Open { slot, client, node } => engine.open(slot, client, node),
+            Turn::Get(slot, key) => {
+                let found = engine.session(slot).get(&KEYS[key]).expect("it holds a number");
+                assert_eq!(found.and_then(|found| i64::try_from(found).ok()), model.read);
+            }
+            Turn::Set(slot, key, value) => {
+                engine.session(slot).set(&KEYS[key], value).expect("it is small");
+            }
+            Turn::Remove(slot, key) => drop(engine.session(slot).remove(&KEYS[key])),
+            Turn::Add(slot, number) => {
+                let sum = engine.session(slot).add(&COUNTER, number).expect("it is a counter");
+                let seen = model.requests[slot].as_ref().and_then(|request| request.see("n"));
+                assert_eq!(sum, seen.unwrap_or(0));
+            }
+            Turn::Rotate(slot) => engine.session(slot).rotate(RotationReason::PrivilegeChange),
+            Turn::Invalidate(slot) => engine.session(slot).invalidate(),
+            Turn::Flush(slot) => assert_eq!(engine.flush(slot), model.end),
+            Turn::Commit(slot) => assert_eq!(engine.commit(slot), model.end),
+            Turn::Compact(client) => {
+                if let Some(token) = &engine.tokens[client] {
+                    let upkeep = engine.nodes[client].upkeep(Upkeep::Compact(token.id()));
+                    upkeep.expect("nothing fails here");
+                }
+            }
+            Turn::Pass(millis) => drop(engine.clock.now.fetch_add(millis, Ordering::Relaxed)),
+        }
+        engine
+    }
+
+    fn check_invariants(engine: &Engine, model: &Model) {
+        let store = engine.server.node(false);
+        assert_eq!(engine.ids.len(), model.logs.len());
+        for (id, log) in engine.ids.iter().zip(&model.logs) {
+            let found = store.load(*id, engine.clock.now()).expect("nothing fails here");
+            let Some(found) = found else {
+                assert!(log.expires_at <= model.now, "a session is lost");
+                continue;
+            };
+            assert!(log.expires_at > model.now, "a session is back");
+            let left = Duration::from_millis(log.expires_at - model.now);
+            assert_eq!(found.remaining, left);
+            assert_eq!(found.record.generation(), log.generation);
+            let number = |bytes: &[u8]| bytes.first().map(|byte| i64::from(*byte));
+            let values: BTreeMap<&str, i64> = found
+                .record
+                .iter()
+                .filter_map(|(name, value)| {
+                    Some((name, value.counter().or_else(|| number(value.bytes()))?))
+                })
+                .collect();
+            assert_eq!(values, log.values);
+        }
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(Config { cases: 400, ..Config::default() })]
+
+    #[test]
+    fn any_interleaving_comes_to_what_the_model_says(sequential 1..60 => Races);
+}
