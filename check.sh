@@ -40,7 +40,10 @@ say 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --all-features --no-deps
 
 say 'tests'
-cargo test --workspace --all-features
+cargo test --workspace --all-features --exclude sessile-sim
+
+say 'simulation'
+cargo test --release -p sessile-sim -- --nocapture
 
 say 'schedules of threads'
 RUSTFLAGS='--cfg shuttle' cargo test --release --target-dir target/shuttle \

@@ -262,7 +262,8 @@ impl Session {
         if replace {
             let below = self.base().into_iter().flat_map(Record::iter);
             let others: BTreeSet<&str> = other.iter().chain(below).map(|(name, _)| name).collect();
-            let unseen = others.iter().filter(|name| !changes.iter().any(|(seen, _)| seen == **name));
+            let unseen =
+                others.iter().filter(|name| !changes.iter().any(|(seen, _)| seen == **name));
             let unseen: Vec<_> =
                 unseen.map(|name| (Name::Owned((*name).into()), Change::Remove)).collect();
             changes.extend(unseen);
@@ -278,6 +279,7 @@ impl Session {
     /// Notes what is on its way, so that it is not wanted any more.
     fn send(&mut self, token: Option<Token>) -> Sent {
         self.overlay.mark_additions_sent();
+        self.is_writing = true;
         Sent {
             token,
             rotation: self.wants.rotation.take(),
@@ -306,6 +308,7 @@ impl Session {
 
     /// Wants again what an action did not bring about.
     pub(crate) fn give_back(&mut self, sent: Sent) {
+        self.is_writing = false;
         self.overlay.answered(false);
         self.wants.everything |= sent.everything;
         if let Some(reason) = sent.rotation {
@@ -345,6 +348,7 @@ impl Session {
         position: Option<Position>,
         now: Timestamp,
     ) {
+        self.is_writing = false;
         let held = sent.token.as_ref().map(Token::verifier);
         if let Some(token) = sent.token {
             self.notice = Notice::Send(token);

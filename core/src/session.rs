@@ -56,6 +56,8 @@ pub struct Session {
     pub(crate) unsettled: Option<Box<(SessionId, Action, Sent)>>,
     /// What was appended, until somebody needs it folded into the record below.
     pub(crate) written: Option<Box<(Delta, Stamp)>>,
+    /// A write is on its way, so what lies below the overlay is about to change.
+    pub(crate) is_writing: bool,
     /// What the client must learn, whatever else happens.
     pub(crate) notice: Notice,
     /// The session did not exist when the request came.
@@ -143,6 +145,7 @@ impl Session {
             doomed: None,
             unsettled: None,
             written: None,
+            is_writing: false,
             notice: Notice::Keep,
             ended: 0,
             reads: RefCell::default(),
@@ -273,8 +276,11 @@ impl Session {
     pub fn add(&mut self, counter: &Counter, number: i64) -> Result<i64, SetError> {
         let value = self.count(counter)?.wrapping_add(number);
         let below = self.below(counter.name());
-        // What was written in mid-request is below by now, and others may have added to it.
-        let above = self.overlay.get(counter.name()).filter(|entry| !entry.is_below(below));
+        // What was written in mid-request is below by now, and others may have added to it. While a
+        // write is on its way, what lies below is about to change.
+        let settled = !self.is_writing;
+        let above = self.overlay.get(counter.name());
+        let above = above.filter(|entry| !(settled && entry.is_below(below)));
         let held = match above.map(|entry| &entry.held) {
             None => Held::Add { total: number, sent: 0 },
             Some(Held::Add { total, sent }) => {
@@ -352,6 +358,7 @@ impl Session {
         self.overlay.clear();
         self.wants = Wants::default();
         self.written = None;
+        self.is_writing = false;
         if let Some(unsettled) = self.unsettled.take() {
             self.doom(unsettled.0);
         }

@@ -47,7 +47,7 @@ impl Ledger {
         let (name, request) = (&log.name, load.origin);
         let violation = match load.found {
             Err(failure) => {
-                let source = failure.clone().into_source();
+                let source = failure.into_source();
                 let torn = matches!(source, SimError::Corrupt(_));
                 torn.then(|| (Kind::Torn, format!("r{request} cannot read {name}: {source}")))
             }
@@ -126,7 +126,8 @@ impl Ledger {
             let what = format!("r{origin} was not let into {name} with a good token");
             self.violate(Kind::Lost, what);
         } else if !session.is_stale() && standing == Some(Standing::Stale) {
-            let what = format!("r{origin} came to {name} with a replaced token and is taken for new");
+            let what =
+                format!("r{origin} came to {name} with a replaced token and is taken for new");
             self.violate(Kind::Lost, what);
         }
         if !is_accepted && !session.is_empty() {
@@ -239,8 +240,7 @@ impl Ledger {
                 return None;
             }
             let wanted = steps[0].added;
-            let kind =
-                if sum.abs() > wanted.abs() { Kind::Doubled } else { Kind::Lost };
+            let kind = if sum.abs() > wanted.abs() { Kind::Doubled } else { Kind::Lost };
             return Some((kind, format!("r{origin} added {wanted} to {name}, and {sum} counts")));
         }
         let wanted = |value: Option<&Val>| steps.iter().any(|step| same(step.want.as_ref(), value));
@@ -301,7 +301,8 @@ impl Ledger {
         let state = log.state().filter(|_| visit.is_calm)?;
         let idle = log.states(0, log.last()).flatten().map(|state| state.idle).min()?;
         let share = (self.rules.touch * idle).div_ceil(self.rules.idle);
-        let left = state.deadline.map_or(idle, |deadline| idle.min(deadline.saturating_sub(self.now)));
+        let left =
+            state.deadline.map_or(idle, |deadline| idle.min(deadline.saturating_sub(self.now)));
         let passed = self.now - visit.came_at + SLOW;
         let least = self.now + left.saturating_sub(share + passed);
         let early = least.checked_sub(log.expires_at).filter(|early| *early > 0)?;

@@ -28,13 +28,14 @@ impl Direct {
 }
 
 impl Link for Direct {
-    fn call(
-        &self,
-        call: Call,
-    ) -> impl Future<Output = Result<Vec<Reply>, Lost>> + Send {
+    fn call(&self, call: Call) -> impl Future<Output = Result<Vec<Reply>, Lost>> + Send {
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let now = call.now.as_millis();
-        ready(Ok(call.commands.iter().map(|command| server.execute(call.id, command, now)).collect()))
+        ready(Ok(call
+            .commands
+            .iter()
+            .map(|command| server.execute(call.id, command, now))
+            .collect()))
     }
 }
 
@@ -71,7 +72,9 @@ impl BlockingStore for SimStore {
 }
 
 /// Takes what a call answers that has nothing to wait for; silence otherwise.
-fn at_once<T>(call: impl Future<Output = Result<T, Failure<SimError>>>) -> Result<T, Failure<SimError>> {
+fn at_once<T>(
+    call: impl Future<Output = Result<T, Failure<SimError>>>,
+) -> Result<T, Failure<SimError>> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => Err(Failure::Unknown(SimError::Silent)),

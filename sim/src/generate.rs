@@ -2,10 +2,10 @@
 
 use sessile_core::{Create, Granularity, OnConflict, Persist, RotationReason};
 
-use crate::script::{
-    Mishap, MishapKind, Driver, Fate, NodeRules, Op, Presents, Request, Rules, Script,
-};
 use crate::Rng;
+use crate::script::{
+    Driver, Fate, Mishap, MishapKind, NodeRules, Op, Presents, Request, Rules, Script,
+};
 
 impl Script {
     /// Draws the script of a seed.
@@ -109,7 +109,11 @@ fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
     let persist = [Persist::AT_END, Persist::ON_CHANGE, Persist::ALWAYS];
     let persist = rng.pick(&persist) | rng.pick(&persist);
     Rules {
-        granularity: rng.pick(&[Granularity::Attributes, Granularity::Attributes, Granularity::Whole]),
+        granularity: rng.pick(&[
+            Granularity::Attributes,
+            Granularity::Attributes,
+            Granularity::Whole,
+        ]),
         on_conflict: rng.pick(&[OnConflict::Merge, OnConflict::Merge, OnConflict::Reject]),
         persist,
         create: rng.pick(&[Create::WhenWritten, Create::WhenWritten, Create::Eager]),

@@ -308,7 +308,9 @@ impl<L: Link> Store for Handle<L> {
             match self.load_behind(id, &held, now).await {
                 Ok(Some(loaded)) => return Ok(Some(loaded)),
                 Ok(None) => {}
-                Err(_) if self.has(Bug::HeldServedOnTimeout) => return Ok(Some(held.loaded(1_000))),
+                Err(_) if self.has(Bug::HeldServedOnTimeout) => {
+                    return Ok(Some(held.loaded(1_000)));
+                }
                 Err(failure) => return Err(failure),
             }
             self.node().held.remove(&id);

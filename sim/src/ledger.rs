@@ -46,9 +46,8 @@ pub(crate) struct Memory {
 
 impl Ledger {
     pub(crate) fn new(script: &Script) -> Self {
-        let calm = |request: &Request| {
-            request.fates.iter().all(|fate| matches!(fate, Fate::Fine { .. }))
-        };
+        let calm =
+            |request: &Request| request.fates.iter().all(|fate| matches!(fate, Fate::Fine { .. }));
         let visit = |request| Visit { is_calm: calm(request), ..Visit::default() };
         let (rules, visits) = (script.rules, script.requests.iter().map(visit).collect());
         let (logs, violations) = (BTreeMap::new(), Vec::new());
@@ -113,7 +112,9 @@ impl Ledger {
         }
         let log = self.log_mut(id);
         let deadline = log.state().and_then(|state| state.deadline);
-        if let Some(deadline) = deadline.filter(|deadline| expires_at > deadline.saturating_add(slack)) {
+        if let Some(deadline) =
+            deadline.filter(|deadline| expires_at > deadline.saturating_add(slack))
+        {
             let late = expires_at - deadline;
             self.violate(Kind::Immortal, format!("{name} lives {late} ms beyond its deadline"));
         }
@@ -122,9 +123,8 @@ impl Ledger {
     /// Remembers how all logs are.
     pub(crate) fn remember(&self) -> Memory {
         let logs = self.logs.iter();
-        let logs = logs.map(|(id, log)| {
-            (*id, (log.state().cloned(), log.expires_at, log.is_deleted))
-        });
+        let logs =
+            logs.map(|(id, log)| (*id, (log.state().cloned(), log.expires_at, log.is_deleted)));
         Memory { logs: logs.collect() }
     }
 
@@ -188,7 +188,10 @@ impl Ledger {
             (None, false) => {}
             (None, true) if log.is_damaged => {}
             (None, true) => {
-                self.violate(Kind::Revived, format!("an entry was appended to {name}, which is gone"));
+                self.violate(
+                    Kind::Revived,
+                    format!("an entry was appended to {name}, which is gone"),
+                );
             }
             (Some(_), false) => {
                 self.violate(Kind::Lost, format!("{name} lives, but an append found nothing"));
@@ -327,7 +330,11 @@ impl Ledger {
         log.is_deleted = true;
         let visit = &self.visits[seen.origin];
         if lived && !(visit.has_ended && visit.ids.contains(&seen.id)) {
-            let what = format!("{} was ended by r{}, which did not ask for it", self.name(seen.id), seen.origin);
+            let what = format!(
+                "{} was ended by r{}, which did not ask for it",
+                self.name(seen.id),
+                seen.origin
+            );
             self.violate(Kind::Lost, what);
         }
     }

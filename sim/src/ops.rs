@@ -50,6 +50,13 @@ pub(crate) fn perform(session: &mut Session, op: &Op) -> Vec<Note> {
             drop(session.names());
             Vec::new()
         }
+        _ => perform_change(session, op),
+    }
+}
+
+/// Does one op that changes attributes.
+fn perform_change(session: &mut Session, op: &Op) -> Vec<Note> {
+    match op {
         Op::Set(which, number) => {
             let done = session.set(&PLAIN_KEYS[*which], *number);
             wanted(PLAIN[*which], done.is_ok(), Val::number(*number))
@@ -72,10 +79,7 @@ pub(crate) fn perform(session: &mut Session, op: &Op) -> Vec<Note> {
         Op::Add(which, number) => match session.add(&COUNTER_KEYS[*which], *number) {
             Ok(sum) => {
                 let name = COUNTERS[*which];
-                vec![
-                    Note::Added(name, *number, sum),
-                    Note::Read(name, Some(Val::Number(sum))),
-                ]
+                vec![Note::Added(name, *number, sum), Note::Read(name, Some(Val::Number(sum)))]
             }
             Err(_) => vec![Note::Looked(COUNTERS[*which])],
         },
@@ -161,9 +165,9 @@ impl Ledger {
                 Note::Want(name, value) => visit.want(name, value),
                 Note::Added(name, number, sum) => visit.add(name, number, sum),
                 Note::Everything => {
-                visit.everything = true;
-                visit.marks |= !visit.has_written;
-            }
+                    visit.everything = true;
+                    visit.marks |= !visit.has_written;
+                }
                 Note::Privilege => visit.privilege = true,
                 Note::Principal(principal) => visit.principal = Some(principal),
                 Note::Idle(millis) => visit.idle = Some(millis),

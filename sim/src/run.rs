@@ -78,7 +78,7 @@ impl Run {
     /// Runs to the end, or to where the engine panics.
     fn survive(self) -> Report {
         let shared = Arc::clone(&self.shared);
-        let run = AssertUnwindSafe(|| self.to_end());
+        let run = AssertUnwindSafe(|| self.finish());
         match catch_unwind(run) {
             Ok(served) => {
                 drop(served);
@@ -94,7 +94,7 @@ impl Run {
         }
     }
 
-    fn to_end(mut self) -> Vec<Served> {
+    fn finish(mut self) -> Vec<Served> {
         for _ in 0..EVENTS_MAX {
             // The lock must be free again when a request is polled.
             let next = enter(&self.shared).next();

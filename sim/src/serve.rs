@@ -282,7 +282,10 @@ impl Service {
     /// Returns the session to write after a failure: the same, without a bug.
     async fn recovered(&self, session: Session, error: &CommitError<SimError>) -> Session {
         match (self.bug, error) {
-            (Some(Bug::DirtyClearedEarly), CommitError::Unknown(_) | CommitError::NotApplied(_)) => {
+            (
+                Some(Bug::DirtyClearedEarly),
+                CommitError::Unknown(_) | CommitError::NotApplied(_),
+            ) => {
                 let token = self.presented();
                 let text = token.as_ref().map(|token| token.expose().as_str().to_owned());
                 self.open_text(text.as_deref()).await.unwrap_or(session)
@@ -301,11 +304,7 @@ impl Service {
     }
 
     /// Walks the path by hand.
-    async fn walk(
-        &self,
-        step: Result<Step, Box<Failed<SimError>>>,
-        during: &[Op],
-    ) -> Written {
+    async fn walk(&self, step: Result<Step, Box<Failed<SimError>>>, during: &[Op]) -> Written {
         let mut step = step?;
         let mut during = Some(during);
         loop {
@@ -346,7 +345,8 @@ impl Service {
         {
             let shared = enter(&self.shared).shared_ops.clone();
             let (node, origin) = (self.request().node, self.origin);
-            let others = shared.iter().filter(|(n, i, o, _)| (*n, *i) == (node, id) && *o != origin);
+            let others =
+                shared.iter().filter(|(n, i, o, _)| (*n, *i) == (node, id) && *o != origin);
             others.for_each(|(.., op)| drop(perform(session, op)));
         }
         enter(&self.shared).ledger.visits[self.origin].start_write();

@@ -58,10 +58,8 @@ impl Server {
     fn execute_wrong(&mut self, id: SessionId, command: &WrongCommand, now: u64) -> Reply {
         match command {
             WrongCommand::Push { body, stamp } => {
-                if !self.lists.contains_key(&id) {
-                    let list = List { elements: Vec::new(), expires_at: Some(now + 1_000) };
-                    self.lists.insert(id, list);
-                }
+                let expires_at = Some(now + 1_000);
+                self.lists.entry(id).or_insert(List { elements: Vec::new(), expires_at });
                 Reply::Number(self.push_x(id, body, *stamp))
             }
             WrongCommand::PushHalf { element, .. } => {

@@ -182,7 +182,11 @@ impl World {
     /// Lets a request hear the answer to a call, once.
     fn hear(&mut self, call: usize) -> Next {
         let sent = &mut self.calls[call];
-        if std::mem::replace(&mut sent.is_heard, true) { Next::Nothing } else { Next::Poll(sent.origin) }
+        if std::mem::replace(&mut sent.is_heard, true) {
+            Next::Nothing
+        } else {
+            Next::Poll(sent.origin)
+        }
     }
 
     /// Puts a call on its way.
@@ -310,7 +314,8 @@ impl World {
                 return Next::Crash(node);
             }
             MishapKind::Failover(writes) => {
-                let place = self.ring.len().checked_sub(writes).or((!self.ring.is_empty()).then_some(0));
+                let place =
+                    self.ring.len().checked_sub(writes).or((!self.ring.is_empty()).then_some(0));
                 if let Some(past) = place.and_then(|place| self.ring.get(place)).cloned() {
                     self.go_back(past);
                 }

@@ -21,6 +21,7 @@ use sessile_sim::{Direct, Rng, SimError, SimStore};
 
 const KEYS: [Key<u64>; 2] = [Key::new("a"), Key::new("b")];
 const COUNTER: Counter = Counter::new("n");
+const NAMES: [&str; 3] = ["a", "b", "n"];
 const IDLE: u64 = 1_000;
 const SLOTS: usize = 6;
 const CLIENTS: usize = 2;
@@ -50,6 +51,7 @@ enum End {
     Gone,
     Conflict,
     Superseded,
+    Stale,
 }
 
 /// The plain model.
@@ -58,8 +60,8 @@ struct Model {
     rules: Rules,
     now: u64,
     logs: Vec<Log>,
-    /// The log of each client's session.
-    clients: [Option<usize>; CLIENTS],
+    /// What each client holds.
+    clients: [Option<Held>; CLIENTS],
     requests: [Option<Request>; SLOTS],
     /// How the last write ended.
     end: End,
@@ -74,6 +76,13 @@ struct Rules {
     persist: Persist,
     create: Create,
     holds: bool,
+}
+
+/// A token: the log it is of, and which of its tokens.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    log: usize,
+    generation: u64,
 }
 
 type Values = BTreeMap<&'static str, i64>;
@@ -97,6 +106,10 @@ struct Request {
     looked: BTreeSet<&'static str>,
     rotate: bool,
     generation: u64,
+    /// It came with a token that was replaced.
+    is_stale: bool,
+    /// What the client is told, if anything.
+    notice: Option<Option<Held>>,
     /// `None` if it does not know where the log ends.
     version: Option<u64>,
 }
@@ -123,6 +136,10 @@ impl Request {
         names.filter_map(|name| Some((*name, self.see(name)?))).collect()
     }
 
+    fn is_dirty(&self) -> bool {
+        self.view() != self.base
+    }
+
     /// Forgets what comes to nothing.
     fn reduce(&mut self) {
         let base = &self.base;
@@ -143,8 +160,9 @@ impl Request {
     }
 
     fn invalidate(&mut self) {
-        let (client, log) = (self.client, self.log.or(self.ended));
-        *self = Self { client, ended: log, ..Self::default() };
+        let Self { client, is_stale, notice, .. } = *self;
+        let ended = self.log.or(self.ended);
+        *self = Self { client, is_stale, notice, ended, ..Self::default() };
     }
 }
 
@@ -155,10 +173,16 @@ impl Model {
 
     fn open(&mut self, slot: usize, client: usize) {
         let mut request = Request { client, ..Request::default() };
-        if let Some(log) = self.clients[client]
-            && self.alive(log)
+        if let Some(held) = self.clients[client]
+            && self.alive(held.log)
         {
+            let log = held.log;
             let Log { values, version, generation, .. } = self.logs[log].clone();
+            if held.generation != generation {
+                request.is_stale = true;
+                self.requests[slot] = Some(request);
+                return;
+            }
             request.log = Some(log);
             (request.base, request.version, request.generation) =
                 (values, Some(version), generation);
@@ -174,12 +198,17 @@ impl Model {
         let mut request = self.requests[slot].take().expect("the request is open");
         if let Some(log) = request.ended.take() {
             self.logs[log].expires_at = 0;
-            self.clients[request.client] = None;
+            request.notice = Some(None);
         }
         self.end = match request.log {
+            None if request.is_stale && request.view().is_empty() => End::Done,
+            None if request.is_stale => End::Stale,
             None => self.create(&mut request, is_last),
             Some(log) => self.append(&mut request, log, is_last),
         };
+        if let Some(held) = request.notice {
+            self.clients[request.client] = held;
+        }
         self.requests[slot] = (!is_last).then_some(request);
     }
 
@@ -192,87 +221,108 @@ impl Model {
         let expires_at = self.now + IDLE;
         self.logs.push(Log { values: view.clone(), version: 0, generation: 0, expires_at });
         let log = self.logs.len() - 1;
-        self.clients[request.client] = Some(log);
+        request.notice = Some(Some(Held { log, generation: 0 }));
+        request.looked.extend(request.own.keys());
         request.own.clear();
         (request.log, request.base, request.version) = (Some(log), view, None);
         request.rotate = false;
         End::Done
     }
 
-    fn append(&mut self, request: &mut Request, log: usize, is_last: bool) -> End {
-        let forced = is_last && self.rules.persist.always();
-        let rejects = self.rules.on_conflict == OnConflict::Reject;
-        let whole = self.rules.granularity == Granularity::Whole;
-        let is_dirty = |request: &Request| request.view() != request.base;
-        let is_alive = self.alive(log);
-        if !is_dirty(request) && !forced && !request.rotate {
+    fn append(&mut self, request: &mut Request, number: usize, is_last: bool) -> End {
+        let rules = self.rules;
+        let forced = is_last && rules.persist.always();
+        let is_alive = self.alive(number);
+        let expires_at = self.now + IDLE;
+        let log = &mut self.logs[number];
+        if !request.is_dirty() && !forced && !request.rotate {
             if is_alive && is_last {
-                self.logs[log].expires_at = self.now + IDLE;
+                log.expires_at = expires_at;
             }
             return End::Done;
         }
         if !is_alive {
             return End::Gone;
         }
-        let now = self.now;
-        let log = &mut self.logs[log];
-        let positioned = |request: &Request| request.rotate || rejects;
-        if positioned(request) && request.version != Some(log.version) {
-            if request.generation != log.generation {
-                if rejects {
-                    return End::Superseded;
-                }
-                // A change of privilege came first: this request keeps to what it saw.
-                request.rotate = false;
-                if !is_dirty(request) && !forced {
-                    log.expires_at = if is_last { now + IDLE } else { log.expires_at };
-                    return End::Done;
-                }
-            } else {
-                let differs = |name: &&str| {
-                    (whole || request.looked.contains(*name) || request.own.contains_key(*name))
-                        && request.base.get(*name) != log.values.get(*name)
-                };
-                if rejects && ["a", "b", "n"].iter().any(differs) {
-                    return End::Conflict;
-                }
-                if whole && is_dirty(request) {
-                    let view = request.view();
-                    let all = ["a", "b", "n"].map(|name| (name, Own::Is(view.get(name).copied())));
-                    request.own = all.into();
-                } else {
-                    request.looked.extend(request.own.keys());
-                    request.reduce();
-                }
-                (request.base, request.version) = (log.values.clone(), Some(log.version));
+        if rules.positions(request) && request.version != Some(log.version) {
+            if let Err(end) = rules.move_on(request, log) {
+                return end;
+            }
+            if !request.is_dirty() && !forced && !request.rotate {
+                log.expires_at = if is_last { expires_at } else { log.expires_at };
+                return End::Done;
             }
         }
-        let at_position = positioned(request);
+        let at_position = rules.positions(request);
         let view = request.view();
-        if whole && (forced || view != request.base) {
-            log.values.clone_from(&view);
-        } else {
-            request.reduce();
-            for (name, own) in &request.own {
-                match own {
-                    Own::Is(Some(value)) => drop(log.values.insert(name, *value)),
-                    Own::Is(None) => drop(log.values.remove(name)),
-                    Own::Adds(number) => *log.values.entry(name).or_insert(0) += number,
-                }
-            }
+        let whole = rules.granularity == Granularity::Whole && (forced || request.is_dirty());
+        log.take(request, whole);
+        if request.rotate {
+            log.generation += 1;
+            request.generation = log.generation;
+            let held = Held { log: number, generation: log.generation };
+            request.notice = Some(Some(held));
         }
         log.version += 1;
-        log.generation += u64::from(request.rotate);
-        if request.rotate {
-            request.generation = log.generation;
-        }
+        log.expires_at = expires_at;
         request.rotate = false;
-        log.expires_at = now + IDLE;
         request.looked.extend(request.own.keys());
         request.own.clear();
         request.base = view;
         request.version = at_position.then_some(log.version);
         End::Done
+    }
+}
+
+impl Rules {
+    /// Reports whether a request appends at a position only.
+    fn positions(self, request: &Request) -> bool {
+        request.rotate || self.on_conflict == OnConflict::Reject
+    }
+
+    /// Lets a request go on behind what others appended, if it may.
+    fn move_on(self, request: &mut Request, log: &Log) -> Result<(), End> {
+        let rejects = self.on_conflict == OnConflict::Reject;
+        let whole = self.granularity == Granularity::Whole;
+        if request.generation != log.generation {
+            // A change of privilege came first: this request keeps to what it saw.
+            request.rotate = false;
+            return if rejects { Err(End::Superseded) } else { Ok(()) };
+        }
+        let differs = |name: &&str| {
+            (whole || request.looked.contains(*name) || request.own.contains_key(*name))
+                && request.base.get(*name) != log.values.get(*name)
+        };
+        if rejects && NAMES.iter().any(differs) {
+            return Err(End::Conflict);
+        }
+        if whole && request.is_dirty() {
+            let view = request.view();
+            request.own = NAMES.map(|name| (name, Own::Is(view.get(name).copied()))).into();
+        } else {
+            request.looked.extend(request.own.keys());
+            request.reduce();
+        }
+        (request.base, request.version) = (log.values.clone(), Some(log.version));
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Takes in what a request changed, or all it sees.
+    fn take(&mut self, request: &mut Request, whole: bool) {
+        if whole {
+            self.values = request.view();
+            return;
+        }
+        request.reduce();
+        for (name, own) in &request.own {
+            match own {
+                Own::Is(Some(value)) => drop(self.values.insert(name, *value)),
+                Own::Is(None) => drop(self.values.remove(name)),
+                Own::Adds(number) => *self.values.entry(name).or_insert(0) += number,
+            }
+        }
     }
 }
 
@@ -302,11 +352,23 @@ impl ReferenceStateMachine for Model {
             .boxed()
     }
 
-    fn transitions(_: &Self) -> BoxedStrategy<Turn> {
-        let slot = 0..SLOTS;
-        let open = (slot.clone(), 0..CLIENTS, 0..NODES);
-        prop_oneof![
-            6 => open.prop_map(|(slot, client, node)| Turn::Open { slot, client, node }),
+    fn transitions(state: &Self) -> BoxedStrategy<Turn> {
+        let (open, closed): (Vec<_>, Vec<_>) =
+            (0..SLOTS).partition(|slot| state.requests[*slot].is_some());
+        let other = prop_oneof![
+            1 => (0..CLIENTS).prop_map(Turn::Compact),
+            1 => prop::sample::select(vec![1, 400, 1_100]).prop_map(Turn::Pass),
+        ];
+        let come = (0..CLIENTS, 0..NODES);
+        let come = |slots: Vec<usize>| {
+            let slot = prop::sample::select(slots);
+            (slot, come).prop_map(|(slot, (client, node))| Turn::Open { slot, client, node })
+        };
+        if open.is_empty() {
+            return come(closed).boxed();
+        }
+        let slot = prop::sample::select(open);
+        let turn = prop_oneof![
             2 => (slot.clone(), 0..2_usize).prop_map(|(slot, key)| Turn::Get(slot, key)),
             5 => (slot.clone(), 0..2_usize, 0..4_u64)
                 .prop_map(|(slot, key, value)| Turn::Set(slot, key, value)),
@@ -316,10 +378,11 @@ impl ReferenceStateMachine for Model {
             1 => slot.clone().prop_map(Turn::Invalidate),
             3 => slot.clone().prop_map(Turn::Flush),
             5 => slot.prop_map(Turn::Commit),
-            1 => (0..CLIENTS).prop_map(Turn::Compact),
-            1 => prop::sample::select(vec![1, 400, 1_100]).prop_map(Turn::Pass),
-        ]
-        .boxed()
+        ];
+        if closed.is_empty() {
+            return prop_oneof![20 => turn, 2 => other].boxed();
+        }
+        prop_oneof![20 => turn, 2 => other, 6 => come(closed)].boxed()
     }
 
     fn preconditions(state: &Self, turn: &Turn) -> bool {
@@ -461,6 +524,7 @@ fn ended(error: &CommitError<SimError>) -> End {
         CommitError::Gone => End::Gone,
         CommitError::Conflict { .. } => End::Conflict,
         CommitError::Superseded => End::Superseded,
+        CommitError::Stale => End::Stale,
         error => panic!("nothing else fails here: {error}"),
     }
 }
@@ -487,9 +551,7 @@ impl StateMachineTest for Races {
         let rng = Mutex::new(Rng::new(1));
         let clock = Arc::new(Clock { now: model.now.into(), rng });
         let server = Direct::default();
-        let node = || {
-            BlockingSessions::new(server.node(holds), Arc::clone(&clock), policy.clone())
-        };
+        let node = || BlockingSessions::new(server.node(holds), Arc::clone(&clock), policy.clone());
         let nodes = (0..NODES).map(|_| node()).collect();
         let (tokens, requests, ids) = (Default::default(), Default::default(), Vec::new());
         Engine { server, nodes, clock, tokens, requests, ids }
@@ -553,7 +615,7 @@ impl StateMachineTest for Races {
 }
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 400, ..Config::default() })]
+    #![proptest_config(Config { cases: 1_000, max_local_rejects: 1 << 20, ..Config::default() })]
 
     #[test]
     fn any_interleaving_comes_to_what_the_model_says(sequential 1..60 => Races);

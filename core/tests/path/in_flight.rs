@@ -188,3 +188,22 @@ fn invalidating_while_it_is_found_out_who_came_first_ends_the_session() {
         assert_eq!(world.store.ids(), [client.id()]);
     });
 }
+
+#[test]
+fn a_counter_removed_and_added_to_while_a_write_is_in_flight_starts_anew() {
+    // Found by the simulator, seed 13703.
+    for exists in [false, true] {
+        both(&Policy::default(), |world| {
+            let mut client = if exists { world.visitor(set_a(1)) } else { Client::default() };
+            let mut session = world.open(&client);
+            hit(3)(&mut session);
+            let session = meanwhile(world, session, None, |session| {
+                session.remove_counter(&HITS);
+                hit(2)(session);
+            });
+            assert_eq!(session.count(&HITS), Ok(2));
+            world.leave(&mut client, session);
+            assert_eq!(seen(world, &client).2, 2, "the session exists: {exists}");
+        });
+    }
+}
