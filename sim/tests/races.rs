@@ -256,6 +256,7 @@ impl Model {
         let at_position = rules.positions(request);
         let view = request.view();
         let whole = rules.granularity == Granularity::Whole && (forced || request.is_dirty());
+        request.looked.extend(request.own.keys());
         log.take(request, whole);
         if request.rotate {
             log.generation += 1;
@@ -266,7 +267,6 @@ impl Model {
         log.version += 1;
         log.expires_at = expires_at;
         request.rotate = false;
-        request.looked.extend(request.own.keys());
         request.own.clear();
         request.base = view;
         request.version = at_position.then_some(log.version);
@@ -285,9 +285,12 @@ impl Rules {
         let rejects = self.on_conflict == OnConflict::Reject;
         let whole = self.granularity == Granularity::Whole;
         if request.generation != log.generation {
+            if rejects {
+                return Err(End::Superseded);
+            }
             // A change of privilege came first: this request keeps to what it saw.
             request.rotate = false;
-            return if rejects { Err(End::Superseded) } else { Ok(()) };
+            return Ok(());
         }
         let differs = |name: &&str| {
             (whole || request.looked.contains(*name) || request.own.contains_key(*name))
