@@ -1,10 +1,11 @@
 //! Whole sessions: a program of operations on two stores and a model.
 //!
-//! The production path runs over the store in memory and over a list of encoded entries. Both must
-//! give the same answers at every step and hold the same records in the end, and both must hold what
-//! a plain model says.
+//! The production path runs over the store in memory, over a list of encoded entries and over two
+//! nodes of the simulated Redis. All must give the same answers at every step and hold the same
+//! records in the end, and what they hold must be what a plain model says.
 
 mod model;
+mod nodes;
 mod op;
 mod side;
 
@@ -17,6 +18,7 @@ pub use crate::list_store::Flaw;
 use crate::input::Input;
 use crate::list_store::ListStore;
 use model::Model;
+use nodes::Nodes;
 use op::{Op, Place};
 use side::Side;
 
@@ -43,6 +45,7 @@ fn program(data: &[u8], flaw: Option<Flaw>) {
     let policy = op::policy(&mut input);
     let mut memory = Side::new(Arc::new(MemoryStore::new()), policy.clone());
     let mut list = Side::new(Arc::new(ListStore::new(flaw)), policy.clone());
+    let mut nodes = Side::new(Arc::new(Nodes::new()), policy.clone());
     let mut model = Model::new(policy);
     let mut history = History(Vec::new());
     let mut closing = Place::ALL.map(Op::Close).into_iter();
@@ -56,12 +59,14 @@ fn program(data: &[u8], flaw: Option<Flaw>) {
         history.0.push(op.clone());
         let answer = memory.step(&op);
         assert_eq!(list.step(&op), answer, "{op:?}");
+        assert_eq!(nodes.step(&op), answer, "{op:?}");
         model.step(&op, &answer, &memory);
     }
-    assert_eq!(memory.drawn(), list.drawn());
+    assert_eq!([list.drawn(), nodes.drawn()], [memory.drawn(); 2]);
     for id in model.ids() {
-        let (kept, listed) = (memory.load(id), list.load(id));
-        assert_eq!(kept, listed, "the stores hold the same");
+        let kept = memory.load(id);
+        assert_eq!(list.load(id), kept, "the stores hold the same");
+        assert_eq!(nodes.load(id), kept, "the stores hold the same");
         model.compare(id, kept.as_ref().map(|(record, _)| &**record));
     }
 }

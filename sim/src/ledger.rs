@@ -139,6 +139,13 @@ impl Ledger {
             (log.expires_at, log.is_deleted) = (expires_at, is_deleted);
             log.settle(now);
         }
+        let logs = &self.logs;
+        for visit in &mut self.visits {
+            visit.applied.retain(|applied| {
+                let state = logs.get(&applied.log).and_then(Log::state);
+                state.is_some_and(|state| state.knows(applied.commit))
+            });
+        }
     }
 
     /// Notes that the server dropped a log to make room.

@@ -108,6 +108,11 @@ impl State {
         }
     }
 
+    /// Reports whether a commit was folded, ever.
+    pub(crate) fn knows(&self, commit: CommitId) -> bool {
+        self.commits.contains(&commit)
+    }
+
     pub(crate) fn get(&self, name: Name) -> Option<&Val> {
         self.values.get(name)
     }

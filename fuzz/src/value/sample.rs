@@ -129,7 +129,7 @@ impl<T: Sample> Sample for Vec<T> {
         let Some(depth) = depth.checked_sub(1) else { return Self::new() };
         let count = input.below(16);
         if count == 15 && depth + 1 == super::DEPTH {
-            let many = usize::from(u16::from_le_bytes(input.array())) % 3000;
+            let many = usize::from(u16::from_le_bytes(input.array())) % 1100;
             return vec![T::sample(input, depth); many];
         }
         (0..count).map(|_| T::sample(input, depth)).collect()
