@@ -15,7 +15,7 @@ impl Script {
         let swarm = Swarm::draw(&mut rng);
         let nodes: Vec<NodeRules> =
             (0..1 + rng.index(4)).map(|_| draw_node(&mut rng, &swarm)).collect();
-        let clients = 1 + rng.index(3);
+        let clients = if swarm.stalls { 1 } else { 1 + rng.index(3) };
         let rules = draw_rules(&mut rng, &swarm);
         let mut requests = Vec::new();
         for client in 0..clients {
@@ -71,7 +71,11 @@ impl Swarm {
         if stalls {
             fates = vec![Fate::Late(1 + rng.below(60)), Fate::Late(60 + rng.below(300))];
         }
-        let percent = if fates.is_empty() { 0 } else { rng.pick(&[0, 3, 10, 30]) };
+        let percent = match rng.pick(&[0, 3, 10, 30]) {
+            _ if fates.is_empty() => 0,
+            _ if stalls => 30,
+            percent => percent,
+        };
         let harms = rng.chance(40);
         Self {
             fates,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sessile_sim::{Bug, Rng, Script, Tally, explain, run, shrink};
+use sessile_sim::{Bug, Script, Tally, explain, run, shrink};
 
 fn main() -> ExitCode {
     let wanted = match Wanted::read(std::env::args().skip(1)) {
@@ -15,12 +15,14 @@ fn main() -> ExitCode {
     // What panics is reported as any other violation.
     std::panic::set_hook(Box::new(|_| {}));
     let mut tally = Tally::default();
+    let mut is_shown = false;
     for seed in wanted.from..wanted.from.saturating_add(wanted.seeds) {
         let report = run(&Script::from_seed(seed), wanted.bug);
         tally.count(&report);
-        if !report.violations.is_empty() {
+        // One counterexample is enough to read; the others are counted.
+        if !report.violations.is_empty() && !is_shown {
             show(seed, wanted.bug);
-            break;
+            is_shown = true;
         }
     }
     if wanted.bugs {
@@ -77,7 +79,6 @@ impl Wanted {
             match word.as_str() {
                 "--seeds" => wanted.seeds = number()?,
                 "--from" => wanted.from = number()?,
-                "--fresh" => wanted.from = Rng::new(number()?).draw() >> 1,
                 "--bugs" => wanted.bugs = true,
                 "--bug" => {
                     let name = words.next().unwrap_or_default();
