@@ -24,6 +24,8 @@ pub fn run(data: &[u8]) {
     let mut model = Model::new(verifier(0));
     let mut record = Arc::new(first_record());
     let mut log = Vec::new();
+    // Where the log was compacted last.
+    let mut middle = (0, Arc::clone(&record));
     while !input.is_empty() && log.len() < DELTAS {
         let raw = delta(&mut input);
         let (attempt, compacts) = (u32::from(input.byte() % 4 == 3), input.flag());
@@ -34,11 +36,16 @@ pub fn run(data: &[u8]) {
         log.push((decoded, attempt));
         if compacts && let Some(bytes) = record.snapshot() {
             record = Record::decode(bytes.to_vec()).expect("a snapshot can be read").into();
+            if log.len() <= input.below(DELTAS) {
+                middle = (log.len(), Arc::clone(&record));
+            }
         }
     }
-    let mut whole = Fold::new(&base);
-    log.iter().for_each(|(delta, attempt)| whole.push(delta, *attempt));
-    assert_eq!(whole.into_record(), *record, "all at once is as good as one by one");
+    for (start, base) in [(0, &base), (middle.0, &*middle.1)] {
+        let mut whole = Fold::new(base);
+        log[start..].iter().for_each(|(delta, attempt)| whole.push(delta, *attempt));
+        assert_eq!(whole.into_record(), *record, "all at once is as good as one by one");
+    }
 }
 
 fn compare(record: &Arc<Record>, model: &Model) {
@@ -120,4 +127,4 @@ fn verifier(secret: u8) -> [u8; 32] {
 const COMMITS: u8 = 100;
 const SECRETS: u8 = 5;
 /// The longest log that is folded.
-const DELTAS: usize = 200;
+const DELTAS: usize = 120;

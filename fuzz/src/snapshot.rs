@@ -35,7 +35,8 @@ fn check(bytes: &[u8]) {
     assert!(format!("{record:?}").len() < 256, "sizes are shown and nothing else");
     let is_over = raw.deadline.is_some_and(|deadline| deadline <= NOW);
     let session = open(record.into(), &token(SECRET), Timestamp::from_millis(NOW));
-    if !is_over && !session.is_new() && !session.is_stale() {
+    assert!(!is_over || session.is_new(), "its time is up");
+    if !session.is_new() && !session.is_stale() {
         used(session, &raw);
     }
 }

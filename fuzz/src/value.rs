@@ -130,14 +130,19 @@ fn same<T: Sample, E: Debug>(read: Result<Option<T>, E>, value: &T, when: &str) 
 /// Reads any bytes as a value. If they are one, it is read again as the same.
 fn reads<T: Sample>(codec: Codec, bytes: &[u8]) {
     let key = if codec == Codec::JSON { typed::<T>().json() } else { typed::<T>().tagged(TAG) };
-    let value = Value::new(codec, TAG, bytes);
-    let delta = Delta::new(commit(1), 0, [(key.name().to_owned().into(), Change::Set(value))]);
-    let mut session = load(&Arc::new(fold(&first_record(), &delta, 0)));
+    let mut session = with(codec, bytes);
     let read = bounded(bytes.len(), FACTOR, CONSTANT, || session.get(&key));
     let Ok(value) = read else {
         return;
     };
     let value = value.expect("it is there");
+    if codec == Codec::POSTCARD {
+        let longer = with(codec, &[bytes, &[0]].concat());
+        assert!(longer.get(&key).is_err(), "a byte too many");
+        if let Some((_, shorter)) = bytes.split_last() {
+            assert!(with(codec, shorter).get(&key).is_err(), "a byte is missing");
+        }
+    }
     if session.set(&key, &value).is_err() {
         return;
     }
@@ -147,6 +152,13 @@ fn reads<T: Sample>(codec: Codec, bytes: &[u8]) {
         session.set(&key, &again).expect("it was set before");
         assert_eq!(session.stored(key.name()), first, "there is one spelling");
     }
+}
+
+/// Returns a session that holds these bytes.
+fn with(codec: Codec, bytes: &[u8]) -> Session {
+    let change = Change::Set(Value::new(codec, TAG, bytes));
+    let delta = Delta::new(commit(1), 0, [("value".into(), change)]);
+    load(&Arc::new(fold(&first_record(), &delta, 0)))
 }
 
 fn opens<T: Sample>(record: &Arc<Record>, codec: Codec) -> bool {

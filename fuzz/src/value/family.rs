@@ -28,7 +28,7 @@ family! {
     BTreeMap<(), ()>, BTreeMap<bool, BTreeMap<char, u8>>,
     Unit, Newtype, Pair, Named, Mixed, Vec<Mixed>, BTreeMap<String, Mixed>, Tree, Chain, Unsorted,
     Renamed, Spread, Skipping, SkippingPair, Missing, Tagged, Beside, Guess, Flat, Real, Wide,
-    Vec<Unit>, Vec<Skipping>, Option<Renamed>, Hidden, Twice,
+    Vec<Unit>, Vec<Skipping>, Option<Renamed>, Hidden, Twice, Option<Chain>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
