@@ -1,9 +1,10 @@
 //! Finding the server and logging in.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use redis::{
-    ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion,
     RedisConnectionInfo, Value,
 };
 
@@ -12,83 +13,142 @@ use crate::link::Transport;
 use crate::server_clock::LastReading;
 use crate::{RedisConfig, RedisStoreError, ServerReply};
 
+/// A connection to the server with the sessions.
+#[derive(Debug)]
+pub(crate) struct Dialled<C> {
+    pub(crate) connection: C,
+    /// The [term](crate::term) of the server.
+    pub(crate) term: u64,
+}
+
 /// Connects to the server with the sessions and reads its clock.
 pub(crate) async fn dial<T: Transport>(
     transport: &T,
     config: &RedisConfig,
     last_reading: &LastReading,
     until: Instant,
-) -> Result<T::Connection, RedisStoreError> {
-    let mut connection = reach(transport, config, until).await?;
-    last_reading.take(transport, &mut connection, until).await?;
-    Ok(connection)
+) -> Result<Dialled<T::Connection>, RedisStoreError> {
+    let mut dialled = reach(transport, config, until).await?;
+    last_reading.take(transport, &mut dialled.connection, until).await?;
+    Ok(dialled)
 }
 
-/// Connects to the server given, or the one Sentinels call primary and that says so itself.
+/// Connects to the server given, or to the one Sentinels call primary.
 async fn reach<T: Transport>(
     transport: &T,
     config: &RedisConfig,
     until: Instant,
-) -> Result<T::Connection, RedisStoreError> {
-    let (nodes, master) = match &config.place {
-        Place::Tcp { host, port, tls } => {
-            let address = address(host.clone(), *port, *tls);
-            return transport.open(info(address, &config.login)?, until).await;
+) -> Result<Dialled<T::Connection>, RedisStoreError> {
+    let address = match &config.place {
+        Place::Tcp { host, port, tls } => address(host.clone(), *port, *tls),
+        Place::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        Place::Sentinels { nodes, master } => {
+            return through(transport, config, nodes, master, until).await;
         }
-        Place::Unix(path) => {
-            let address = ConnectionAddr::Unix(path.clone());
-            return transport.open(info(address, &config.login)?, until).await;
-        }
-        Place::Sentinels { nodes, master } => (nodes, master),
     };
-    let mut last = None;
-    for (host, port) in nodes {
-        match through(transport, config, (host, *port), master, until).await {
-            Ok(Some(connection)) => return Ok(connection),
-            Ok(None) => {}
-            Err(error) => last = Some(Box::new(error)),
-        }
-    }
-    Err(RedisStoreError::NoPrimary { master: master.clone(), source: last })
+    let connection = transport.open(info(address, &config.login)?, until).await?;
+    Ok(Dialled { connection, term: 0 })
 }
 
-/// Asks one Sentinel and connects to where it points; `None` if that is no primary.
+/// Asks the Sentinels one after the other. The first is believed until another knows of a later
+/// primary: the others are asked after connecting, which may have taken longer than a failover.
 async fn through<T: Transport>(
     transport: &T,
     config: &RedisConfig,
+    nodes: &[(String, u16)],
+    master: &str,
+    until: Instant,
+) -> Result<Dialled<T::Connection>, RedisStoreError> {
+    let (mut latest, mut dialled) = (None, None);
+    let mut last = RedisStoreError::NotPrimary;
+    for (asked, (host, port)) in nodes.iter().enumerate() {
+        // One server that does not answer must not use up the time of the others.
+        let share = |parts: usize| {
+            let left = crate::clock::left(until);
+            crate::clock::now() + left / u32::try_from(parts).unwrap_or(u32::MAX)
+        };
+        let patience = share(nodes.len() - asked + 1);
+        let primary = match ask(transport, (host, *port), master, patience).await {
+            Ok(primary) => primary,
+            Err(error) => {
+                last = error;
+                continue;
+            }
+        };
+        if latest.is_some_and(|latest| primary.term <= latest) {
+            continue;
+        }
+        latest = Some(primary.term);
+        let patience = share(nodes.len() - asked);
+        dialled = match primary.connect(transport, config, patience).await {
+            Ok(connection) => Some(Dialled { connection, term: primary.term }),
+            Err(error) => {
+                last = error;
+                None
+            }
+        };
+    }
+    let source = Some(Box::new(last));
+    dialled.ok_or_else(|| RedisStoreError::NoPrimary { master: master.to_owned(), source })
+}
+
+/// What a Sentinel says about the primary.
+#[derive(Debug, Eq, PartialEq)]
+struct Primary {
+    host: String,
+    port: u16,
+    term: u64,
+}
+
+/// Asks a Sentinel.
+async fn ask<T: Transport>(
+    transport: &T,
     (host, port): (&str, u16),
     master: &str,
     until: Instant,
-) -> Result<Option<T::Connection>, RedisStoreError> {
-    // One Sentinel that does not answer must not use up the time of the others.
-    let until = until.min(crate::clock::now() + crate::clock::left(until) / 2);
+) -> Result<Primary, RedisStoreError> {
     let nobody = Login::default();
     let sentinel = info(address(host.to_owned(), port, false), &nobody)?;
     let mut sentinel = transport.open(sentinel, until).await?;
-    let mut question = Pipeline::with_capacity(1);
+    let mut question = Pipeline::with_capacity(2);
+    // While a failover is under way, only the first knows of the new address.
     question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-    let answer = transport.ask(&mut sentinel, &question, until).await?;
-    let Some((host, port)) = primary(answer)? else { return Ok(None) };
-    let primary = info(address(host, port, false), &config.login)?;
-    let mut connection = transport.open(primary, until).await?;
-    let mut question = Pipeline::with_capacity(1);
-    question.cmd("ROLE");
-    let role = transport.ask(&mut connection, &question, until).await?;
-    Ok(is_primary(role)?.then_some(connection))
+    question.cmd("SENTINEL").arg("MASTER").arg(master);
+    Primary::read(transport.ask(&mut sentinel, &question, until).await?)
 }
 
-/// Reads the answer of a Sentinel; `None` if it does not know the name.
-fn primary(answer: Vec<Value>) -> Result<Option<(String, u16)>, RedisStoreError> {
-    let mut parts = match only(answer)? {
-        Value::Nil => return Ok(None),
-        Value::Array(parts) => parts.into_iter().map(text),
-        _ => return Err(RedisStoreError::Garbled),
-    };
-    let (Some(Some(host)), Some(Some(port)), None) = (parts.next(), parts.next(), parts.next())
-    else {
-        return Err(RedisStoreError::Garbled);
-    };
-    Ok(Some((host, port.parse().map_err(|_| RedisStoreError::Garbled)?)))
+impl Primary {
+    /// Reads where a Sentinel says the primary is, and all it knows of it.
+    fn read(answer: Vec<Value>) -> Result<Self, RedisStoreError> {
+        let [place, known] =
+            <[Value; 2]>::try_from(answer).map_err(|_| RedisStoreError::Garbled)?;
+        // That the name is unknown is said in words by the second.
+        let known = only(vec![known])?;
+        let place: (String, u16) = read(only(vec![place])?)?;
+        let known: BTreeMap<String, String> = read(known)?;
+        let term = known.get("config-epoch").and_then(|term| term.parse().ok());
+        let (host, port) = place;
+        Ok(Self { host, port, term: term.ok_or(RedisStoreError::Garbled)? })
+    }
+
+    /// Connects to it, if it says itself that it is one.
+    async fn connect<T: Transport>(
+        &self,
+        transport: &T,
+        config: &RedisConfig,
+        until: Instant,
+    ) -> Result<T::Connection, RedisStoreError> {
+        let address = address(self.host.clone(), self.port, false);
+        let mut connection = transport.open(info(address, &config.login)?, until).await?;
+        let mut question = Pipeline::with_capacity(1);
+        question.cmd("ROLE");
+        let role = transport.ask(&mut connection, &question, until).await?;
+        if is_primary(role)? { Ok(connection) } else { Err(RedisStoreError::NotPrimary) }
+    }
+}
+
+fn read<T: FromRedisValue>(value: Value) -> Result<T, RedisStoreError> {
+    T::from_redis_value(value).map_err(|_| RedisStoreError::Garbled)
 }
 
 /// Reads the answer to `ROLE`.
@@ -154,19 +214,27 @@ mod tests {
     }
 
     #[test]
-    fn a_sentinel_names_the_primary_or_does_not_know_it() {
-        let known = Value::Array(vec![bulk("10.0.0.1"), bulk("6379")]);
-        assert_eq!(primary(vec![known]).unwrap(), Some(("10.0.0.1".to_owned(), 6379)));
-        assert_eq!(primary(vec![Value::Nil]).unwrap(), None);
+    fn a_sentinel_names_the_primary_and_its_term_or_does_not_know_it() {
+        let place = || Value::Array(vec![bulk("10.0.0.1"), bulk("6379")]);
+        let epoch = || (bulk("config-epoch"), bulk("7"));
+        let known = Value::Map(vec![(bulk("name"), bulk("a")), epoch()]);
+        let primary = Primary { host: "10.0.0.1".to_owned(), port: 6379, term: 7 };
+        assert_eq!(Primary::read(vec![place(), known.clone()]).unwrap(), primary);
+        let flat = Value::Array(vec![bulk("name"), bulk("a"), epoch().0, epoch().1]);
+        assert_eq!(Primary::read(vec![place(), flat]).unwrap(), primary);
         let garbage = [
             vec![],
-            vec![Value::Int(1)],
-            vec![Value::Array(vec![bulk("a")])],
-            vec![Value::Array(vec![bulk("a"), bulk("x")])],
-            vec![Value::Array(vec![bulk("a"), bulk("1"), bulk("2")])],
+            vec![place()],
+            vec![Value::Nil, known.clone()],
+            vec![Value::Int(1), known.clone()],
+            vec![Value::Array(vec![bulk("a")]), known.clone()],
+            vec![Value::Array(vec![bulk("a"), bulk("x")]), known.clone()],
+            vec![place(), Value::Map(vec![])],
+            vec![place(), Value::Map(vec![(epoch().0, bulk("x"))])],
+            vec![place(), known.clone(), known],
         ];
         for answer in garbage {
-            assert!(primary(answer).is_err());
+            assert!(Primary::read(answer).is_err());
         }
     }
 

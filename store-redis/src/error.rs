@@ -58,11 +58,13 @@ pub enum RedisStoreError {
     NotOurs,
     /// The server is a node of a Redis Cluster, which this store does not know how to use.
     Cluster,
+    /// The server is not the primary, or not any more: another took its place.
+    NotPrimary,
     /// No Sentinel knows where the primary is.
     NoPrimary {
         /// The name they were asked for.
         master: String,
-        /// What the last Sentinel said, if it said anything.
+        /// What went wrong with the last of them, or with the server they named.
         source: Option<Box<Self>>,
     },
 }
@@ -109,6 +111,7 @@ impl fmt::Display for RedisStoreError {
             }
             Self::NotOurs => f.write_str("the session holds changes of a newer release"),
             Self::Cluster => f.write_str("the server is a node of a redis cluster: not supported"),
+            Self::NotPrimary => f.write_str("the redis server is not the primary any more"),
             Self::NoPrimary { master, .. } => {
                 write!(f, "no sentinel knows a primary for {master:?}")
             }

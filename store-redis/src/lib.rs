@@ -80,6 +80,7 @@ mod server_clock;
 mod shelf;
 #[cfg(feature = "tokio")]
 mod store;
+mod term;
 mod tomcat;
 
 #[cfg(feature = "blocking")]

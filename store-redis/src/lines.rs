@@ -14,11 +14,12 @@ use sessile_core::SessionId;
 use tokio::time::{sleep, timeout_at};
 
 use crate::backoff::{Jitter, Tries};
-use crate::dial::dial;
+use crate::dial::{Dialled, dial};
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
 use crate::redial::{Redial, SILENCES_MAX};
 use crate::refusal::spoil_the_connection;
 use crate::server_clock::LastReading;
+use crate::term::Terms;
 use crate::{RedisConfig, RedisStoreError, clock};
 
 /// A fixed number of lines to the server. A session always uses the same one.
@@ -27,6 +28,7 @@ pub(crate) struct Lines {
     config: RedisConfig,
     lines: Vec<Line>,
     epoch: AtomicU64,
+    terms: Mutex<Terms>,
     pub(crate) last_reading: Arc<LastReading>,
     jitter: Jitter,
 }
@@ -44,6 +46,8 @@ struct Line {
 struct Live {
     connection: MultiplexedConnection,
     number: u64,
+    /// The term of the server.
+    term: u64,
     is_closed: Arc<AtomicBool>,
     /// A reply made no sense, so those behind it may be somebody else's.
     is_garbled: Arc<AtomicBool>,
@@ -57,6 +61,7 @@ impl Lines {
         Self {
             lines: (0..count).map(|_| Line::default()).collect(),
             epoch: AtomicU64::new(0),
+            terms: Mutex::default(),
             last_reading: Arc::default(),
             jitter: Jitter::new(),
             config,
@@ -88,6 +93,9 @@ impl Lines {
             Ok(_) if live.is_garbled.load(Relaxed) => {
                 Err(Trouble::Unanswered(RedisStoreError::Garbled))
             }
+            Ok(_) if !self.terms.lock().is_newest(live.term) => {
+                Err(Trouble::Unanswered(RedisStoreError::NotPrimary))
+            }
             Ok(values) => {
                 live.silences.store(0, Relaxed);
                 if spoil_the_connection(&values) {
@@ -116,14 +124,14 @@ impl Lines {
         let line = &self.lines[line];
         let mut tries = Tries::default();
         loop {
-            if let Some(live) = line.current() {
+            if let Some(live) = self.current(line) {
                 return Ok(live);
             }
             let queue = timeout_at(until.into(), line.redial.lock()).await;
             let Ok(mut redial) = queue else {
                 return Err(RedisStoreError::NotConnected { source: None });
             };
-            if let Some(live) = line.current() {
+            if let Some(live) = self.current(line) {
                 return Ok(live);
             }
             let wait = redial.wait(clock::now());
@@ -153,14 +161,16 @@ impl Lines {
         // Boxed, because it is rare and would make the future of every call as large.
         let dialling = Box::pin(dial(&Tokio, &self.config, &self.last_reading, until));
         let dialled = timeout_at(until.into(), dialling).await;
-        match dialled.unwrap_or(Err(RedisStoreError::Timeout { waited: self.config.timeout })) {
-            Ok(Connected { connection, is_closed }) => {
+        let waited = self.config.timeout;
+        let dialled = dialled.unwrap_or(Err(RedisStoreError::Timeout { waited }));
+        match dialled.and_then(|dialled| self.admit(dialled)) {
+            Ok(Dialled { connection: Connected { connection, is_closed }, term }) => {
                 let number = redial.made(clock::now(), &self.jitter);
                 if number > 1 {
                     self.epoch.fetch_add(1, Relaxed);
                 }
                 let (is_garbled, silences) = Default::default();
-                let live = Live { connection, number, is_closed, is_garbled, silences };
+                let live = Live { connection, number, term, is_closed, is_garbled, silences };
                 *line.live.lock() = Some(live.clone());
                 Ok(live)
             }
@@ -169,6 +179,19 @@ impl Lines {
                 Err(error)
             }
         }
+    }
+
+    /// Returns the connection of a line, if it can be used.
+    fn current(&self, line: &Line) -> Option<Live> {
+        let live = line.live.lock().clone()?;
+        let is_usable = !live.is_closed.load(Relaxed) && self.terms.lock().is_newest(live.term);
+        is_usable.then_some(live)
+    }
+
+    /// Refuses a connection to a server whose place another took.
+    fn admit(&self, dialled: Dialled<Connected>) -> Result<Dialled<Connected>, RedisStoreError> {
+        let is_admitted = self.terms.lock().admit(dialled.term, clock::now());
+        if is_admitted { Ok(dialled) } else { Err(RedisStoreError::NotPrimary) }
     }
 }
 
@@ -195,12 +218,6 @@ impl Link for Lines {
 
     async fn pause(&self, time: Duration) {
         sleep(time).await;
-    }
-}
-
-impl Line {
-    fn current(&self) -> Option<Live> {
-        self.live.lock().clone().filter(|live| !live.is_closed.load(Relaxed))
     }
 }
 

@@ -11,11 +11,12 @@ use sessile_core::SessionId;
 
 use crate::backoff::{Jitter, Tries};
 use crate::blocking::at_once;
-use crate::dial::dial;
+use crate::dial::{Dialled, dial};
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
 use crate::redial::{Redial, SILENCES_MAX};
 use crate::refusal::spoil_the_connection;
 use crate::server_clock::LastReading;
+use crate::term::Terms;
 use crate::{RedisConfig, RedisStoreError, clock};
 
 /// A bounded number of connections. Who finds all of them in use waits, until the deadline.
@@ -36,17 +37,19 @@ struct State {
     open: usize,
     redial: Redial,
     /// Connections with a lower number are not used again: one of them broke, so the server may have
-    /// gone.
+    /// gone, or another took its place.
     oldest: u64,
     epoch: u64,
+    terms: Terms,
     /// How many answers in a row stayed out.
     silences: u32,
 }
 
-/// A connection, and its number.
+/// A connection, its number, and the term of the server.
 struct Lent {
     connection: Connection,
     number: u64,
+    term: u64,
 }
 
 impl Pool {
@@ -79,9 +82,12 @@ impl Pool {
         match ask(&mut lent.connection, commands, patience) {
             Ok(values) => {
                 let is_spoilt = spoil_the_connection(&values);
-                self.give_back(lent);
+                let is_of_the_primary = self.give_back(lent);
                 if is_spoilt {
                     self.distrust(origin);
+                }
+                if !is_of_the_primary {
+                    return Err(Trouble::Unanswered(RedisStoreError::NotPrimary));
                 }
                 Ok(Replies { values, origin })
             }
@@ -140,13 +146,13 @@ impl Pool {
         let dialled = MutexGuard::unlocked(state, || {
             at_once(dial(&Sockets, &self.config, &self.last_reading, until))
         });
-        match dialled {
-            Ok(connection) => {
+        match dialled.and_then(|dialled| state.admit(dialled)) {
+            Ok(Dialled { connection, term }) => {
                 let number = state.redial.made(clock::now(), &self.jitter);
                 if state.oldest > state.epoch {
                     state.epoch = state.oldest;
                 }
-                Ok(Lent { connection, number })
+                Ok(Lent { connection, number, term })
             }
             Err(error) => {
                 state.open -= 1;
@@ -157,15 +163,18 @@ impl Pool {
         }
     }
 
-    fn give_back(&self, lent: Lent) {
+    /// Takes a connection back, and reports whether its server still is the primary.
+    fn give_back(&self, lent: Lent) -> bool {
         let mut state = self.state.lock();
         state.silences = 0;
+        let is_of_the_primary = state.terms.is_newest(lent.term);
         if lent.number >= state.oldest {
             state.idle.push(lent);
         } else {
             state.open -= 1;
         }
         self.freed.notify_one();
+        is_of_the_primary
     }
 
     /// Notes a connection that is gone. If it broke, or was silent like the one before, the others
@@ -184,13 +193,33 @@ impl Pool {
 impl State {
     /// Lets go of every connection that was made before this one broke.
     fn distrust(&mut self, origin: Origin) {
-        if origin.number < self.oldest {
-            return;
+        if origin.number >= self.oldest {
+            self.let_go();
         }
+    }
+
+    /// Lets go of every connection there is.
+    fn let_go(&mut self) {
         self.silences = 0;
         self.oldest = self.redial.count() + 1;
         self.open -= self.idle.len();
         self.idle.clear();
+    }
+
+    /// Refuses a connection to a server whose place another took. If this one took the place of
+    /// another, lets go of the connections to that.
+    fn admit(
+        &mut self,
+        dialled: Dialled<Connection>,
+    ) -> Result<Dialled<Connection>, RedisStoreError> {
+        let is_known = self.terms.is_newest(dialled.term);
+        if !self.terms.admit(dialled.term, clock::now()) {
+            return Err(RedisStoreError::NotPrimary);
+        }
+        if !is_known {
+            self.let_go();
+        }
+        Ok(dialled)
     }
 }
 

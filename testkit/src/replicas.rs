@@ -53,6 +53,18 @@ impl Replicas {
         self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port())).collect()
     }
 
+    /// Waits until every Sentinel says that the replica is the primary.
+    ///
+    /// # Panics
+    ///
+    /// If that does not happen.
+    pub fn until_replaced(&self) {
+        let port = Reply::Bytes(self.replica.port().to_string().into_bytes());
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::MASTER];
+        let knows = |sentinel: &Server| sentinel.say(question).list().last() == Some(&port);
+        eventually("the replica takes over", WAIT, || self.sentinels.iter().all(knows));
+    }
+
     fn is_known(&self) -> bool {
         self.sentinels.iter().all(|sentinel| {
             let count = |what| match sentinel.say(["SENTINEL", what, Self::MASTER]) {

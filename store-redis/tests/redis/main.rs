@@ -5,6 +5,7 @@ mod budget;
 mod clocks;
 mod conformance;
 mod cuts;
+mod failover;
 mod faults;
 mod nodes;
 mod places;

@@ -1,67 +1,12 @@
-//! Servers that are found in other ways: behind Sentinels, on a socket in the file system, over TLS.
+//! Servers that are found in other ways: on a socket in the file system, over TLS.
 
 use std::time::Duration;
 
-use sessile_core::{BlockingStore, Outside, Store};
+use sessile_core::{Outside, Store};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore, RedisStoreError};
-use sessile_testkit::{Directory, Options, Replicas, Server};
-use tokio::time::sleep;
+use sessile_testkit::{Directory, Options, Server};
 
-use crate::workload::Workload;
-use crate::world::{
-    Outdoors, PASSWORD, PREFIX, USER, admit, built, config, hits, sessions, started,
-};
-
-fn through_sentinels(replicas: &Replicas) -> RedisConfig {
-    let config = RedisConfig::builder()
-        .sentinels(Replicas::MASTER, replicas.sentinels())
-        .user(USER)
-        .password(PASSWORD)
-        .prefix(PREFIX)
-        .timeout(Duration::from_millis(300))
-        .deadline(Duration::from_secs(4));
-    built(config)
-}
-
-#[tokio::test]
-async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
-    let replicas = Replicas::start();
-    admit(replicas.primary());
-    admit(replicas.replica());
-    let sessions = sessions(RedisStore::connect(through_sentinels(&replicas)).await.unwrap());
-    let workload = Workload::start(&sessions).await;
-    sleep(Duration::from_millis(200)).await;
-
-    replicas.primary().suspend();
-    let recovered = workload.all_succeed_again().await;
-    assert_eq!(replicas.replica().info("role"), "master");
-    // It does not know yet that it was replaced, and would take writes.
-    replicas.primary().resume();
-    sleep(Duration::from_millis(500)).await;
-    let on_the_new_one = config(replicas.replica().port());
-    let direct = crate::world::sessions(RedisStore::lazy(built(on_the_new_one)));
-    let mut tally = workload.end(replicas.replica(), &direct).await;
-    tally.recovered = recovered;
-    // Nothing was on its way to the replica when the primary stopped, so nothing may be missing.
-    tally.check("F05 primary stopped, F06 it resumes");
-    assert!(recovered < Duration::from_secs(10), "{tally}");
-
-    let blocking = BlockingRedisStore::connect(through_sentinels(&replicas)).unwrap();
-    let nobody = sessile_core::SessionId::from_bytes([7; 16]);
-    assert!(BlockingStore::load(&blocking, nobody, Outdoors.now()).unwrap().is_none());
-}
-
-#[tokio::test]
-async fn sentinels_that_know_no_primary_are_an_error_that_names_it() {
-    let replicas = Replicas::start();
-    let unknown = RedisConfig::builder().sentinels("elsewhere", replicas.sentinels());
-    let quick = unknown.timeout(Duration::from_millis(200)).deadline(Duration::from_millis(400));
-    let error = RedisStore::connect(built(quick)).await.unwrap_err();
-    let RedisStoreError::NotConnected { source: Some(source) } = &error else {
-        panic!("expected no connection, found {error:?}")
-    };
-    assert!(source.to_string().contains("elsewhere"), "{source}");
-}
+use crate::world::{Outdoors, admit, built, config, hits, sessions, started};
 
 #[tokio::test]
 async fn a_server_on_a_unix_socket_is_reached() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sessile_core::{CommitError, UpdateError};
 use sessile_testkit::{Server, Stopwatch};
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -24,7 +25,11 @@ pub(crate) struct Workload {
 #[derive(Debug, Default)]
 struct Shared {
     is_over: AtomicBool,
-    /// How many requests were answered with success so far, by task.
+    /// Held for reading by whoever makes a request.
+    pause: RwLock<()>,
+    /// Counts how often all were waited for.
+    round: AtomicU64,
+    /// The round in which the last request began that was answered with success, by task.
     done: Vec<AtomicU64>,
 }
 
@@ -73,17 +78,22 @@ impl Workload {
         workload
     }
 
-    /// Waits until every task has had a success, and returns how long that took.
+    /// Waits until every task has had success with a request begun from now on, and returns how
+    /// long that took.
     pub(crate) async fn all_succeed_again(&self) -> Duration {
-        let before: Vec<_> = self.shared.done.iter().map(|done| done.load(Relaxed)).collect();
+        let round = self.shared.round.fetch_add(1, Relaxed) + 1;
         let begun = Stopwatch::start();
-        let all =
-            || self.shared.done.iter().zip(&before).all(|(now, then)| now.load(Relaxed) > *then);
+        let all = || self.shared.done.iter().all(|done| done.load(Relaxed) == round);
         while !all() {
             assert!(begun.elapsed() < Duration::from_secs(30), "the requests never succeed again");
             sleep(Duration::from_millis(2)).await;
         }
         begun.elapsed()
+    }
+
+    /// Waits until no request is under way. None begins before what is returned is dropped.
+    pub(crate) async fn pause(&self) -> RwLockWriteGuard<'_, ()> {
+        self.shared.pause.write().await
     }
 
     /// Ends the tasks and counts what is stored, through a handle that nothing gets in the way of.
@@ -120,7 +130,8 @@ impl Shared {
     ) -> Task {
         let mut task = Task { session, ..Task::default() };
         while !self.is_over.load(Relaxed) {
-            let begun = Stopwatch::start();
+            let running = self.pause.read().await;
+            let (begun, round) = (Stopwatch::start(), self.round.load(Relaxed));
             task.trials += 1;
             let add = |session: &mut sessile_core::Session| session.add(&HITS, 1).map(|_| ());
             match sessions.update(Some(token), add).await {
@@ -128,7 +139,7 @@ impl Shared {
                 Ok((_, finished)) if finished.session().is_new() => {}
                 Ok(_) => {
                     task.acknowledged += 1;
-                    self.done[number].fetch_add(1, Relaxed);
+                    self.done[number].store(round, Relaxed);
                 }
                 Err(UpdateError::Commit(failed))
                     if matches!(failed.error(), CommitError::Unknown(_)) =>
@@ -138,6 +149,7 @@ impl Shared {
                 Err(_) => {}
             }
             task.slowest = task.slowest.max(begun.elapsed());
+            drop(running);
             // Leaves the other tests some of the machine.
             sleep(Duration::from_millis(1)).await;
         }

@@ -1,0 +1,161 @@
+//! Servers behind Sentinels, one of which takes the place of another.
+
+use std::thread;
+use std::time::Duration;
+
+use sessile_core::{BlockingSessions, BlockingStore, Outside, Token, UpdateError};
+use sessile_store_redis::{
+    BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore, RedisStoreError,
+};
+use sessile_testkit::{Replicas, Server, eventually};
+use tokio::time::sleep;
+
+use crate::workload::Workload;
+use crate::world::{
+    HITS, Outdoors, PASSWORD, PREFIX, TestSessions, USER, admit, built, config, hits, policy,
+    sessions, started,
+};
+
+/// Starts servers that let the user of the tests in.
+fn replicas() -> Replicas {
+    let replicas = Replicas::start();
+    admit(replicas.primary());
+    admit(replicas.replica());
+    replicas
+}
+
+fn through_sentinels(replicas: &Replicas) -> RedisConfigBuilder {
+    RedisConfig::builder()
+        .sentinels(Replicas::MASTER, replicas.sentinels())
+        .user(USER)
+        .password(PASSWORD)
+        .prefix(PREFIX)
+        .timeout(Duration::from_millis(300))
+        .deadline(Duration::from_secs(4))
+}
+
+fn directly_on_the_replica(replicas: &Replicas) -> TestSessions {
+    sessions(RedisStore::lazy(built(config(replicas.replica().port()))))
+}
+
+async fn add(sessions: &TestSessions, token: &str) -> Result<(), UpdateError<RedisStoreError>> {
+    let added = sessions.update(Some(token), |session| session.add(&HITS, 1)).await;
+    let (added, finished) = added?;
+    added.expect("it is a counter");
+    assert!(!finished.session().is_new(), "a failure is not taken for a new session");
+    Ok(())
+}
+
+/// Waits until the replica has all the primary has.
+fn until_replicated(replicas: &Replicas) {
+    let has_all = || {
+        let offset = |server: &Server| server.info("master_repl_offset");
+        offset(replicas.primary()) == offset(replicas.replica())
+    };
+    eventually("everything is replicated", Duration::from_secs(10), has_all);
+}
+
+#[tokio::test]
+async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
+    let replicas = replicas();
+    let store = RedisStore::connect(built(through_sentinels(&replicas))).await.unwrap();
+    let workload = Workload::start(&sessions(store)).await;
+    sleep(Duration::from_millis(200)).await;
+
+    let pause = workload.pause().await;
+    // What is on its way to the replica when the primary stops may be lost, and nothing else.
+    until_replicated(&replicas);
+    replicas.primary().suspend();
+    drop(pause);
+    let recovered = workload.all_succeed_again().await;
+    assert_eq!(replicas.replica().info("role"), "master");
+    // It does not know yet that it was replaced, and would take writes.
+    replicas.primary().resume();
+    sleep(Duration::from_millis(500)).await;
+    let mut tally = workload.end(replicas.replica(), &directly_on_the_replica(&replicas)).await;
+    tally.recovered = recovered;
+    tally.check("F05 primary stopped, F06 it resumes");
+    assert!(recovered < Duration::from_secs(10), "{tally}");
+
+    let blocking = BlockingRedisStore::connect(built(through_sentinels(&replicas))).unwrap();
+    let nobody = sessile_core::SessionId::from_bytes([7; 16]);
+    assert!(BlockingStore::load(&blocking, nobody, Outdoors.now()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn f06_who_learns_of_a_new_primary_leaves_the_old_one_on_every_connection() {
+    let replicas = replicas();
+    let sessions = sessions(RedisStore::lazy(built(through_sentinels(&replicas))));
+    let mut tokens = vec![started(&sessions).await];
+    // Which connection a session uses depends on its id.
+    let line = |token: &String| Token::parse(token).unwrap().id().as_bytes()[1] % 2;
+    while line(&tokens[0]) == line(&tokens[tokens.len() - 1]) {
+        tokens.push(started(&sessions).await);
+    }
+    let (busy, idle) = (&tokens[0], &tokens[tokens.len() - 1]);
+    until_replicated(&replicas);
+
+    replicas.primary().suspend();
+    while add(&sessions, busy).await.is_err() {}
+    replicas.primary().resume();
+    add(&sessions, idle).await.unwrap();
+
+    let found = hits(&directly_on_the_replica(&replicas), idle).await;
+    assert_eq!(found, Some(1), "an acknowledged write is lost");
+}
+
+#[test]
+fn f06_a_connection_that_takes_longer_than_the_failover_is_not_used() {
+    connecting_during_a_failover(|config, token| {
+        let sessions = sessions(RedisStore::lazy(config));
+        block_on(async { add(&sessions, token).await.unwrap() });
+    });
+}
+
+#[test]
+fn f06_a_blocking_connection_that_takes_longer_than_the_failover_is_not_used() {
+    connecting_during_a_failover(|config, token| {
+        let store = BlockingRedisStore::lazy(config);
+        let sessions = BlockingSessions::new(store, Outdoors, policy(64));
+        let (added, _) = sessions.update(Some(token), |session| session.add(&HITS, 1)).unwrap();
+        added.unwrap();
+    });
+}
+
+fn connecting_during_a_failover(add: impl FnOnce(RedisConfig, &str)) {
+    let replicas = replicas();
+    let old = sessions(RedisStore::lazy(built(config(replicas.primary().port()))));
+    let token = block_on(started(&old));
+    until_replicated(&replicas);
+
+    replicas.primary().suspend();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            replicas.until_replaced();
+            replicas.primary().resume();
+        });
+        // The Sentinels point at the old primary, which lets nobody in before it resumes.
+        let patient = through_sentinels(&replicas).timeout(Duration::from_secs(60));
+        add(built(patient.deadline(Duration::from_secs(60))), &token);
+    });
+
+    let found = block_on(hits(&directly_on_the_replica(&replicas), &token));
+    assert_eq!(found, Some(1), "an acknowledged write is lost");
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be built").block_on(future)
+}
+
+#[tokio::test]
+async fn sentinels_that_know_no_primary_are_an_error_that_names_it() {
+    let replicas = Replicas::start();
+    let unknown = RedisConfig::builder().sentinels("elsewhere", replicas.sentinels());
+    let quick = unknown.timeout(Duration::from_millis(200)).deadline(Duration::from_millis(400));
+    let error = RedisStore::connect(built(quick)).await.unwrap_err();
+    let RedisStoreError::NotConnected { source: Some(source) } = &error else {
+        panic!("expected no connection, found {error:?}")
+    };
+    assert!(source.to_string().contains("elsewhere"), "{source}");
+}
