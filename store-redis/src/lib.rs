@@ -23,7 +23,9 @@
 //! server's append-only file goes: with `appendfsync always` all of it, with `everysec` all but about
 //! the last second. Replication is asynchronous: what the primary had not yet passed on is lost if it
 //! is replaced, and a primary that was replaced without noticing takes writes until it notices, for
-//! some ten seconds, unless `min-replicas-to-write` keeps it from that. All this holds for the end of
+//! some ten seconds, unless `min-replicas-to-write` keeps it from that. A handle leaves it as soon as
+//! one of its connections is made anew: that asks every Sentinel, and whoever knows of the newest
+//! primary goes back to no older one. All this holds for the end of
 //! a session too, which is why the handle that ended one keeps a tombstone and ends it again if it
 //! comes back.
 //!
