@@ -1,10 +1,13 @@
 //! What the store says when the server refuses, or holds what it should not.
 
 use std::error::Error;
+use std::thread;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize, Serializer};
 use sessile_core::{
-    Action, CommitError, Failure, Outcome, Outside, Policy, Sessions, Store, Token, Ttl,
+    Action, CommitError, Failure, Key, Outcome, Outside, Policy, Session, Sessions, Store, Token,
+    Ttl,
 };
 use sessile_store_redis::{Reason, RedisConfig, RedisStore, RedisStoreError, Warning};
 use sessile_testkit::{Options, Reply, Server, Stopwatch};
@@ -200,7 +203,7 @@ fn f33_who_finds_no_free_connection_waits_no_longer_than_the_deadline() {
         sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).unwrap();
     let token = crate::world::token_of(&finished);
     let all_at_once = |expect_success: bool| {
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let callers: Vec<_> = (0..100)
                 .map(|_| {
                     scope.spawn(|| {
@@ -221,7 +224,7 @@ fn f33_who_finds_no_free_connection_waits_no_longer_than_the_deadline() {
     world.proxy.freeze();
     all_at_once(false);
     world.proxy.heal_for_new_connections();
-    std::thread::sleep(Duration::from_millis(600));
+    thread::sleep(Duration::from_millis(600));
     all_at_once(true);
 }
 
@@ -260,24 +263,74 @@ async fn f34_a_call_that_is_dropped_at_any_await_leaves_old_or_new() {
     assert!(dropped > 0);
 }
 
+/// A value that panics.
+#[derive(Debug, Default, Deserialize)]
+struct Fragile(u8);
+
+const WHEN_SERIALIZED: u8 = 100;
+const WHEN_DROPPED: u8 = 200;
+
+impl Serialize for Fragile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert_ne!(self.0, WHEN_SERIALIZED, "the serializer panics");
+        serializer.serialize_newtype_struct("Fragile", &self.0)
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(thread::panicking() || self.0 != WHEN_DROPPED, "the destructor panics");
+    }
+}
+
+const FRAGILE: Key<Fragile> = Key::new("fragile");
+
 #[tokio::test]
 async fn f35_a_handler_that_panics_writes_nothing_and_blocks_nobody() {
+    let written = f35(|session| {
+        session.add(&HITS, 1).unwrap();
+        panic!("the handler panics");
+    });
+    assert_eq!(written.await, Some(0));
+}
+
+#[tokio::test]
+async fn f35_a_serializer_that_panics_writes_nothing_and_blocks_nobody() {
+    let written = f35(|session| {
+        session.add(&HITS, 1).unwrap();
+        // Encoded at commit, when the handler is long gone.
+        session.get_mut(&FRAGILE).unwrap().unwrap().0 = WHEN_SERIALIZED;
+    });
+    assert_eq!(written.await, Some(0));
+}
+
+#[tokio::test]
+async fn f35_a_destructor_that_panics_writes_all_or_nothing_and_blocks_nobody() {
+    let written = f35(|session| {
+        session.add(&HITS, 1).unwrap();
+        session.get_mut(&FRAGILE).unwrap().unwrap().0 = WHEN_DROPPED;
+    });
+    assert!(matches!(written.await, Some(0 | 1)));
+}
+
+/// Runs a request that panics, and returns what its session counts then. Others go on.
+async fn f35(panics: impl Fn(&mut Session) + Send + Sync + 'static) -> Option<i64> {
     let (_world, sessions) = world_and_sessions(Server::start());
     let token = started(&sessions).await;
+    let set = |session: &mut Session| session.set(&FRAGILE, Fragile::default());
+    sessions.update(Some(&token), set).await.expect("nothing breaks").0.expect("it can be set");
+
     let (shared, shared_token) = (sessions.clone(), token.clone());
     let task = tokio::spawn(async move {
-        let update = shared.update(Some(&shared_token), |session| {
-            session.add(&HITS, 1).unwrap();
-            panic!("the handler panics");
-        });
-        let _ = update.await;
+        let _ = shared.update(Some(&shared_token), panics).await;
     });
-    assert!(task.await.unwrap_err().is_panic());
-    assert_eq!(hits(&sessions, &token).await, Some(0));
-    let add = sessions.update(Some(&token), |session| session.add(&HITS, 1).map(|_| ()));
-    let (added, _) = add.await.unwrap();
-    added.unwrap();
-    assert_eq!(hits(&sessions, &token).await, Some(1));
+    assert!(task.await.expect_err("the request panics").is_panic());
+    let found = hits(&sessions, &token).await;
+
+    let add = |session: &mut Session| session.add(&HITS, 10);
+    sessions.update(Some(&token), add).await.expect("nothing breaks").0.expect("it counts");
+    assert_eq!(hits(&sessions, &token).await, found.map(|found| found + 10));
+    found
 }
 
 #[tokio::test]
