@@ -7,7 +7,7 @@ use sessile_core::conformance::{self, Harness};
 use sessile_core::{
     Action, Failure, Immediate, Loaded, Outcome, Outside, Position, SessionId, Store, Timestamp,
 };
-use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore, RedisStoreError};
+use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore};
 use sessile_testkit::Server;
 
 use crate::world::{Outdoors, admit, built, config};
@@ -38,16 +38,16 @@ impl<S: Store, F: Fn() -> S + Send + Sync> Harness for Of<F> {
 }
 
 /// Compacts behind every append but the first, so that no log has more than two entries for long.
-struct Compacting(RedisStore);
+struct Compacting<S>(S);
 
-impl Store for Compacting {
-    type Error = RedisStoreError;
+impl<S: Store> Store for Compacting<S> {
+    type Error = S::Error;
 
     async fn load(
         &self,
         id: SessionId,
         now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<RedisStoreError>> {
+    ) -> Result<Option<Loaded>, Failure<S::Error>> {
         self.0.load(id, now).await
     }
 
@@ -56,7 +56,7 @@ impl Store for Compacting {
         id: SessionId,
         action: &Action,
         now: Timestamp,
-    ) -> Result<Outcome, Failure<RedisStoreError>> {
+    ) -> Result<Outcome, Failure<S::Error>> {
         let outcome = self.0.apply(id, action, now).await?;
         let Outcome::Appended(position) = outcome else { return Ok(outcome) };
         let log = self.0.load(id, now).await?.filter(|log| log.position.entries() > 2);
@@ -75,14 +75,14 @@ fn keeps_the_contract<S: Store>(handle: impl Fn() -> S + Send + Sync) {
     runtime.expect("a runtime can be made").block_on(conformance::all(&harness));
 }
 
-/// Runs the clauses that make no appends behind a compaction they asked for themselves.
+/// Runs all clauses but the one that asks for a compaction that has to leave entries behind it.
 macro_rules! run {
     ($harness:expr, $($clause:ident),+ $(,)?) => { $(conformance::$clause($harness).await;)+ };
 }
 
-fn keeps_the_contract_while_it_is_compacted(handle: impl Fn() -> Compacting + Send + Sync) {
+fn keeps_the_contract_while_it_is_compacted<S: Store>(handle: impl Fn() -> S + Send + Sync) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let harness = &Of(handle);
+    let harness = &Of(|| Compacting(handle()));
     runtime.expect("a runtime can be made").block_on(async {
         run!(
             harness,
@@ -146,8 +146,10 @@ fn every_kind_of_handle_keeps_the_contract() {
     thread::scope(|scope| {
         scope.spawn(|| keeps_the_contract(|| lazy(&holding)));
         scope.spawn(|| keeps_the_contract(|| lazy(&holding_none)));
-        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| Compacting(lazy(&holding))));
+        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| lazy(&holding)));
+        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| lazy(&holding_none)));
         scope.spawn(|| keeps_the_contract(|| blocking(&holding)));
+        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| blocking(&holding)));
         scope.spawn(|| keeps_the_contract(|| blocking(&holding_none)));
     });
     assert_eq!(server.keys_without_ttl(), 0);
