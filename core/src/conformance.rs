@@ -97,7 +97,21 @@ macro_rules! clauses {
         ///
         /// If the store breaks a clause, or fails. The message says what was expected.
         pub async fn all<H: Harness>(harness: &H) {
-            $($($clause(harness).await;)+)+
+            all_but(harness, &[]).await;
+        }
+
+        /// Runs every clause but some, for a store that does something by itself which those ask
+        /// for: one that compacts at once leaves nothing to compact.
+        ///
+        /// # Panics
+        ///
+        /// If the store breaks a clause, or fails, or one that is left out is not in [`CLAUSES`].
+        pub async fn all_but<H: Harness>(harness: &H, left_out: &[&str]) {
+            let unknown = left_out.iter().find(|name| !CLAUSES.contains(name));
+            assert!(unknown.is_none(), "no clause is called {unknown:?}");
+            $($(if !left_out.contains(&stringify!($clause)) {
+                $clause(harness).await;
+            })+)+
         }
     };
 }

@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use crate::workload::Workload;
 use crate::world::{
-    HITS, Outdoors, PASSWORD, PREFIX, TestSessions, USER, admit, built, config, hits, policy,
-    sessions, started,
+    HITS, Outdoors, PASSWORD, PREFIX, TestSessions, USER, admit, block_on, built, config, hits,
+    policy, sessions, started,
 };
 
 /// Starts servers that let the user of the tests in.
@@ -141,11 +141,6 @@ fn connecting_during_a_failover(add: impl FnOnce(RedisConfig, &str)) {
 
     let found = block_on(hits(&directly_on_the_replica(&replicas), &token));
     assert_eq!(found, Some(1), "an acknowledged write is lost");
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime can be built").block_on(future)
 }
 
 #[tokio::test]

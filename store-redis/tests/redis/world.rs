@@ -116,6 +116,12 @@ pub(crate) async fn hits(sessions: &TestSessions, token: &str) -> Option<i64> {
     is_there.then(|| session.count(&HITS).expect("it is a counter"))
 }
 
+/// Runs a future on this thread, with sockets and time.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be built").block_on(future)
+}
+
 /// Prints a line whether or not the test passes.
 pub(crate) fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "  {line}");
