@@ -110,7 +110,8 @@ impl Session {
     /// # Errors
     ///
     /// Returns [`Failed`] with the session unchanged if something set through
-    /// [`Session::get_mut`] cannot be stored, there is no randomness, or the session is stale.
+    /// [`Session::get_mut`] cannot be stored or goes beyond a limit, there is no randomness, the session
+    /// is stale, or its deadline has passed.
     pub fn commit<E>(self, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
         Commit::new(self, true).advance(outside)
     }
@@ -143,7 +144,11 @@ impl Commit {
         }
         self.is_behind = false;
         match self.session.draft(self.is_last, outside) {
-            Ok(Draft::Nothing) => Ok(self.done()),
+            Ok(Draft::Nothing) => {
+                // Others did what was left of it.
+                self.session.overlay.answered(true);
+                Ok(self.done())
+            }
             Ok(Draft::Apply(id, action, sent)) => Ok(self.apply(id, action, sent)),
             Ok(Draft::Locate(id)) => Ok(self.load(id, Why::Moved)),
             Err(error) => Err(self.fail(error)),
@@ -199,6 +204,21 @@ impl Commit {
     fn ended<E>(mut self, id: SessionId, outside: &dyn Outside) -> Result<Step, Box<Failed<E>>> {
         self.session.doom(id);
         self.advance(outside)
+    }
+
+    /// Looks for an action that found another entry where the log should have ended: that can be an
+    /// earlier sending of its own.
+    fn look_again<E>(
+        mut self,
+        id: SessionId,
+        action: Action,
+        sent: Sent,
+    ) -> Result<Step, Box<Failed<E>>> {
+        self.retries += 1;
+        if self.retries > RETRIES_MAX {
+            return Err(self.unsettled(id, action, sent, None));
+        }
+        Ok(self.load(id, Why::Unknown(action, sent)))
     }
 
     /// Looks for an action whose fate is not known, unless it was sent too often already.
@@ -281,7 +301,7 @@ impl Pending {
                 commit.retry(outside)
             }
             // What came first, or may still come, can be an earlier sending of the same commit.
-            (_, Ok(Outcome::Conflict)) if is_resent => commit.look_for(id, action, sent, None),
+            (_, Ok(Outcome::Conflict)) if is_resent => commit.look_again(id, action, sent),
             (_, Err(Failure::NotApplied(source))) if is_resent => {
                 Err(commit.unsettled(id, action, sent, Some(source)))
             }
@@ -353,8 +373,8 @@ impl Commit {
     fn settle<E>(
         mut self,
         id: SessionId,
-        mut action: Action,
-        sent: Sent,
+        action: Action,
+        mut sent: Sent,
         found: Option<Loaded>,
         outside: &dyn Outside,
     ) -> Result<Step, Box<Failed<E>>> {
@@ -363,11 +383,13 @@ impl Commit {
         let is_create = matches!(action, Action::Create { .. });
         let applied = found.as_ref().is_some_and(|log| log.record.remembers(stamp.commit));
         match found {
-            Some(log) if applied && sent.has_won(&log.record, now) => {
+            Some(log) if applied && sent.has_won(&action, &log.record, now) => {
+                sent.forget_replaced_token(&log.record, now);
                 self.written(id, action, sent, None, outside)
             }
             Some(log) if applied => {
-                // The append was folded behind another rotation and is void whole.
+                // The append was folded behind another rotation, or without one it builds on, and is
+                // void whole.
                 self.session.give_back(sent);
                 self.move_on(id, log, outside)
             }
@@ -383,14 +405,14 @@ impl Commit {
                 Err(self.fail(CommitError::Gone))
             }
             Some(log) if self.session.is_based_on(&log.record) => {
-                if action.is_overtaken(&log) {
+                if sent.is_overtaken(&action, &log) {
                     self.session.give_back(sent);
                     return self.move_on(id, log, outside);
                 }
-                if !self.session.renew(&mut action, now) {
+                let Some(action) = self.session.renew(action, &mut sent, &log, now) else {
                     self.session.give_back(sent);
                     return Err(self.fail(CommitError::Gone));
-                }
+                };
                 Ok(self.apply(id, action, sent))
             }
             // So much was appended since that the commit may have been folded and forgotten.
@@ -410,13 +432,17 @@ impl Commit {
         let Source::Stored(stored) = &session.source else {
             return self.retry(outside);
         };
-        let held = stored.held;
-        if log.record.generation() != stored.record.generation() {
+        let (held, generation) = (stored.held, stored.record.generation());
+        if log.record.generation() != generation {
             // A grace that ends while the request runs puts nobody out: it came in time.
             let standing = log.record.standing(&held, Timestamp::default());
             let is_out = matches!(standing, Standing::Stale | Standing::Forged);
             if !session.lose_rotation(&log.record, is_out) {
                 return Err(self.fail(CommitError::Superseded));
+            }
+            if is_out && log.record.generation() < generation {
+                // A failover forgot a rotation, and with it the token.
+                return Err(self.fail(CommitError::Gone));
             }
             if is_out {
                 // Who holds a token that a change of privilege replaced sees nothing of what came
@@ -433,8 +459,10 @@ impl Commit {
         if let Err(error) = session.keep_what_changed(&log.record) {
             return Err(self.fail(error.into()));
         }
-        let record = Arc::clone(&log.record);
-        session.source = Source::Stored(Stored::new(id, held, log, now));
+        let (record, last_accessed_at) = (Arc::clone(&log.record), session.last_accessed_at());
+        let mut stored = Stored::new(id, held, log, now);
+        stored.last_accessed_at = last_accessed_at.unwrap_or(stored.last_accessed_at);
+        session.source = Source::Stored(stored);
         session.rebase(record);
         self.retry(outside)
     }
@@ -509,7 +537,9 @@ impl<E: Error + 'static> Error for Failed<E> {
 
 /// Why a session was not written.
 ///
-/// Nothing of this commit is in the log, except after [`CommitError::Unknown`].
+/// Nothing of this commit is in the log, except after [`CommitError::Unknown`]. A session that was
+/// [ended](Session::invalidate) before something was set stays ended if only the new one failed:
+/// [`Session::notice`] says what the client must learn.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CommitError<E> {

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use crate::commit::Upkeep;
 use crate::overlay::{self, Held, Name};
-use crate::record::{Committed, RecordHead, Standing};
+use crate::record::{Committed, RecordHead, Standing, limits};
 use crate::session::{Source, Stored, renew_token};
 use crate::{
     Action, Attribute, Change, Codec, CommitError, CommitId, Create, Delta, EntropyError,
-    Granularity, Notice, OnConflict, Outside, Policy, Position, Record, Rotation, RotationReason,
-    Session, SessionId, SetError, Stamp, Timestamp, Token, Ttl, Value, fold,
+    Granularity, Loaded, Notice, OnConflict, Outside, Policy, Position, Record, Rotation,
+    RotationReason, Session, SessionId, SetError, Stamp, Timestamp, Token, Ttl, Value, fold,
 };
 
 /// What a session has to write.
@@ -31,15 +31,37 @@ pub(crate) struct Sent {
     token: Option<Token>,
     rotation: Option<RotationReason>,
     everything: bool,
+    /// It was sent without a position first, so others may have come in between.
+    is_blind: bool,
     /// How many sessions the request had ended when it was sent.
     pub(crate) ended: u32,
 }
 
 impl Sent {
-    /// Reports whether an applied action counts: a rotation may be void.
-    pub(crate) fn has_won(&self, record: &Record, now: Timestamp) -> bool {
+    /// Reports whether an applied action counts: it is void if its rotation lost, or if the log never
+    /// saw a rotation it builds on.
+    pub(crate) fn has_won(&self, action: &Action, record: &Record, now: Timestamp) -> bool {
         let standing = |token: &Token| record.standing(&token.verifier(), now);
-        self.token.as_ref().is_none_or(|token| standing(token) != Standing::Forged)
+        action.generation() <= record.generation()
+            && self.token.as_ref().is_none_or(|token| standing(token) != Standing::Forged)
+    }
+
+    /// Forgets a token that was replaced before anybody heard of it: the client has a newer one.
+    pub(crate) fn forget_replaced_token(&mut self, record: &Record, now: Timestamp) {
+        let is_current =
+            |token: &Token| record.standing(&token.verifier(), now) == Standing::Current;
+        self.token = self.token.take().filter(is_current);
+    }
+
+    /// Reports whether the log has moved past the only position the action may be appended at, so
+    /// that it will never be applied any more.
+    pub(crate) fn is_overtaken(&self, action: &Action, log: &Loaded) -> bool {
+        match action {
+            Action::AppendAt { position, .. } if !self.is_blind => {
+                position.stamp() != log.position.stamp()
+            }
+            _ => false,
+        }
     }
 }
 
@@ -55,7 +77,7 @@ impl Session {
             Source::Stored(_) => self.draft_append(is_last, outside),
             Source::Stale => {
                 let wants = self.wants.principal.is_some() || self.wants.idle_timeout.is_some();
-                let changed = wants || !self.dirty()?.is_empty();
+                let changed = wants || self.ended > 0 || !self.dirty()?.is_empty();
                 if changed { Err(CommitError::Stale) } else { Ok(Draft::Nothing) }
             }
         }
@@ -68,7 +90,7 @@ impl Session {
     ) -> Result<Draft, CommitError<E>> {
         let changes = self.view()?;
         let principal = self.wants.principal.clone().flatten();
-        let eager = is_last && self.policy.create() == Create::Eager;
+        let eager = is_last && self.policy.create() == Create::Eager && self.ended == 0;
         if changes.is_empty() && principal.is_none() && !eager {
             return Ok(Draft::Nothing);
         }
@@ -127,7 +149,8 @@ impl Session {
             );
         }
         let ttl = ttl.ok_or(CommitError::Gone)?;
-        let positioned = whole_or_void || self.policy.on_conflict() == OnConflict::Reject;
+        let rejects = self.policy.on_conflict() == OnConflict::Reject;
+        let positioned = whole_or_void || rejects && (replace || !changes.is_empty());
         let position = stored.position.filter(|_| positioned);
         if positioned && position.is_none() {
             return Ok(Draft::Locate(id));
@@ -149,6 +172,10 @@ impl Session {
             idle_timeout,
             ..Delta::from_sorted(stamp.commit, record.generation(), changes)
         };
+        let (len, max) = (delta.size_hint(), limits::BODY_BYTES);
+        if len > max {
+            return Err(SetError::SessionTooLarge { len, max }.into());
+        }
         let action = match position {
             Some(position) => Action::AppendAt { delta, position, stamp, ttl },
             None => Action::Append { delta, stamp, ttl },
@@ -195,6 +222,7 @@ impl Session {
                 changes.push((Name::Owned(name.into()), Change::Set(value)));
             }
         }
+        self.check_size(bytes)?;
         self.scratch = scratch;
         Ok(changes)
     }
@@ -215,6 +243,7 @@ impl Session {
                 grouped.extend_from_slice(entry.group.names());
             }
         }
+        self.check_size(bytes)?;
         if !grouped.is_empty() {
             changes.retain(|(name, _)| !grouped.contains(&name.as_ref()));
             grouped.sort_unstable();
@@ -233,8 +262,8 @@ impl Session {
         Ok(changes)
     }
 
-    /// Applies the limits to a value that was lent out, whose size was not known before. `bytes` is
-    /// the size of the session so far.
+    /// Applies the limit to a value that was lent out, whose size was not known before, and counts it
+    /// in the size of the session.
     fn check_lent(&self, name: &str, value: &Value, bytes: &mut usize) -> Result<(), SetError> {
         let Some(Held::Live { size, .. }) = self.overlay.get(name).map(|entry| &entry.held) else {
             return Ok(());
@@ -246,9 +275,14 @@ impl Session {
             let max = limits.value_bytes_max;
             return Err(SetError::ValueTooLarge { name: name.into(), len, max });
         }
-        if *bytes > limits.session_bytes_max && len > *size {
-            let max = limits.session_bytes_max;
-            return Err(SetError::SessionTooLarge { len: *bytes, max });
+        Ok(())
+    }
+
+    /// Applies the limit to the size of the session, with what was lent out as it is now.
+    fn check_size(&self, len: usize) -> Result<(), SetError> {
+        let max = self.policy.limits().session_bytes_max;
+        if len > max && len > self.bytes() {
+            return Err(SetError::SessionTooLarge { len, max });
         }
         Ok(())
     }
@@ -261,12 +295,13 @@ impl Session {
         changes.extend(self.overlay.fulfilled(&changes));
         if replace {
             let below = self.base().into_iter().flat_map(Record::iter);
-            let others: BTreeSet<&str> = other.iter().chain(below).map(|(name, _)| name).collect();
-            let unseen =
-                others.iter().filter(|name| !changes.iter().any(|(seen, _)| seen == **name));
-            let unseen: Vec<_> =
-                unseen.map(|name| (Name::Owned((*name).into()), Change::Remove)).collect();
-            changes.extend(unseen);
+            let mut unseen: BTreeSet<&str> =
+                other.iter().chain(below).map(|(name, _)| name).collect();
+            for (name, _) in &changes {
+                unseen.remove(name.as_ref());
+            }
+            let unseen = unseen.into_iter().map(|name| (Name::Owned(name.into()), Change::Remove));
+            changes.extend(unseen.collect::<Vec<_>>());
         }
         changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for name in self.overlay.names() {
@@ -284,26 +319,32 @@ impl Session {
             token,
             rotation: self.wants.rotation.take(),
             everything: core::mem::take(&mut self.wants.everything),
+            is_blind: false,
             ended: self.ended,
         }
     }
 
-    /// Makes the next sending of an append out of the last one; `false` if the session's deadline has
+    /// Makes the next sending of an append out of the last one; `None` if the session's deadline has
     /// passed meanwhile.
-    pub(crate) fn renew(&self, action: &mut Action, now: Timestamp) -> bool {
-        if let (
-            Action::Append { delta, ttl, .. } | Action::AppendAt { delta, ttl, .. },
-            Some(record),
-        ) = (&mut *action, self.base())
-        {
-            let lives = delta.idle_timeout.unwrap_or(record.idle_timeout());
-            let Some(left) = time_to_live(lives, record.deadline(), now) else { return false };
-            *ttl = left;
-        }
-        if let Some(stamp) = action.stamp_mut() {
-            *stamp = stamp.next();
-        }
-        true
+    ///
+    /// It is to be appended where the log was seen to end without it, and nowhere else: should it be
+    /// late, an earlier one may have arrived and be long forgotten.
+    pub(crate) fn renew(
+        &self,
+        action: Action,
+        sent: &mut Sent,
+        log: &Loaded,
+        now: Timestamp,
+    ) -> Option<Action> {
+        sent.is_blind |= matches!(action, Action::Append { .. });
+        let (Action::Append { delta, stamp, .. } | Action::AppendAt { delta, stamp, .. }) = action
+        else {
+            return None;
+        };
+        let record = self.base()?;
+        let lives = delta.idle_timeout.unwrap_or(record.idle_timeout());
+        let ttl = time_to_live(lives, record.deadline(), now)?;
+        Some(Action::AppendAt { delta, position: log.position, stamp: stamp.next(), ttl })
     }
 
     /// Wants again what an action did not bring about.
@@ -375,6 +416,7 @@ impl Session {
                 self.written = Some(Box::new((delta, stamp)));
             }
             (Action::AppendAt { delta, stamp, ttl, .. }, Source::Stored(stored)) => {
+                let position = position.filter(|_| !sent.is_blind);
                 stored.held = held.unwrap_or(stored.held);
                 stored.appended(&delta, stamp, position, ttl, now);
                 self.written = Some(Box::new((delta, stamp)));
@@ -462,7 +504,8 @@ impl Stored {
         };
         let interval = share(crate::timestamp::millis(policy.touch_interval()));
         let remaining = crate::timestamp::millis(self.expires_at.since(self.loaded_at));
-        remaining > full.as_millis() || remaining.saturating_add(interval) <= full.as_millis()
+        let full = full.as_millis();
+        remaining > full.saturating_add(interval) || remaining.saturating_add(interval) <= full
     }
 }
 

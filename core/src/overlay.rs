@@ -6,6 +6,7 @@
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::fmt;
@@ -69,13 +70,32 @@ pub(crate) trait Live: Send {
 }
 
 pub(crate) struct Lent<T> {
-    pub(crate) key: Key<T>,
+    key: Key<T>,
     pub(crate) value: T,
+    /// What it was before it was lent, and how that is encoded now, if that is something else: a
+    /// HashSet has other bytes each time, an older form of a value as well.
+    was: Option<(Value, Value)>,
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> Lent<T> {
+    pub(crate) fn new(
+        key: Key<T>,
+        value: T,
+        was: Option<Value>,
+        shapes: &Shapes,
+        scratch: &mut Vec<u8>,
+    ) -> Self {
+        let before = key.encode(&value, shapes, scratch).ok();
+        let was = was.zip(before).filter(|(was, before)| was != before);
+        Self { key, value, was }
+    }
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Live for Lent<T> {
     fn encode(&self, shapes: &Shapes, scratch: &mut Vec<u8>) -> Result<Value, EncodeError> {
-        self.key.encode(&self.value, shapes, scratch)
+        let now = self.key.encode(&self.value, shapes, scratch)?;
+        let unchanged = self.was.as_ref().filter(|(_, before)| *before == now);
+        Ok(unchanged.map_or(now, |(was, _)| was.clone()))
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
@@ -94,19 +114,17 @@ impl Overlay {
         Some(&mut self.entries[index].1)
     }
 
-    pub(crate) fn put(&mut self, name: Name, held: Held, group: Group) -> &mut Entry {
-        let entry = Entry { held, group, is_kept: false };
-        let index = match self.find(&name) {
+    /// Puts something over a name, which stays in the group it is in if no other is given.
+    pub(crate) fn put(&mut self, name: Name, held: Held, group: Group) {
+        let is_kept = false;
+        match self.find(&name) {
             Ok(index) => {
-                self.entries[index].1 = entry;
-                index
+                let entry = &mut self.entries[index].1;
+                let group = if group.names().is_empty() { entry.group } else { group };
+                *entry = Entry { held, group, is_kept };
             }
-            Err(index) => {
-                self.entries.insert(index, (name, entry));
-                index
-            }
-        };
-        &mut self.entries[index].1
+            Err(index) => self.entries.insert(index, (name, Entry { held, group, is_kept })),
+        }
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -117,15 +135,21 @@ impl Overlay {
         self.entries.iter().map(|(name, entry)| (name, entry))
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&Name, &mut Entry)> {
+        self.entries.iter_mut().map(|(name, entry)| (&*name, entry))
+    }
+
     pub(crate) fn names(&self) -> Vec<Name> {
         self.entries.iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Keeps what led to these changes, which are sorted by name, and nothing else.
     pub(crate) fn keep(&mut self, changes: Vec<(Name, Change)>) {
+        let groups = self.entries.iter().map(|(_, entry)| entry.group);
+        let groups: BTreeMap<&str, Group> =
+            groups.flat_map(|group| group.names().iter().map(move |name| (*name, group))).collect();
         let keep = |(name, change): (Name, Change)| {
-            let mut groups = self.entries.iter().map(|(_, entry)| entry.group);
-            let group = groups.find(|group| group.names().contains(&name.as_ref()));
+            let group = groups.get(name.as_ref()).copied();
             let held = match change {
                 Change::Set(value) => Held::Set(value),
                 Change::Add(total) => Held::Add { total, sent: 0 },

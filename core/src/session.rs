@@ -20,8 +20,9 @@ use crate::draft::Sent;
 use crate::overlay::{self, Held, Lent, Name, Overlay};
 use crate::store::Action;
 use crate::{
-    Attribute, Counter, Delta, EntropyError, Group, Key, Mismatch, OnConflict, Outside, Policy,
-    Position, Record, RotationReason, SessionId, Stamp, Timestamp, Token, Ttl, Value, Verifier,
+    Attribute, Counter, Delta, EntropyError, Granularity, Group, Key, Mismatch, OnConflict,
+    Outside, Policy, Position, Record, RotationReason, SessionId, Stamp, Timestamp, Token, Ttl,
+    Value, Verifier,
 };
 
 /// A request's view of a session.
@@ -156,7 +157,8 @@ impl Session {
         }
     }
 
-    /// Sets an attribute. Setting what it holds already writes nothing.
+    /// Sets an attribute. Setting what it holds already writes nothing; what has no order of its own,
+    /// like a `HashSet`, is stored in another one each time, so set only what is new.
     ///
     /// # Errors
     ///
@@ -166,10 +168,6 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        if self.policy.manual_dirty_key() == Some(key.name()) {
-            self.wants.everything = true;
-            return Ok(());
-        }
         let encoded = key.encode(value.borrow(), self.policy.shapes(), &mut self.scratch);
         let value = encoded.map_err(|source| SetError::encode(key.name(), source))?;
         self.put(key.owned_name(), Held::Set(value), key.group())
@@ -215,20 +213,18 @@ impl Session {
     where
         T: Default + Serialize + DeserializeOwned + 'static,
     {
-        let current = self.get(key)?;
-        let was_absent = current.is_none();
-        let mut value = current.unwrap_or_default();
-        let result = change(&mut value);
-        let shapes = self.policy.shapes();
-        let encode = |value: &T, scratch: &mut Vec<u8>| {
-            let encoded = key.encode(value, shapes, scratch);
+        let mut value = self.get(key)?.unwrap_or_default();
+        let encode = |value: &T, session: &mut Self| {
+            let encoded = key.encode(value, session.policy.shapes(), &mut session.scratch);
             encoded.map_err(|source| SetError::encode(key.name(), source))
         };
-        let after = encode(&value, &mut self.scratch)?;
-        if was_absent && encode(&T::default(), &mut self.scratch)? == after {
-            return Ok(result);
+        // Not what is stored: a HashSet has other bytes each time, an older form of a value as well.
+        let before = encode(&value, self)?;
+        let result = change(&mut value);
+        let after = encode(&value, self)?;
+        if after != before {
+            self.put(key.owned_name(), Held::Set(after), key.group())?;
         }
-        self.put(key.owned_name(), Held::Set(after), key.group())?;
         Ok(result)
     }
 
@@ -255,7 +251,9 @@ impl Session {
                 return Ok(None);
             };
             let size = self.size_of(key.name()).unwrap_or(0);
-            let lent = Box::new(Lent { key: key.clone(), value });
+            let was = self.stored(key.name()).ok().flatten();
+            let lent = Lent::new(key.clone(), value, was, self.policy.shapes(), &mut self.scratch);
+            let lent = Box::new(lent);
             self.overlay.put(key.owned_name(), Held::Live { lent, size }, key.group());
         }
         let Some(Held::Live { lent, .. }) =
@@ -353,7 +351,8 @@ impl Session {
     }
 
     /// Ends the session: nothing of it is left, and nothing brings it back. What is set afterwards
-    /// belongs to a new session under a new token.
+    /// belongs to a new session under a new token. A [stale](Session::is_stale) session is somebody
+    /// else's to end, and committing says so.
     pub fn invalidate(&mut self) {
         self.overlay.clear();
         self.wants = Wants::default();
@@ -364,6 +363,9 @@ impl Session {
         }
         self.reads = RefCell::default();
         (self.count, self.bytes) = (0, 0);
+        if matches!(self.notice, Notice::Send(_)) {
+            self.notice = if self.ended == 0 { Notice::Keep } else { Notice::Forget };
+        }
         self.ended += 1;
         if let Source::Stored(stored) = &self.source {
             let left = stored.record.deadline().map(|deadline| deadline.since(stored.loaded_at));
@@ -523,7 +525,8 @@ impl Session {
     }
 
     /// Returns when the session was last used before this request, as far as its ttl shows: up to a
-    /// touch interval early; `None` if there is no session yet.
+    /// touch interval early, and in the last idle timeout before its deadline up to that early; `None`
+    /// if there is no session yet.
     #[must_use]
     pub fn last_accessed_at(&self) -> Option<Timestamp> {
         match &self.source {
@@ -576,11 +579,15 @@ impl Session {
         if let Source::Stored(stored) = &mut self.source {
             stored.record = record;
         }
+        let mut overlay = core::mem::take(&mut self.overlay);
         let base = self.base();
         let size = |record: &Record| (record.len(), record.attribute_bytes());
         let (mut count, mut bytes) = base.map_or((0, 0), size);
-        for (name, entry) in self.overlay.iter() {
+        for (name, entry) in overlay.iter_mut() {
             let below = base.and_then(|base| base.get(name));
+            if let (Held::Live { size, .. }, Some(below)) = (&mut entry.held, below) {
+                *size = below.bytes().len();
+            }
             if let Some(below) = below {
                 count -= 1;
                 bytes -= name.len() + below.bytes().len();
@@ -591,32 +598,24 @@ impl Session {
             }
         }
         (self.count, self.bytes) = (count, bytes);
+        self.overlay = overlay;
     }
 
     /// Returns the names this request looked at or may have changed, and on which `other` differs.
     pub(crate) fn clashes(&self, other: &Record) -> Vec<String> {
         let reads = self.reads.borrow();
-        let mine = |name: &str| {
-            self.wants.everything
-                || self.policy.granularity() == crate::Granularity::Whole
-                || reads.contains(name)
-                || self.overlay.get(name).is_some()
-                || self.overlay.iter().any(|(_, entry)| entry.group.names().contains(&name))
-        };
-        let differs = |name: &&str| {
-            mine(name) && self.base().and_then(|base| base.get(name)) != other.get(name)
-        };
-        let none = Overlay::default();
-        let gone = overlay::names(&none, self.base()).filter(|name| other.get(name).is_none());
-        let mut names: Vec<String> = other
-            .iter()
-            .map(|(name, _)| name)
-            .chain(gone)
-            .filter(differs)
-            .map(ToOwned::to_owned)
-            .collect();
-        names.sort_unstable();
-        names
+        let mut mine: BTreeSet<&str> = reads.iter().map(Name::as_ref).collect();
+        for (name, entry) in self.overlay.iter() {
+            mine.insert(name);
+            mine.extend(entry.group.names());
+        }
+        if self.wants.everything || self.policy.granularity() == Granularity::Whole {
+            let records = self.base().into_iter().chain([other]);
+            mine.extend(records.flat_map(Record::iter).map(|(name, _)| name));
+        }
+        let below = |name: &str| self.base().and_then(|base| base.get(name));
+        let differing = mine.into_iter().filter(|name| below(name) != other.get(name));
+        differing.map(ToOwned::to_owned).collect()
     }
 
     /// Returns an attribute as it would be stored if the view were written out as it is.
@@ -642,6 +641,10 @@ impl Session {
     }
 
     fn put(&mut self, name: Name, held: Held, group: Group) -> Result<(), SetError> {
+        if self.policy.manual_dirty_key() == Some(&*name) {
+            self.wants.everything = true;
+            return Ok(());
+        }
         let limits = self.policy.limits();
         let below = self.below(&name);
         let before = self.size_above(&name, below);
@@ -672,6 +675,7 @@ impl Session {
     }
 
     fn remove_name(&mut self, name: Name, group: Group) -> bool {
+        self.note_read(&name);
         let Some(size) = self.size_of(&name) else {
             return false;
         };

@@ -193,7 +193,8 @@ impl<E> CommitError<E> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum UpdateError<E> {
-    /// The session could not be loaded; the closure did not run.
+    /// The session could not be loaded, for the first time or again after a conflict: nothing the
+    /// closure did was written.
     Load(Failure<E>),
     /// The session could not be written.
     Commit(Box<Failed<E>>),

@@ -189,21 +189,11 @@ impl Action {
         }
     }
 
-    /// Reports whether the log has moved past the only position this may be appended at, so that it
-    /// will never be applied any more.
-    pub(crate) fn is_overtaken(&self, log: &Loaded) -> bool {
+    /// Returns how many rotations of the log this builds on.
+    pub(crate) const fn generation(&self) -> u64 {
         match self {
-            Self::AppendAt { position, .. } => position.stamp != log.position.stamp,
-            _ => false,
-        }
-    }
-
-    pub(crate) const fn stamp_mut(&mut self) -> Option<&mut Stamp> {
-        match self {
-            Self::Create { stamp, .. }
-            | Self::Append { stamp, .. }
-            | Self::AppendAt { stamp, .. } => Some(stamp),
-            Self::Compact { .. } | Self::Touch { .. } | Self::Delete { .. } => None,
+            Self::Append { delta, .. } | Self::AppendAt { delta, .. } => delta.generation,
+            _ => 0,
         }
     }
 }

@@ -5,6 +5,7 @@ mod common;
 
 mod again;
 mod budgets;
+mod corners;
 mod ends;
 mod faults;
 mod in_flight;
@@ -23,8 +24,8 @@ use common::{
 };
 use sessile_core::{
     Action, CommitError, Create, Failed, Finished, Granularity, Notice, OnConflict, Opening,
-    Outcome, Persist, Policy, RotationReason, Session, SessionId, Step, Timestamp, Token, Ttl,
-    UpdateError, Upkeep, begin,
+    Outcome, Pending, Persist, Policy, RotationReason, Session, SessionId, Step, Timestamp, Token,
+    Ttl, UpdateError, Upkeep, begin,
 };
 
 fn set_a(value: u32) -> impl Fn(&mut Session) {

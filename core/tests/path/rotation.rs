@@ -64,11 +64,12 @@ fn a_change_of_privilege_ends_every_grace() {
 
 #[test]
 fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing() {
-    let work: [(&str, Work); 4] = [
+    let work: [(&str, Work); 5] = [
         ("set", |session| set_a(9)(session)),
         ("add", |session| hit(1)(session)),
         ("login", |session| login("eve")(session)),
         ("live for ever", |session| session.set_idle_timeout(HOUR).expect("an hour is fine")),
+        ("end", Session::invalidate),
     ];
     both(&Policy::default(), |world| {
         let mut client = world.visitor(set_a(1));
@@ -84,7 +85,6 @@ fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing()
             assert!(matches!(failed.into_session().notice(), Notice::Keep), "{name}");
         }
         let mut session = world.open(&old);
-        session.invalidate();
         session.rotate(RotationReason::PrivilegeChange);
         let finished = world.commit(session).expect("there is nothing to write");
         assert!(matches!(finished.notice(), Notice::Keep));

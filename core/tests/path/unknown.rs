@@ -214,10 +214,7 @@ fn a_commit_that_may_have_been_folded_and_forgotten_is_never_sent_again() {
     });
 }
 
-fn apply(
-    world: &World,
-    pending: &sessile_core::Pending,
-) -> Result<Outcome, sessile_core::Failure<Broken>> {
+fn apply(world: &World, pending: &Pending) -> Result<Outcome, sessile_core::Failure<Broken>> {
     let store = &*world.store;
     sessile_core::BlockingStore::apply(store, pending.id(), pending.action(), world.now())
 }
