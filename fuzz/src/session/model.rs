@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sessile_core::{BlockingStore, Granularity, OnConflict, Policy, Record, SessionId};
 
-use super::op::{Content, GROUP, MANUAL, Name, Op, Place};
+use super::op::{Content, GROUP, Name, Op, Place};
 use super::side::{Answer, Side, View};
 
 type Attributes = BTreeMap<&'static str, Content>;
@@ -274,6 +274,7 @@ impl Model {
     fn below(&self, id: SessionId, request: &Request, seen: Option<&View>) -> Option<Attributes> {
         let mine = request.view();
         let theirs = match &self.logs[&id] {
+            Some(log) if log.is_unsure => return None,
             Some(log) if log.attributes != mine => &log.attributes,
             _ => return Some(mine),
         };
@@ -355,7 +356,8 @@ impl Request {
     }
 
     fn put(&mut self, name: Name, held: Held, is_grouped: bool) {
-        self.over.insert(name.0, (held, is_grouped && name.is_grouped()));
+        let was_grouped = self.over.get(name.0).is_some_and(|(_, is_grouped)| *is_grouped);
+        self.over.insert(name.0, (held, was_grouped || is_grouped && name.is_grouped()));
     }
 
     /// Takes in what a session did that touches no store.
@@ -366,11 +368,15 @@ impl Request {
             assert!(is_right, "{op:?}: {}", answer.said);
         };
         match op {
+            Op::Set(_, name, _) | Op::Push(_, name, _, false) | Op::Add(_, name, _)
+                if policy.manual_dirty_key() == Some(name.0) =>
+            {
+                expect(true);
+                self.everything = true;
+            }
             Op::Set(_, name, content) => {
                 expect(true);
-                if name.0 == MANUAL && policy.manual_dirty_key().is_some() {
-                    self.everything = true;
-                } else if answer.is_ok {
+                if answer.is_ok {
                     self.put(*name, Held::Set(content.clone()), true);
                 }
             }
