@@ -18,6 +18,8 @@ pub enum Bug {
     CompactDropsTtl,
     /// A commit is sent again under the stamp of its first sending.
     RetrySameStamp,
+    /// A commit is sent again without a look at where the log ends.
+    RetryAnywhere,
     /// A commit nobody heard of is done again under a new commit id.
     RetryNewCommit,
     /// What is dirty is forgotten when it is sent, not when it is answered.
@@ -56,12 +58,13 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::HeldAdvancedByAppend,
         Self::HeldValidatedByLength,
         Self::CompactByLength,
         Self::CompactDropsTtl,
         Self::RetrySameStamp,
+        Self::RetryAnywhere,
         Self::RetryNewCommit,
         Self::DirtyClearedEarly,
         Self::AppendCreates,

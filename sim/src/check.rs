@@ -312,7 +312,7 @@ impl Ledger {
     /// Finds a change that was acknowledged though there is no session.
     fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
-        if is_last && !visit.is_stale && self.rules.create == Create::Eager {
+        if is_last && !visit.is_stale && !visit.has_ended && self.rules.create == Create::Eager {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
         visit.due.names.iter().find_map(|(name, from)| {

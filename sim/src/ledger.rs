@@ -238,11 +238,14 @@ impl Ledger {
             found.push((Kind::Doubled, what));
         }
         let is_own = visit.log == Some(seen.id) && visit.rollbacks == self.rollbacks;
+        let wins = head.rotation.is_some() || head.principal.is_some() || head.idle.is_some();
+        let changes = wins || applied.replaces || !applied.changes.is_empty();
         if is_own {
             found.extend(self.foreign_names(request, seen.id, &applied));
+        }
+        if is_own && changes {
             found.extend(self.silent_conflict(request, seen.id, before));
         }
-        let wins = head.rotation.is_some() || head.principal.is_some() || head.idle.is_some();
         let out = |secret| before.replaced.contains(&(secret, None));
         if wins && visit.held.is_some_and(out) {
             let what = format!("r{request} wins with a token a privilege change replaced");

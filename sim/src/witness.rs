@@ -99,14 +99,20 @@ impl Witness {
     /// Returns the action as the seeded bug would send it.
     fn tampered(&self, id: SessionId, action: Action) -> Action {
         match (self.bug, action) {
-            (Some(Bug::RetrySameStamp), Action::Append { delta, stamp, ttl }) => {
-                Action::Append { delta, stamp: Stamp::first(stamp.commit), ttl }
+            (Some(Bug::RetrySameStamp), Action::AppendAt { delta, position, stamp, ttl }) => {
+                let stamp = Stamp::first(stamp.commit);
+                Action::AppendAt { delta, position, stamp, ttl }
             }
-            (Some(Bug::RetryNewCommit), Action::Append { delta, stamp, ttl })
+            (Some(Bug::RetryNewCommit), Action::AppendAt { delta, position, stamp, ttl })
                 if stamp.attempt > 0 =>
             {
                 let delta = renamed(&delta, stamp.attempt);
                 let stamp = Stamp::first(delta.commit());
+                Action::AppendAt { delta, position, stamp, ttl }
+            }
+            (Some(Bug::RetryAnywhere), Action::AppendAt { delta, stamp, ttl, .. })
+                if stamp.attempt > 0 =>
+            {
                 Action::Append { delta, stamp, ttl }
             }
             (Some(Bug::GroupSplit), Action::Append { delta, stamp, ttl }) => {

@@ -101,6 +101,7 @@ struct Request {
     client: usize,
     log: Option<usize>,
     ended: Option<usize>,
+    has_ended: bool,
     base: Values,
     own: BTreeMap<&'static str, Own>,
     looked: BTreeSet<&'static str>,
@@ -162,7 +163,7 @@ impl Request {
     fn invalidate(&mut self) {
         let Self { client, is_stale, notice, .. } = *self;
         let ended = self.log.or(self.ended);
-        *self = Self { client, is_stale, notice, ended, ..Self::default() };
+        *self = Self { client, is_stale, notice, ended, has_ended: true, ..Self::default() };
     }
 }
 
@@ -201,7 +202,9 @@ impl Model {
             request.notice = Some(None);
         }
         self.end = match request.log {
-            None if request.is_stale && request.view().is_empty() => End::Done,
+            None if request.is_stale && request.view().is_empty() && !request.has_ended => {
+                End::Done
+            }
             None if request.is_stale => End::Stale,
             None => self.create(&mut request, is_last),
             Some(log) => self.append(&mut request, log, is_last),
@@ -214,7 +217,7 @@ impl Model {
 
     fn create(&mut self, request: &mut Request, is_last: bool) -> End {
         let view = request.view();
-        let eager = is_last && self.rules.create == Create::Eager;
+        let eager = is_last && self.rules.create == Create::Eager && !request.has_ended;
         if view.is_empty() && !eager {
             return End::Done;
         }
@@ -244,7 +247,7 @@ impl Model {
         if !is_alive {
             return End::Gone;
         }
-        if rules.positions(request) && request.version != Some(log.version) {
+        if rules.positions(request, forced) && request.version != Some(log.version) {
             if let Err(end) = rules.move_on(request, log) {
                 return end;
             }
@@ -253,7 +256,7 @@ impl Model {
                 return End::Done;
             }
         }
-        let at_position = rules.positions(request);
+        let at_position = rules.positions(request, forced);
         let view = request.view();
         let whole = rules.granularity == Granularity::Whole && (forced || request.is_dirty());
         request.looked.extend(request.own.keys());
@@ -276,8 +279,9 @@ impl Model {
 
 impl Rules {
     /// Reports whether a request appends at a position only.
-    fn positions(self, request: &Request) -> bool {
-        request.rotate || self.on_conflict == OnConflict::Reject
+    fn positions(self, request: &Request, forced: bool) -> bool {
+        let writes = request.is_dirty() || forced && self.granularity == Granularity::Whole;
+        request.rotate || writes && self.on_conflict == OnConflict::Reject
     }
 
     /// Lets a request go on behind what others appended, if it may.
@@ -420,6 +424,7 @@ impl ReferenceStateMachine for Model {
             Turn::Remove(slot, key) => {
                 let name = ["a", "b"][key];
                 let request = state.request(slot);
+                request.looked.insert(name);
                 if request.see(name).is_some() {
                     request.own.insert(name, Own::Is(None));
                 }
