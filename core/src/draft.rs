@@ -127,7 +127,7 @@ impl Session {
     ) -> Result<Draft, CommitError<E>> {
         let now = outside.now();
         let forced = self.wants.everything || is_last && self.policy.persist().always();
-        let (changes, replace) = self.changes(forced)?;
+        let (mut changes, replace) = self.changes(forced)?;
         let Source::Stored(stored) = &self.source else {
             unreachable!("only a stored session is appended to");
         };
@@ -154,6 +154,11 @@ impl Session {
         let position = stored.position.filter(|_| positioned);
         if positioned && position.is_none() {
             return Ok(Draft::Locate(id));
+        }
+        if !positioned && !replace {
+            // Somebody may have undone since what others did as well.
+            changes.extend(self.overlay.fulfilled(&changes));
+            changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         }
         let token = reason.map(|_| renew_token(id, outside)).transpose()?;
         let rotation = reason.zip(token.as_ref()).map(|(reason, token)| Rotation {

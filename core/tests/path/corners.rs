@@ -143,6 +143,31 @@ fn a_counter_others_removed_as_well_is_added_to_afterwards() {
     assert_eq!(seen(&world, &client).2, 101);
 }
 
+#[test]
+fn a_removal_others_made_too_comes_last_even_if_a_login_came_between() {
+    let world = World::by_default();
+    let mut client = world.visitor(set_b(1));
+    let mut slow = world.open(&client);
+    assert!(slow.remove(&B));
+    set_a(2)(&mut slow);
+    slow.rotate(RotationReason::Renewal);
+    let Step::Apply(first) = slow.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    world.visit(&mut client, |session| assert!(session.remove(&B)));
+    let said = BlockingStore::apply(&*world.store, first.id(), first.action(), world.now());
+    let step = first.finish(said, &world.outside).unwrap();
+    let Step::Load(settling) = step else { panic!("somebody came first") };
+    let found = BlockingStore::load(&*world.store, settling.id(), world.now());
+    let step = settling.resume(found, &world.outside).unwrap();
+    // Others set it again, and a login puts the slow request out.
+    world.visit(&mut client, |session| {
+        set_b(3)(session);
+        login("ada")(session);
+    });
+    let finished = world.walk(step).unwrap();
+    assert!(matches!(finished.notice(), Notice::Keep));
+    assert_eq!(seen(&world, &client), (Some(2), None, 0));
+}
+
 /// A failover forgot the rotation the request builds on.
 #[test]
 fn a_write_under_a_rotation_the_log_forgot_is_never_called_a_success() {
