@@ -9,21 +9,27 @@ mod args;
 #[path = "session_server/race.rs"]
 mod race;
 
-use std::io::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use sessile::Sessions;
 use sessile::web::SessionLayer;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use args::Args;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
-    let outcome = if args.race { race::run() } else { serve(&args) };
+    let is_terminal = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(is_terminal);
+    log.with_target(false).init();
+    let outcome = match &args {
+        Args { race: true, .. } => args.check().and_then(|()| race::run()),
+        args => serve(args),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,21 +51,41 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     // Somebody may have stopped reading, which is no reason not to serve.
-    let _ = writeln!(std::io::stdout(), "{}", args.banner(listener.local_addr()?));
-    axum::serve(listener, api::router(layer)).with_graceful_shutdown(stop()?).await?;
+    let _ = writeln!(io::stdout(), "{}", args.banner(listener.local_addr()?));
+    let (mut first, mut last) = (Signals::new()?, Signals::new()?);
+    let server = axum::serve(listener, api::router(layer)).with_graceful_shutdown(async move {
+        first.next().await;
+        tracing::info!("stopping: finishing what runs");
+    });
+    tokio::select! {
+        served = server => served?,
+        () = last.give_up() => tracing::warn!("not waiting for the last clients"),
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Waits for SIGINT or SIGTERM.
-fn stop() -> std::io::Result<impl Future<Output = ()> + Send> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+/// SIGINT and SIGTERM.
+struct Signals(Signal, Signal);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
         }
-        tracing::info!("stopping: finishing what runs");
-    })
+    }
+
+    /// Waits until enough was waited for: some time after the first signal, or for the second.
+    async fn give_up(&mut self) {
+        self.next().await;
+        let _ = tokio::time::timeout(PATIENCE, self.next()).await;
+    }
 }
+
+/// No request takes longer, unless its client never sends the rest of it.
+const PATIENCE: Duration = Duration::from_secs(20);

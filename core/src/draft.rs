@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use crate::commit::Upkeep;
 use crate::overlay::{self, Held, Name};
 use crate::record::{Committed, RecordHead, Standing, limits};
-use crate::session::{Source, Stored, renew_token};
+use crate::session::{Source, Stored, Wants, renew_token};
 use crate::{
     Action, Attribute, Change, Codec, CommitError, CommitId, Create, Delta, EntropyError,
     Granularity, Loaded, Notice, OnConflict, Outside, Policy, Position, Record, Rotation,
@@ -76,7 +76,8 @@ impl Session {
             Source::Fresh { .. } => self.draft_create(is_last, outside),
             Source::Stored(_) => self.draft_append(is_last, outside),
             Source::Stale => {
-                let wants = self.wants.principal.is_some() || self.wants.idle_timeout.is_some();
+                let Wants { rotation, principal, idle_timeout, everything: _ } = &self.wants;
+                let wants = rotation.is_some() || principal.is_some() || idle_timeout.is_some();
                 let changed = wants || self.ended > 0 || !self.dirty()?.is_empty();
                 if changed { Err(CommitError::Stale) } else { Ok(Draft::Nothing) }
             }

@@ -815,12 +815,14 @@ impl SetError {
         Self::Encode { name: name.to_owned(), source }
     }
 
-    /// Reports whether a limit of the policy was reached.
+    /// Reports whether a limit was reached, of the policy or of what can be stored at all.
     #[must_use]
     pub const fn is_limit(&self) -> bool {
+        use EncodeError::{TooDeep, TooManyElements};
         matches!(
             self,
-            Self::NameTooLong { .. }
+            Self::Encode { source: TooDeep { .. } | TooManyElements, .. }
+                | Self::NameTooLong { .. }
                 | Self::ValueTooLarge { .. }
                 | Self::SessionTooLarge { .. }
                 | Self::TooManyAttributes { .. }

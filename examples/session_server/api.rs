@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::args::in_full;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request};
@@ -50,7 +51,7 @@ pub(crate) fn on_error(failure: &SessionError) -> http::Response<String> {
         body["names"] = json!(names);
     }
     if status.is_server_error() {
-        tracing::warn!(%status, error = %failure, "session failed");
+        tracing::warn!(%status, error = in_full(failure), "session failed");
     }
     let mut response = http::Response::new(body.to_string());
     *response.status_mut() = status;
@@ -111,27 +112,31 @@ async fn push(session: Session, name: Name, sleep: Sleep, body: Body<Value>) -> 
     finish(&session, sleep).await
 }
 
-async fn add(session: Session, name: Name, sleep: Sleep, body: Body<Add>) -> Answer {
+async fn add(session: Session, name: Name, sleep: Sleep, body: Object<Add>) -> Answer {
     let value = session.add(&Counter::named(name.0), body.0.add)?;
     session.reserve()?;
     sleep.wait().await;
     Ok(Json(json!({ "value": value })))
 }
 
-async fn login(session: Session, sleep: Sleep, body: Body<Login>) -> Answer {
+async fn login(session: Session, sleep: Sleep, body: Object<Login>) -> Answer {
     session.login(&body.0.principal)?;
     finish(&session, sleep).await
 }
 
-async fn rotate(session: Session, sleep: Sleep, body: Body<Rotate>) -> Answer {
-    session.rotate(match body.0.reason {
-        Reason::Renewal => RotationReason::Renewal,
-        Reason::PrivilegeChange => RotationReason::PrivilegeChange,
+async fn rotate(session: Session, sleep: Sleep, body: Object<Rotate>) -> Answer {
+    session.rotate(match body.0.reason.as_str() {
+        "renewal" => RotationReason::Renewal,
+        "privilege-change" => RotationReason::PrivilegeChange,
+        _ => {
+            let text = "reason is neither renewal nor privilege-change";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, text));
+        }
     })?;
     finish(&session, sleep).await
 }
 
-async fn idle_timeout(session: Session, sleep: Sleep, body: Body<Idle>) -> Answer {
+async fn idle_timeout(session: Session, sleep: Sleep, body: Object<Idle>) -> Answer {
     session.set_idle_timeout(Duration::from_millis(body.0.ms))?;
     finish(&session, sleep).await
 }
@@ -199,14 +204,7 @@ struct Login {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rotate {
-    reason: Reason,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Reason {
-    Renewal,
-    PrivilegeChange,
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -305,6 +303,9 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Sleep {
 /// A JSON body, whatever its content type says.
 struct Body<T>(T);
 
+/// A JSON object with these fields: serde would take an array for one as well.
+struct Object<T>(T);
+
 impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
@@ -312,9 +313,19 @@ impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Body
         let bytes: Result<Bytes, BytesRejection> = Bytes::from_request(request, state).await;
         let refused = |error: BytesRejection| Refusal::Request(error.status(), error.body_text());
         let bytes = bytes.map_err(refused)?;
-        // The text says where and what kind, not what was sent.
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Refusal::Request(StatusCode::BAD_REQUEST, format!("body not understood: {error}"))
-        })
+        serde_json::from_slice(&bytes).map(Self).map_err(not_understood)
     }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Object<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let fields: Map<String, Value> = Body::from_request(request, state).await?.0;
+        serde_json::from_value(fields.into()).map(Self).map_err(not_understood)
+    }
+}
+
+fn not_understood(error: serde_json::Error) -> Refusal {
+    Refusal::Request(StatusCode::BAD_REQUEST, format!("body not understood: {error}"))
 }

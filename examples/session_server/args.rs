@@ -1,8 +1,8 @@
 //! The flags, and what they make.
 
 use std::error::Error;
-use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::fmt::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub(crate) struct Args {
     pub(crate) listen: String,
     /// Where sessions are stored: memory, redis://user:password@host:port/database, rediss://.. or
     /// unix://path.
-    #[arg(long, default_value = "memory", value_parser = store)]
-    store: StoreArg,
+    #[arg(long, default_value = "memory")]
+    store: StoreText,
     /// When changes are written: a list of DEFAULT, SAVE_ON_CHANGE, ALWAYS_SAVE_AFTER_REQUEST.
     #[arg(long, default_value = "DEFAULT")]
     persist: Persist,
@@ -63,20 +63,39 @@ pub(crate) struct Args {
     pub(crate) race: bool,
 }
 
-#[derive(Clone, Debug)]
-enum StoreArg {
-    Memory,
-    Redis(RedisConfig),
+/// What `--store` says. It may hold a password, so it is understood only after parsing: who parses
+/// repeats what is wrong.
+#[derive(Clone)]
+struct StoreText(String);
+
+impl From<String> for StoreText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
 }
 
-fn store(text: &str) -> Result<StoreArg, Box<dyn Error + Send + Sync>> {
-    if text == "memory" {
-        return Ok(StoreArg::Memory);
+impl fmt::Debug for StoreText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreText(..)")
     }
-    if ["redis://", "rediss://", "unix://"].iter().any(|scheme| text.starts_with(scheme)) {
-        return Ok(StoreArg::Redis(RedisConfig::from_url(text)?));
+}
+
+impl StoreText {
+    /// Returns where Redis is; `None` if the store is in memory.
+    fn redis(&self) -> Result<Option<RedisConfig>, Box<dyn Error>> {
+        if self.0 == "memory" {
+            return Ok(None);
+        }
+        if ["redis://", "rediss://", "unix://"].iter().any(|scheme| self.0.starts_with(scheme)) {
+            return Ok(Some(RedisConfig::from_url(&self.0).map_err(in_full)?));
+        }
+        Err("--store: expected memory, redis://.., rediss://.. or unix://..".into())
     }
-    Err("expected memory, redis://.., rediss://.. or unix://..".into())
+
+    /// Returns what may be printed.
+    fn name(&self) -> &'static str {
+        if self.0 == "memory" { "memory" } else { "redis" }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -104,18 +123,8 @@ enum TransportArg {
     Bearer,
 }
 
-impl StoreArg {
-    /// Returns what may be printed: a URL may hold a password.
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Redis(_) => "redis",
-        }
-    }
-}
-
 /// Says an error with everything that led to it.
-fn in_full(error: impl Error) -> String {
+pub(crate) fn in_full(error: impl Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -129,8 +138,8 @@ fn in_full(error: impl Error) -> String {
 impl Args {
     /// Returns the store, and the clock that goes with it.
     pub(crate) async fn store(&self) -> Result<(BoxStore, Arc<dyn Outside>), Box<dyn Error>> {
-        match &self.store {
-            StoreArg::Memory => {
+        match self.store.redis()? {
+            None => {
                 let full = sessile::memory::WhenFull::EvictLeastRecentlyUsed;
                 let mut builder = MemoryStore::builder().when_full(full);
                 if let Some(max) = self.max_sessions {
@@ -138,11 +147,11 @@ impl Args {
                 }
                 Ok((BoxStore::new(Immediate(builder.build()?)), Arc::new(Os)))
             }
-            StoreArg::Redis(_) if self.max_sessions.is_some() => {
+            Some(_) if self.max_sessions.is_some() => {
                 Err("--max-sessions goes with --store memory".into())
             }
-            StoreArg::Redis(config) => {
-                let store = RedisStore::connect(config.clone()).await.map_err(in_full)?;
+            Some(config) => {
+                let store = RedisStore::connect(config).await.map_err(in_full)?;
                 for warning in store.warnings() {
                     tracing::warn!("{warning}");
                 }
@@ -150,6 +159,14 @@ impl Args {
                 Ok((BoxStore::new(store), clock))
             }
         }
+    }
+
+    /// Checks what does not take a connection to check.
+    pub(crate) fn check(&self) -> Result<(), Box<dyn Error>> {
+        self.store.redis()?;
+        self.policy()?;
+        self.transports()?;
+        Ok(())
     }
 
     pub(crate) fn policy(&self) -> Result<Policy, Box<dyn Error>> {
@@ -199,7 +216,13 @@ impl Args {
     }
 
     /// Says what to try: lines that work when pasted.
-    pub(crate) fn banner(&self, address: SocketAddr) -> String {
+    pub(crate) fn banner(&self, mut address: SocketAddr) -> String {
+        // No address to go to, and none a client sends a secure cookie to.
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
         let mut text = format!("session server on http://{address}, store {}\n", self.store.name());
         let mode = match self.transport.first() {
             Some(TransportArg::Header) => Some("X-Auth-Token: $TOKEN"),

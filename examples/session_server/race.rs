@@ -1,6 +1,7 @@
 //! Two overlapping requests, and the log they leave.
 
 use std::error::Error;
+use std::io::{self, Write as _};
 use std::sync::Mutex;
 
 use sessile::{
@@ -13,14 +14,18 @@ const CART: Key<Vec<String>> = Key::new("cart");
 
 /// Shows the race twice: as logs of attributes, and with whole sessions.
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
-    println!("attributes: each request appends what it changed");
+    say("attributes: each request appends what it changed");
     let (name, cart) = race(Granularity::Attributes)?;
-    println!("  folded: name {name:?}, cart {cart:?}: both are there");
-    println!();
-    println!("whole: each request writes the session as it saw it, as most libraries do");
+    say(&format!("  folded: name {name:?}, cart {cart:?}: both are there\n"));
+    say("whole: each request writes the session as it saw it, as most libraries do");
     let (name, cart) = race(Granularity::Whole)?;
-    println!("  folded: name {name:?}, cart {cart:?}: the cart of the first request is LOST");
+    say(&format!("  folded: name {name:?}, cart {cart:?}: the cart of the first request is LOST"));
     Ok(())
+}
+
+/// Prints a line, to whoever still reads.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn race(granularity: Granularity) -> Result<(String, Vec<String>), Box<dyn Error>> {
@@ -34,14 +39,14 @@ fn race(granularity: Granularity) -> Result<(String, Vec<String>), Box<dyn Error
     let token = token.expose();
 
     let mut one = sessions.open(Some(token.as_str()))?;
-    println!("  request A loads");
+    say("  request A loads");
     let mut other = sessions.open(Some(token.as_str()))?;
-    println!("  request B loads");
+    say("  request B loads");
     one.edit(&CART, |cart| cart.push("a book".into()))?;
-    println!("  request A puts a book into the cart and ends");
+    say("  request A puts a book into the cart and ends");
     let _ = sessions.close(one)?;
     other.set(&NAME, "Ada Lovelace".to_owned())?;
-    println!("  request B changes the name and ends");
+    say("  request B changes the name and ends");
     let _ = sessions.close(other)?;
 
     let session = sessions.open(Some(token.as_str()))?;
@@ -78,7 +83,7 @@ impl BlockingStore for Printed {
         };
         if let (Some(entry), Ok(mut entries)) = (entry, self.entries.lock()) {
             *entries += 1;
-            println!("    log entry {entries}: {entry}");
+            say(&format!("    log entry {entries}: {entry}"));
         }
         self.store.apply(id, action, now)
     }

@@ -141,6 +141,11 @@ impl Request {
         self.view() != self.base
     }
 
+    /// Reports whether a stale session has to say that it cannot do what was asked of it.
+    fn wants_anything(&self) -> bool {
+        self.has_ended || self.rotate || !self.view().is_empty()
+    }
+
     /// Forgets what comes to nothing.
     fn reduce(&mut self) {
         let base = &self.base;
@@ -202,9 +207,7 @@ impl Model {
             request.notice = Some(None);
         }
         self.end = match request.log {
-            None if request.is_stale && request.view().is_empty() && !request.has_ended => {
-                End::Done
-            }
+            None if request.is_stale && !request.wants_anything() => End::Done,
             None if request.is_stale => End::Stale,
             None => self.create(&mut request, is_last),
             Some(log) => self.append(&mut request, log, is_last),

@@ -64,12 +64,13 @@ fn a_change_of_privilege_ends_every_grace() {
 
 #[test]
 fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing() {
-    let work: [(&str, Work); 5] = [
+    let work: [(&str, Work); 6] = [
         ("set", |session| set_a(9)(session)),
         ("add", |session| hit(1)(session)),
         ("login", |session| login("eve")(session)),
         ("live for ever", |session| session.set_idle_timeout(HOUR).expect("an hour is fine")),
         ("end", Session::invalidate),
+        ("rotate", |session| session.rotate(RotationReason::Renewal)),
     ];
     both(&Policy::default(), |world| {
         let mut client = world.visitor(set_a(1));
@@ -84,9 +85,7 @@ fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing()
             assert!(matches!(failed.error(), CommitError::Stale), "{name}");
             assert!(matches!(failed.into_session().notice(), Notice::Keep), "{name}");
         }
-        let mut session = world.open(&old);
-        session.rotate(RotationReason::PrivilegeChange);
-        let finished = world.commit(session).expect("there is nothing to write");
+        let finished = world.commit(world.open(&old)).expect("there is nothing to write");
         assert!(matches!(finished.notice(), Notice::Keep));
         assert_eq!(world.content(&client), before);
         assert_eq!(world.store.ids().len(), 1);
