@@ -156,7 +156,7 @@ impl Session {
         if positioned && position.is_none() {
             return Ok(Draft::Locate(id));
         }
-        if !positioned && !replace {
+        if !positioned && !replace && self.overlay.has_kept() {
             // Somebody may have undone since what others did as well.
             changes.extend(self.overlay.fulfilled(&changes));
             changes.sort_unstable_by(|a, b| a.0.cmp(&b.0));
