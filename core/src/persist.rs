@@ -30,7 +30,8 @@ pub struct Persist {
 impl Persist {
     /// At the end of the request, if anything changed (`DEFAULT`).
     pub const AT_END: Self = Self { on_change: false, always: false };
-    /// Also at the handler's next await after a change, one write at a time (`SAVE_ON_CHANGE`).
+    /// Also at the handler's next await after a change, one write at a time (`SAVE_ON_CHANGE`). One
+    /// that fails is not tried again before something else changes or the request ends.
     pub const ON_CHANGE: Self = Self { on_change: true, always: false };
     /// At the end of the request even if nothing changed (`ALWAYS_SAVE_AFTER_REQUEST`).
     ///
@@ -106,10 +107,10 @@ impl Error for PersistError {}
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "closed: the table of `step` covers every state")]
 pub enum State {
-    /// Everything is written, as far as is known.
+    /// Nothing changed since the request or its last write began, whatever became of that.
     #[default]
     Clean,
-    /// Something may have changed.
+    /// Something may have changed since.
     Dirty,
     /// A write is in flight, and nothing changed since.
     Writing,
@@ -139,7 +140,8 @@ pub enum Event {
     End,
     /// The write in flight was done.
     Written,
-    /// The write in flight failed; its changes are still dirty.
+    /// The write in flight failed. Its changes are part of the next one, which a flush, another
+    /// change or the end of the request brings about: a store that fails is not asked without end.
     Failed,
 }
 
@@ -187,11 +189,9 @@ pub const fn step(persist: Persist, state: State, event: Event) -> (State, Effec
         (Event::Flush, Writing | WritingDirty) => (WritingAgain, Nothing),
         (Event::End, Clean | Dirty) => (Committing, Commit),
         (Event::End, Writing | WritingDirty | WritingAgain) => (WritingLast, Nothing),
-        (Event::Written, Writing) => (Clean, Nothing),
-        (Event::Written, WritingDirty) => (Dirty, Nothing),
-        (Event::Written, WritingAgain) => (Writing, Write),
-        (Event::Failed, Writing | WritingDirty) => (Dirty, Nothing),
-        (Event::Failed, WritingAgain) => (Writing, Write),
+        (Event::Written | Event::Failed, Writing) => (Clean, Nothing),
+        (Event::Written | Event::Failed, WritingDirty) => (Dirty, Nothing),
+        (Event::Written | Event::Failed, WritingAgain) => (Writing, Write),
         (Event::Written | Event::Failed, WritingLast) => (Committing, Commit),
         (Event::Written | Event::Failed, Committing) => (Ended, Nothing),
         (Event::Change | Event::Flush, WritingLast | Committing | Ended) => (state, Refuse),
@@ -289,6 +289,21 @@ mod tests {
         }
         for persist in POLICIES {
             explore(persist, State::Clean, false, 0, 7);
+        }
+    }
+
+    #[test]
+    fn a_write_is_not_tried_again_before_something_changes_asks_or_ends() {
+        for persist in POLICIES {
+            for start in STATES {
+                let (mut state, mut writes) = (start, 0);
+                for event in [Event::Await, Event::Failed].into_iter().cycle().take(20) {
+                    let (next, effect) = step(persist, state, event);
+                    state = next;
+                    writes += u32::from(effect != Effect::Nothing);
+                }
+                assert!(writes <= 1, "{persist} {start:?}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A small world: an app around one store, a clock that stands still, ids that count.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -103,4 +104,21 @@ async fn read(response: Response<Body>) -> Answer {
     let bytes = axum::body::to_bytes(body, 1 << 20).await.expect("the body can be read");
     let text = String::from_utf8(bytes.to_vec()).expect("the body is text");
     Answer { status: parts.status, headers: parts.headers, text, operations }
+}
+
+/// Does the work on a thread of its own, where not even a future that never yields can stop the test.
+#[track_caller]
+pub(crate) fn within_seconds<F, R>(work: impl FnOnce() -> F + Send + 'static) -> R
+where
+    F: Future<Output = R>,
+    R: Send + 'static,
+{
+    let (done, waits) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let result = runtime.expect("a thread can have a runtime").block_on(work());
+        // Nobody waits any more if it came too late.
+        drop(done.send(result));
+    });
+    waits.recv_timeout(Duration::from_secs(20)).expect("it neither panics, hangs nor spins")
 }

@@ -8,6 +8,8 @@ mod common;
 #[cfg(not(shuttle))]
 mod cookie;
 #[cfg(not(shuttle))]
+mod failures;
+#[cfg(not(shuttle))]
 mod layer;
 #[cfg(shuttle)]
 mod schedules;
