@@ -1,15 +1,15 @@
 //! The session as a handler sees it.
 //!
 //! Handlers post what they want and the layer's future does it, so nothing here touches a store.
-//! Closures of the application never run under the lock.
+//! Closures of the application never run under the lock, nor do wakers.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
-use std::sync::{Arc, PoisonError};
 #[cfg(not(shuttle))]
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
+use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use sessile_core::{
     State, Timestamp, Ttl, Upkeep, Value, step,
 };
 #[cfg(shuttle)]
-use shuttle::sync::{Mutex, MutexGuard};
+use shuttle::sync::Mutex;
 
 use crate::{Operations, SessionError};
 
@@ -52,25 +52,31 @@ pub struct Session {
     shared: Arc<Shared>,
 }
 
+/// The session of a request whose handler has not asked for it, in the request's extensions. Only
+/// [`Session::of`] takes it out, so that whoever has a [`Session`] has a loaded one.
+#[derive(Clone, Debug)]
+pub(crate) struct Unopened(pub(crate) Session);
+
 struct Shared {
-    persist: Persist,
     outside: Arc<dyn Outside>,
-    state: Mutex<Inside>,
+    inside: Mutex<Inside>,
 }
 
 /// What handlers and driver share.
 #[derive(Default)]
 pub(crate) struct Inside {
+    persist: Persist,
+    opened: Opened,
     pub(crate) place: Place,
     stage: State,
-    todo: Option<Todo>,
+    /// The write that is to begin next; there is one at a time.
+    todo: Option<Write>,
     /// Wakes the layer's future.
     driver: Option<Waker>,
     /// Wake handlers that wait for a load or a write.
     waiters: Vec<Waker>,
-    /// Somebody asked for the session.
-    wanted: bool,
-    loaded: Option<Result<(), SessionError>>,
+    /// Woken as soon as the lock is given back.
+    woken: Vec<Waker>,
     writes_begun: u64,
     /// The number of the last write that ended, and how.
     last_write: Option<(u64, Result<(), SessionError>)>,
@@ -78,10 +84,19 @@ pub(crate) struct Inside {
     pub(crate) upkeep: Option<Upkeep>,
 }
 
+/// Whether somebody asked for the session, and what came of it.
+#[derive(Default)]
+enum Opened {
+    #[default]
+    Unasked,
+    Asked,
+    Done(Result<(), SessionError>),
+}
+
 /// Where the session is.
 #[derive(Default)]
 pub(crate) enum Place {
-    /// Nobody asked for it, or it could not be loaded.
+    /// It is not loaded.
     #[default]
     Nowhere,
     Here(sessile_core::Session),
@@ -94,14 +109,20 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Todo {
     Load,
+    Write(Write),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Write {
     Flush,
+    /// The last one.
     Commit,
 }
 
 impl Session {
     pub(crate) fn new(persist: Persist, outside: Arc<dyn Outside>) -> Self {
-        let state = Mutex::default();
-        Self { shared: Arc::new(Shared { persist, outside, state }) }
+        let inside = Mutex::new(Inside { persist, ..Inside::default() });
+        Self { shared: Arc::new(Shared { outside, inside }) }
     }
 
     /// Sets an attribute. Setting what it holds already writes nothing.
@@ -265,13 +286,10 @@ impl Session {
     /// Returns [`SessionError::Commit`] if it could not be written: it is still changed, and the end
     /// of the request tries again. [`SessionError::Closed`] after the head of the response left.
     pub async fn flush(&self) -> Result<(), SessionError> {
-        let ticket = {
-            let mut inside = self.inside();
-            if inside.advance(self.shared.persist, Event::Flush) == Effect::Refuse {
-                return Err(SessionError::Closed);
-            }
-            inside.writes_begun + 1
-        };
+        let ticket = self.with(|inside| match inside.advance(Event::Flush) {
+            Effect::Refuse => Err(SessionError::Closed),
+            _ => Ok(inside.writes_begun + 1),
+        })?;
         self.wait(move |inside| match &inside.last_write {
             Some((number, result)) if *number >= ticket => Poll::Ready(result.clone()),
             _ => Poll::Pending,
@@ -359,50 +377,37 @@ impl Session {
     /// Returns [`SessionError::NoLayer`] if no layer is around this handler, [`SessionError::Load`] if
     /// the store could not be read.
     pub async fn of(extensions: &http::Extensions) -> Result<Self, SessionError> {
-        let session = extensions.get::<Self>().cloned().ok_or(SessionError::NoLayer)?;
-        session.opened().await?;
+        let Unopened(session) = extensions.get().cloned().ok_or(SessionError::NoLayer)?;
+        session.wait(Inside::poll_opened).await?;
         Ok(session)
-    }
-
-    /// Waits until the session is loaded.
-    pub(crate) async fn opened(&self) -> Result<(), SessionError> {
-        self.wait(|inside| match &inside.loaded {
-            Some(result) => Poll::Ready(result.clone()),
-            None => {
-                if !mem::replace(&mut inside.wanted, true) {
-                    inside.ask(Todo::Load);
-                }
-                Poll::Pending
-            }
-        })
-        .await
     }
 
     fn read<R>(
         &self,
         read: impl FnOnce(&sessile_core::Session) -> Result<R, SessionError>,
     ) -> Result<R, SessionError> {
-        read(self.inside().place.session().ok_or(SessionError::Closed)?)
+        self.with(|inside| read(inside.place.session().ok_or(SessionError::Closed)?))
     }
 
     fn look<R>(&self, look: impl FnOnce(&sessile_core::Session) -> R) -> Option<R> {
-        self.inside().place.session().map(|session| look(session))
+        self.with(|inside| inside.place.session().map(|session| look(session)))
     }
 
     fn change<R>(
         &self,
         change: impl FnOnce(&mut sessile_core::Session) -> Result<R, SessionError>,
     ) -> Result<R, SessionError> {
-        let mut inside = self.inside();
-        if inside.advance(self.shared.persist, Event::Change) == Effect::Refuse {
-            return Err(SessionError::Closed);
-        }
-        let result = change(inside.place.session().ok_or(SessionError::Closed)?);
-        if self.shared.persist.on_change() {
-            // The change may come from another task while the handler waits.
-            inside.wake_driver();
-        }
-        result
+        self.with(|inside| {
+            if inside.advance(Event::Change) == Effect::Refuse {
+                return Err(SessionError::Closed);
+            }
+            let result = change(inside.place.session().ok_or(SessionError::Closed)?);
+            if inside.persist.on_change() {
+                // The change may come from another task while the handler waits.
+                inside.wake_driver();
+            }
+            result
+        })
     }
 
     /// Waits until `ready` says so; everyone is woken whenever a load or a write ends.
@@ -411,103 +416,125 @@ impl Session {
         mut ready: impl FnMut(&mut Inside) -> Poll<Result<R, SessionError>>,
     ) -> Result<R, SessionError> {
         poll_fn(|context| {
-            let mut inside = self.inside();
-            if let Poll::Ready(result) = ready(&mut inside) {
-                return Poll::Ready(result);
-            }
-            if inside.stage == State::Ended {
-                return Poll::Ready(Err(SessionError::Closed));
-            }
-            if !inside.waiters.iter().any(|waker| waker.will_wake(context.waker())) {
-                inside.waiters.push(context.waker().clone());
-            }
-            Poll::Pending
+            self.with(|inside| {
+                if let Poll::Ready(result) = ready(inside) {
+                    return Poll::Ready(result);
+                }
+                if inside.has_ended() {
+                    return Poll::Ready(Err(SessionError::Closed));
+                }
+                if !inside.waiters.iter().any(|waker| waker.will_wake(context.waker())) {
+                    inside.waiters.push(context.waker().clone());
+                }
+                Poll::Pending
+            })
         })
         .await
     }
 
-    /// The driver's side.
-    pub(crate) fn event(&self, event: Event) {
-        let _ = self.inside().advance(self.shared.persist, event);
-    }
-
-    pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
+    /// Works under the lock, and wakes whoever is to be woken when it is given back: a waker is code
+    /// of others, which may want the lock itself.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Inside) -> R) -> R {
         // A panic in somebody's `Serialize` leaves the session as it was.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut inside = self.shared.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = work(&mut inside);
+        let woken = mem::take(&mut inside.woken);
+        drop(inside);
+        woken.into_iter().for_each(Waker::wake);
+        result
     }
 }
 
 impl Inside {
     /// Tells the persist policy what happened and notes what it wants done.
-    fn advance(&mut self, persist: Persist, event: Event) -> Effect {
-        let (stage, effect) = step(persist, self.stage, event);
+    pub(crate) fn advance(&mut self, event: Event) -> Effect {
+        let (stage, effect) = step(self.persist, self.stage, event);
         self.stage = stage;
         match effect {
-            Effect::Write => self.ask(Todo::Flush),
-            Effect::Commit => self.ask(Todo::Commit),
+            Effect::Write => self.begin(Write::Flush),
+            Effect::Commit => self.begin(Write::Commit),
             Effect::Nothing | Effect::Refuse => {}
         }
         effect
     }
 
-    fn ask(&mut self, todo: Todo) {
-        self.todo = Some(todo);
+    fn begin(&mut self, write: Write) {
+        self.todo = Some(write);
         self.wake_driver();
     }
 
-    fn wake_driver(&self) {
-        if let Some(driver) = &self.driver {
-            driver.wake_by_ref();
+    /// Asks for the session, once, and says what came of it.
+    fn poll_opened(&mut self) -> Poll<Result<(), SessionError>> {
+        match &self.opened {
+            Opened::Done(result) => return Poll::Ready(result.clone()),
+            Opened::Asked => {}
+            Opened::Unasked => {
+                self.opened = Opened::Asked;
+                self.wake_driver();
+            }
         }
+        Poll::Pending
     }
 
-    pub(crate) fn meet(&mut self, driver: &Waker) {
-        if !self.driver.as_ref().is_some_and(|known| known.will_wake(driver)) {
-            self.driver = Some(driver.clone());
+    /// Notes whom to wake, and returns whom no longer.
+    pub(crate) fn meet(&mut self, driver: &Waker) -> Option<Waker> {
+        if self.driver.as_ref().is_some_and(|known| known.will_wake(driver)) {
+            return None;
         }
+        self.driver.replace(driver.clone())
     }
 
+    /// Returns what to do next, for a driver that does nothing at the moment.
     pub(crate) fn take_todo(&mut self) -> Option<Todo> {
-        self.todo.take()
+        match self.opened {
+            Opened::Asked => Some(Todo::Load),
+            _ => self.todo.take().map(Todo::Write),
+        }
     }
 
     pub(crate) const fn has_todo(&self) -> bool {
-        self.todo.is_some()
+        matches!(self.opened, Opened::Asked) || self.todo.is_some()
     }
 
     pub(crate) fn has_ended(&self) -> bool {
         self.stage == State::Ended
     }
 
+    /// Takes in that the handler waits.
+    pub(crate) fn pause(&mut self) {
+        self.advance(Event::Await);
+    }
+
+    /// Takes in that the handler returned, and reports whether there is a session to commit. Loading
+    /// one now would be for nobody.
+    pub(crate) fn end(&mut self) -> bool {
+        let is_loaded = self.place.session().is_some();
+        if is_loaded {
+            self.advance(Event::End);
+        }
+        is_loaded
+    }
+
     /// Takes in what loading gave.
     pub(crate) fn loaded(&mut self, loaded: Result<sessile_core::Session, SessionError>) {
-        self.loaded = Some(match loaded {
-            Ok(session) => {
-                self.place = Place::Here(session);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        });
+        self.opened = Opened::Done(loaded.map(|session| self.place = Place::Here(session)));
         self.wake_waiters();
     }
 
-    /// Starts a write and hands the session over, if there is one.
-    pub(crate) fn begin_write(&mut self) -> Option<sessile_core::Session> {
+    /// Starts a write and hands the session over.
+    pub(crate) fn begin_write(&mut self) -> sessile_core::Session {
         self.writes_begun += 1;
-        match mem::take(&mut self.place) {
-            Place::Here(session) => Some(session),
-            other => {
-                self.place = other;
-                None
-            }
-        }
+        let Place::Here(session) = mem::take(&mut self.place) else {
+            unreachable!("one write at a time, of a session that is loaded")
+        };
+        session
     }
 
     /// Ends a write.
-    pub(crate) fn end_write(&mut self, persist: Persist, result: Result<(), SessionError>) {
+    pub(crate) fn end_write(&mut self, result: Result<(), SessionError>) {
         let event = if result.is_ok() { Event::Written } else { Event::Failed };
         self.last_write = Some((self.writes_begun, result));
-        self.advance(persist, event);
+        self.advance(event);
         self.wake_waiters();
     }
 
@@ -516,20 +543,25 @@ impl Inside {
         self.last_write.as_ref().map_or(Ok(()), |(_, result)| result.clone())
     }
 
-    /// Ends the request: nothing can be changed or waited for any more.
-    pub(crate) fn close(&mut self) {
+    /// Ends the request: nothing can be changed or waited for any more. Returns whom nobody will wake.
+    pub(crate) fn close(&mut self) -> Option<Waker> {
         self.stage = State::Ended;
         self.todo = None;
-        self.driver = None;
         self.wake_waiters();
+        self.driver.take()
+    }
+
+    fn wake_driver(&mut self) {
+        self.woken.extend(self.driver.clone());
     }
 
     fn wake_waiters(&mut self) {
-        self.waiters.drain(..).for_each(Waker::wake);
+        self.woken.append(&mut self.waiters);
     }
 }
 
 impl Place {
+    /// Returns the session, if it is loaded.
     pub(crate) fn session(&mut self) -> Option<&mut sessile_core::Session> {
         match self {
             Self::Nowhere => None,

@@ -9,13 +9,12 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use sessile_core::{
-    Action, Event, Failed, Notice, Opening, Outside, Persist, SessionId, Sessions, Step, Store,
-    Upkeep, begin,
+    Action, Failed, Notice, Opening, Outside, SessionId, Sessions, Step, Store, Upkeep, begin,
 };
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::handle::{Inside, Place, Todo};
+use crate::handle::{Inside, Place, Todo, Unopened, Write};
 use crate::{Session, SessionError, StoreError, Transports};
 
 /// Puts a session into every request: a tower layer.
@@ -161,11 +160,11 @@ where
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let config = Arc::clone(&self.config);
-        let persist = config.sessions.policy().persist();
         let presented = config.transports.read(request.headers());
+        let persist = config.sessions.policy().persist();
         let session = Session::new(persist, config.sessions.shared_outside());
-        request.extensions_mut().insert(session.clone());
-        let exchange = Exchange { config, persist, presented, session };
+        request.extensions_mut().insert(Unopened(session.clone()));
+        let exchange = Exchange { config, presented, session };
         let handler = self.inner.call(request);
         Box::pin(async move { exchange.run(handler).await })
     }
@@ -187,7 +186,6 @@ impl<Inner: fmt::Debug, S, O> fmt::Debug for SessionService<Inner, S, O> {
 /// One request and its response.
 struct Exchange<S, O> {
     config: Arc<Config<S, O>>,
-    persist: Persist,
     /// Which transport presented something, and what.
     presented: Option<(usize, String)>,
     session: Session,
@@ -219,11 +217,10 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         let mut answer = None;
         let mut work: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
         poll_fn(|context| {
-            self.session.inside().meet(context.waker());
+            let _replaced = self.session.with(|inside| inside.meet(context.waker()));
             loop {
                 if work.is_none() {
-                    let todo = self.session.inside().take_todo();
-                    work = todo.map(|todo| self.perform(todo));
+                    work = self.session.with(Inside::take_todo).map(|todo| self.perform(todo));
                 }
                 if let Some(doing) = &mut work
                     && doing.as_mut().poll(context).is_ready()
@@ -235,20 +232,21 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
                     match handler.as_mut().poll(context) {
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                         Poll::Ready(Ok(ready)) => {
+                            if !self.session.with(Inside::end) {
+                                return Poll::Ready(Ok(ready));
+                            }
                             answer = Some(ready);
-                            self.session.event(Event::End);
                             continue;
                         }
-                        Poll::Pending => self.session.event(Event::Await),
+                        Poll::Pending => self.session.with(Inside::pause),
                     }
                 }
-                let inside = self.session.inside();
-                if inside.has_ended()
-                    && let Some(ready) = answer.take()
-                {
+                let (ended, todo) =
+                    self.session.with(|inside| (inside.has_ended(), inside.has_todo()));
+                if ended && let Some(ready) = answer.take() {
                     return Poll::Ready(Ok(ready));
                 }
-                if work.is_some() || !inside.has_todo() {
+                if work.is_some() || !todo {
                     return Poll::Pending;
                 }
             }
@@ -259,8 +257,7 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
     fn perform(&self, todo: Todo) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         match todo {
             Todo::Load => Box::pin(self.load()),
-            Todo::Flush => Box::pin(self.write(false)),
-            Todo::Commit => Box::pin(self.write(true)),
+            Todo::Write(write) => Box::pin(self.write(write)),
         }
     }
 
@@ -271,91 +268,58 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
             Opening::Fresh(session) => Ok(session),
             Opening::Load(loading) => {
                 let now = sessions.outside().now();
-                self.session.inside().operations.load += 1;
+                self.session.with(|inside| inside.operations.load += 1);
                 match sessions.store().load(loading.id(), now).await {
                     Ok(found) => Ok(loading.resume(found, now)),
                     Err(failure) => Err(SessionError::Load(failure.map(StoreError::new))),
                 }
             }
         };
-        self.session.inside().loaded(loaded);
+        self.session.with(|inside| inside.loaded(loaded));
     }
 
-    async fn write(&self, is_last: bool) {
+    async fn write(&self, write: Write) {
         let (store, outside) = (self.config.sessions.store(), self.config.sessions.outside());
-        let mut next = self.begin_write(is_last);
+        let mut next = self.session.with(|inside| {
+            let session = inside.begin_write();
+            let step = match write {
+                Write::Flush => session.flush::<S::Error>(outside),
+                Write::Commit => session.commit(outside),
+            };
+            inside.go_on(step, write)
+        });
         let result = loop {
             next = match next {
                 Next::Ended(result) => break result,
                 Next::Apply(id, action) => {
                     let said = store.apply(id, &action, outside.now()).await;
-                    let mut inside = self.session.inside();
-                    let Place::Applying(pending) = mem::take(&mut inside.place) else {
-                        unreachable!("only the driver moves a write that is in flight")
-                    };
-                    self.go_on(&mut inside, pending.finish(said, outside), is_last)
+                    self.session.with(|inside| {
+                        let Place::Applying(pending) = mem::take(&mut inside.place) else {
+                            unreachable!("only the driver moves a write that is in flight")
+                        };
+                        inside.go_on(pending.finish(said, outside), write)
+                    })
                 }
                 Next::Load(id) => {
                     let found = store.load(id, outside.now()).await;
-                    let mut inside = self.session.inside();
-                    let Place::Settling(settling) = mem::take(&mut inside.place) else {
-                        unreachable!("only the driver moves a write that is in flight")
-                    };
-                    self.go_on(&mut inside, settling.resume(found, outside), is_last)
+                    self.session.with(|inside| {
+                        let Place::Settling(settling) = mem::take(&mut inside.place) else {
+                            unreachable!("only the driver moves a write that is in flight")
+                        };
+                        inside.go_on(settling.resume(found, outside), write)
+                    })
                 }
             };
         };
-        self.session.inside().end_write(self.persist, result);
-    }
-
-    fn begin_write(&self, is_last: bool) -> Next {
-        let outside = self.config.sessions.outside();
-        let mut inside = self.session.inside();
-        let Some(session) = inside.begin_write() else { return Next::Ended(Ok(())) };
-        let step = if is_last { session.commit(outside) } else { session.flush(outside) };
-        self.go_on(&mut inside, step, is_last)
-    }
-
-    /// Puts the session back within the handler's reach, before anybody else gets the lock, and says
-    /// what to do next.
-    fn go_on(
-        &self,
-        inside: &mut Inside,
-        step: Result<Step, Box<Failed<S::Error>>>,
-        is_last: bool,
-    ) -> Next {
-        match step {
-            Ok(Step::Apply(pending)) => {
-                let next = Next::Apply(pending.id(), pending.action().clone());
-                inside.operations.count(Some(pending.action()));
-                inside.place = Place::Applying(pending);
-                next
-            }
-            Ok(Step::Load(settling)) => {
-                let next = Next::Load(settling.id());
-                inside.operations.count(None);
-                inside.place = Place::Settling(settling);
-                next
-            }
-            Ok(Step::Done(finished)) => {
-                inside.upkeep = finished.upkeep().or(inside.upkeep);
-                inside.place =
-                    Place::Here(if is_last { finished.into_session() } else { finished.reopen() });
-                Next::Ended(Ok(()))
-            }
-            Err(failed) => {
-                let (session, error) = failed.into_parts();
-                inside.place = Place::Here(session);
-                Next::Ended(Err(SessionError::Commit(error.map(StoreError::new))))
-            }
-        }
+        self.session.with(|inside| inside.end_write(result));
     }
 
     fn outcome(&self) -> (Result<(), SessionError>, Notice, Operations, Option<Upkeep>) {
-        let mut inside = self.session.inside();
-        let session = inside.place.session();
-        let notice = session.map(|session| session.notice().clone()).unwrap_or_default();
-        (inside.last_result(), notice, inside.operations, inside.upkeep)
+        self.session.with(|inside| {
+            let session = inside.place.session();
+            let notice = session.map(|session| session.notice().clone()).unwrap_or_default();
+            (inside.last_result(), notice, inside.operations, inside.upkeep)
+        })
     }
 
     async fn upkeep(&self, upkeep: Upkeep) {
@@ -365,6 +329,43 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         match &self.config.spawn {
             Some(spawn) => spawn(Box::pin(work)),
             None => work.await,
+        }
+    }
+}
+
+impl Inside {
+    /// Puts the session back within the handler's reach, before anybody else gets the lock, and says
+    /// what the write needs next.
+    fn go_on<E>(&mut self, step: Result<Step, Box<Failed<E>>>, write: Write) -> Next
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        match step {
+            Ok(Step::Apply(pending)) => {
+                let next = Next::Apply(pending.id(), pending.action().clone());
+                self.operations.count(Some(pending.action()));
+                self.place = Place::Applying(pending);
+                next
+            }
+            Ok(Step::Load(settling)) => {
+                let next = Next::Load(settling.id());
+                self.operations.count(None);
+                self.place = Place::Settling(settling);
+                next
+            }
+            Ok(Step::Done(finished)) => {
+                self.upkeep = finished.upkeep().or(self.upkeep);
+                self.place = Place::Here(match write {
+                    Write::Flush => finished.reopen(),
+                    Write::Commit => finished.into_session(),
+                });
+                Next::Ended(Ok(()))
+            }
+            Err(failed) => {
+                let (session, error) = failed.into_parts();
+                self.place = Place::Here(session);
+                Next::Ended(Err(SessionError::Commit(error.map(StoreError::new))))
+            }
         }
     }
 }
@@ -379,7 +380,7 @@ enum Next {
 /// However the request ends, everyone who waits for its session is woken.
 impl<S, O> Drop for Exchange<S, O> {
     fn drop(&mut self) {
-        self.session.inside().close();
+        let _driver = self.session.with(Inside::close);
     }
 }
 

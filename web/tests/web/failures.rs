@@ -1,9 +1,13 @@
 //! What handlers and clients meet when the session cannot be written, or the store hangs.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Wake, Waker};
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::header::COOKIE;
+use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use sessile_core::conformance::{Call, Fault, Faulty};
 use sessile_core::{
@@ -11,8 +15,9 @@ use sessile_core::{
 };
 use sessile_store_memory::MemoryStore;
 use sessile_web::{Session, SessionError};
+use tower::ServiceExt as _;
 
-use crate::common::{COLOUR, Client, NAME, World, within_seconds};
+use crate::common::{COLOUR, Client, NAME, World, get_with, within_seconds};
 
 async fn write(session: Session) -> Result<String, SessionError> {
     session.set(&NAME, "Ada".to_owned())?;
@@ -110,4 +115,49 @@ fn on_change_a_full_store_is_an_answer_not_a_busy_loop() {
         Client::default().get(&app, "/wait").await.status
     });
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn a_handler_that_gives_up_on_loading_answers_while_the_store_hangs() {
+    async fn impatient(request: Request<Body>) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = Session::of(request.extensions()) => "loaded",
+            () = tokio::task::yield_now() => "gave up",
+        }
+    }
+    let text = within_seconds(|| async {
+        let world = World::new();
+        let stuck = Faulty::new(Arc::clone(&world.store), |_, _| Fault::Hang);
+        let app = Router::new().route("/", get(impatient)).layer(world.layer_on(stuck));
+        let cookie = format!("__Host-session={}", "A".repeat(43));
+        get_with(&app, "/", COOKIE, &cookie).await.text
+    });
+    assert_eq!(text, "gave up");
+}
+
+#[test]
+fn a_waker_may_look_at_the_session() {
+    #[derive(Default)]
+    struct Curious(OnceLock<Session>);
+
+    impl Wake for Curious {
+        fn wake(self: Arc<Self>) {
+            self.0.get().map(Session::names);
+        }
+    }
+
+    within_seconds(|| async {
+        let curious = Arc::new(Curious::default());
+        let known = Arc::clone(&curious);
+        let shows = move |session: Session| async move {
+            known.0.set(session.clone()).expect("there is one request");
+            session.set(&NAME, "Ada".to_owned()).expect("it fits");
+        };
+        let app = Router::new().route("/", get(shows)).layer(on_change().layer());
+        let request = Request::get("/").body(Body::empty()).expect("it is valid");
+        let mut running = pin!(app.oneshot(request));
+        let waker = Waker::from(curious);
+        while running.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {}
+    });
 }

@@ -186,6 +186,17 @@ async fn two_extractions_are_the_same_session() {
 }
 
 #[tokio::test]
+async fn nobody_gets_at_a_session_that_is_not_loaded() {
+    async fn rummages(request: Request<Body>) -> String {
+        let before = request.extensions().get::<Session>().is_some();
+        let loaded = Session::of(request.extensions()).await;
+        format!("{before} {}", loaded.is_ok())
+    }
+    let app = Router::new().route("/", get(rummages)).layer(World::new().layer());
+    assert_eq!(Client::default().get(&app, "/").await.text, "false true");
+}
+
+#[tokio::test]
 async fn a_change_after_the_head_left_is_refused() {
     let kept = Arc::new(Mutex::new(None));
     let keep = Arc::clone(&kept);

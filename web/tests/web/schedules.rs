@@ -112,3 +112,18 @@ fn a_task_that_outlives_its_request_is_told_so() {
     };
     shuttle::check_pct(story, 20_000, 3);
 }
+
+#[test]
+fn a_task_that_asks_for_the_session_as_the_handler_returns_holds_nobody_up() {
+    let story = || {
+        let store = Immediate(MemoryStore::new());
+        let sessions = Sessions::new(store, Clock::default(), Policy::default());
+        let handler = service_fn(|request: Request<()>| async move {
+            drop(spawn(async move { drop(Session::of(request.extensions()).await) }));
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let service = SessionLayer::new(sessions).layer(handler);
+        block_on(service.oneshot(Request::new(()))).expect("an app does not fail");
+    };
+    shuttle::check_pct(story, 20_000, 3);
+}
