@@ -59,13 +59,14 @@ impl SessionError {
     }
 
     /// Makes the response a client gets if the application says nothing else: the status and one line
-    /// of text.
+    /// of text. The error goes with it, in the extensions, so that the layer can make a better one.
     #[must_use]
     pub fn response(&self) -> Response<String> {
         let mut response = Response::new(format!("{self}\n"));
         *response.status_mut() = self.status();
         let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+        response.extensions_mut().insert(self.clone());
         response
     }
 }
@@ -107,13 +108,10 @@ impl Error for SessionError {
     }
 }
 
-/// An error goes out with the response it makes, so that the layer can make a better one.
 #[cfg(feature = "axum")]
 impl axum_core::response::IntoResponse for SessionError {
     fn into_response(self) -> axum_core::response::Response {
-        let mut response = self.response().map(axum_core::body::Body::from);
-        response.extensions_mut().insert(self);
-        response
+        self.response().map(axum_core::body::Body::from)
     }
 }
 

@@ -80,6 +80,8 @@ pub(crate) struct Inside {
     writes_begun: u64,
     /// The number of the last write that ended, and how.
     last_write: Option<(u64, Result<(), SessionError>)>,
+    /// The failed write the handler answered with.
+    given_up: Option<SessionError>,
     pub(crate) operations: Operations,
     pub(crate) upkeep: Option<Upkeep>,
 }
@@ -283,7 +285,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns [`SessionError::Commit`] if it could not be written: it is still changed, and the end
+    /// Returns [`SessionError::Commit`] if it could not be written. A handler that answers with that
+    /// error is taken at its word: nothing more is written. If it answers with anything else, the end
     /// of the request tries again. [`SessionError::Closed`] after the head of the response left.
     pub async fn flush(&self) -> Result<(), SessionError> {
         let ticket = self.with(|inside| match inside.advance(Event::Flush) {
@@ -505,11 +508,13 @@ impl Inside {
         self.advance(Event::Await);
     }
 
-    /// Takes in that the handler returned, and reports whether there is a session to commit. Loading
-    /// one now would be for nobody.
-    pub(crate) fn end(&mut self) -> bool {
+    /// Takes in that the handler returned, perhaps with an error for an answer, and reports whether
+    /// there is a session to commit. Loading one now would be for nobody.
+    pub(crate) fn end(&mut self, answer: Option<&SessionError>) -> bool {
         let is_loaded = self.place.session().is_some();
         if is_loaded {
+            self.given_up =
+                answer.filter(|error| matches!(error, SessionError::Commit(_))).cloned();
             self.advance(Event::End);
         }
         is_loaded
@@ -521,13 +526,22 @@ impl Inside {
         self.wake_waiters();
     }
 
-    /// Starts a write and hands the session over.
-    pub(crate) fn begin_write(&mut self) -> sessile_core::Session {
+    /// Starts a write and hands the session over. The last one fails at once if the handler said that
+    /// writing had failed: a client that hears so comes again, and what it did must not count twice.
+    pub(crate) fn begin_write(
+        &mut self,
+        write: Write,
+    ) -> Result<sessile_core::Session, SessionError> {
         self.writes_begun += 1;
+        if write == Write::Commit
+            && let Some(error) = self.given_up.take()
+        {
+            return Err(error);
+        }
         let Place::Here(session) = mem::take(&mut self.place) else {
             unreachable!("one write at a time, of a session that is loaded")
         };
-        session
+        Ok(session)
     }
 
     /// Ends a write.

@@ -82,7 +82,8 @@ impl<S: Store, O: Outside + 'static> SessionLayer<S, O> {
     }
 
     /// Sets what a client sees when its session could not be used: [`SessionError::response`] unless
-    /// this is called. Also used for errors a handler returned.
+    /// this is called. Also used for errors a handler answered with, by `?` or by
+    /// [`SessionError::response`].
     #[must_use]
     pub fn on_error(
         self,
@@ -201,6 +202,8 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         let failure = result.err().or_else(|| response.extensions_mut().remove::<SessionError>());
         if let Some(error) = failure {
             response = (self.config.on_error)(&error).map(Body::from);
+            // It is no error of a session layer around this one.
+            response.extensions_mut().remove::<SessionError>();
         }
         let by = self.presented.as_ref().map(|(index, _)| *index);
         self.config.transports.answer(by, &notice, response.headers_mut());
@@ -212,7 +215,10 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
     }
 
     /// Polls the handler and does what it asks for, until the last write is done.
-    async fn drive<R, E>(&self, handler: impl Future<Output = Result<R, E>>) -> Result<R, E> {
+    async fn drive<Body, E>(
+        &self,
+        handler: impl Future<Output = Result<Response<Body>, E>>,
+    ) -> Result<Response<Body>, E> {
         let mut handler = pin!(handler);
         let mut answer = None;
         let mut work: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
@@ -232,7 +238,8 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
                     match handler.as_mut().poll(context) {
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                         Poll::Ready(Ok(ready)) => {
-                            if !self.session.with(Inside::end) {
+                            let error = ready.extensions().get();
+                            if !self.session.with(|inside| inside.end(error)) {
                                 return Poll::Ready(Ok(ready));
                             }
                             answer = Some(ready);
@@ -281,10 +288,10 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
     async fn write(&self, write: Write) {
         let (store, outside) = (self.config.sessions.store(), self.config.sessions.outside());
         let mut next = self.session.with(|inside| {
-            let session = inside.begin_write();
-            let step = match write {
-                Write::Flush => session.flush::<S::Error>(outside),
-                Write::Commit => session.commit(outside),
+            let step = match inside.begin_write(write) {
+                Err(error) => return Next::Ended(Err(error)),
+                Ok(session) if write == Write::Flush => session.flush::<S::Error>(outside),
+                Ok(session) => session.commit(outside),
             };
             inside.go_on(step, write)
         });

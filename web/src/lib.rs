@@ -13,6 +13,7 @@
 //! | loading fails | the extractor fails with [`SessionError::Load`]; nothing is created or removed |
 //! | the handler returns, with whatever status | the session is committed |
 //! | the commit fails | the response becomes what [`SessionLayer::on_error`] makes of it |
+//! | a flush fails and the handler answers with its error | the same, and nothing more is written |
 //! | the handler panics, or the client goes away | nothing is committed, everyone waiting is woken |
 //! | a body streams on after the head left | changes are refused with [`SessionError::Closed`] |
 //! | two extractions in one request | the same session |

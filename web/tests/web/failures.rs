@@ -1,5 +1,6 @@
 //! What handlers and clients meet when the session cannot be written, or the store hangs.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Wake, Waker};
@@ -7,17 +8,20 @@ use std::task::{Context, Wake, Waker};
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::COOKIE;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use sessile_core::conformance::{Call, Fault, Faulty};
 use sessile_core::{
-    Action, BlockingStore, Immediate, Outside, Persist, Policy, RotationReason, Ttl,
+    Action, BlockingStore, Counter, Immediate, Outside, Persist, Policy, RotationReason, Ttl,
 };
 use sessile_store_memory::MemoryStore;
-use sessile_web::{Session, SessionError};
-use tower::ServiceExt as _;
+use sessile_web::{Session, SessionError, SessionLayer};
+use tower::{ServiceExt as _, service_fn};
+use tower_layer::Layer as _;
 
-use crate::common::{COLOUR, Client, NAME, World, get_with, within_seconds};
+use crate::common::{COLOUR, Client, Clock, Memory, NAME, World, get_with, within_seconds};
+
+const HITS: Counter = Counter::new("hits");
 
 async fn write(session: Session) -> Result<String, SessionError> {
     session.set(&NAME, "Ada".to_owned())?;
@@ -134,6 +138,93 @@ fn a_handler_that_gives_up_on_loading_answers_while_the_store_hangs() {
         get_with(&app, "/", COOKIE, &cookie).await.text
     });
     assert_eq!(text, "gave up");
+}
+
+/// Counts in a session and reports a flush that fails.
+async fn hit(session: Session) -> Result<String, SessionError> {
+    session.add(&HITS, 1)?;
+    session.flush().await?;
+    Ok(session.count(&HITS)?.to_string())
+}
+
+#[tokio::test]
+async fn who_hears_that_a_flush_failed_may_come_again_and_is_counted_once() {
+    // The store did nothing; and it did nothing either, but nobody knows.
+    for faults in [[Fault::Refuse, Fault::None], [Fault::Lose, Fault::Refuse]] {
+        let world = World::new();
+        let mut client = Client::default();
+        let fine = Router::new().route("/", get(hit)).layer(world.layer());
+        assert_eq!(client.get(&fine, "/").await.text, "1");
+        // After the load come the append and, if that was lost, the search for it.
+        let app = Router::new().route("/", get(hit)).layer(failing_after(&world, 1, faults));
+        let answer = client.get(&app, "/").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(client.get(&app, "/").await.text, "2");
+    }
+}
+
+#[tokio::test]
+async fn without_axum_an_error_is_as_good_an_answer() {
+    let world = World::new();
+    let handler = service_fn(|request: Request<()>| async move {
+        let session = Session::of(request.extensions()).await.expect("it is new");
+        let answer = hit(session).await.map(Response::new);
+        Ok::<_, Infallible>(answer.unwrap_or_else(|error| error.response()))
+    });
+    let service = failing_after(&world, 0, [Fault::Refuse]).layer(handler);
+    let answer = service.oneshot(Request::new(())).await.expect("an app does not fail");
+    assert_eq!((answer.status(), world.sessions()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    assert!(
+        answer.extensions().get::<SessionError>().is_none(),
+        "it is no error of a layer around"
+    );
+}
+
+#[tokio::test]
+async fn a_flush_that_failed_is_tried_again_at_the_end_if_the_handler_goes_on() {
+    async fn goes_on(session: Session) -> Result<String, SessionError> {
+        session.add(&HITS, 1)?;
+        Ok(format!("{}", session.flush().await.is_ok()))
+    }
+    let world = World::new();
+    let app =
+        Router::new().route("/", get(goes_on)).layer(failing_after(&world, 0, [Fault::Refuse]));
+    let answer = Client::default().get(&app, "/").await;
+    assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, "false"));
+    assert_eq!(world.sessions(), 1);
+}
+
+#[tokio::test]
+async fn the_token_of_a_flushed_session_is_sent_even_if_a_later_flush_fails() {
+    async fn twice(session: Session) -> Result<String, SessionError> {
+        session.set(&NAME, "Ada".to_owned())?;
+        session.flush().await?;
+        hit(session).await
+    }
+    async fn read(session: Session) -> Result<String, SessionError> {
+        Ok(format!("{:?} {}", session.get(&NAME)?, session.count(&HITS)?))
+    }
+    let world = World::new();
+    let app = Router::new().route("/", get(twice)).route("/read", get(read)).layer(failing_after(
+        &world,
+        1,
+        [Fault::Refuse],
+    ));
+    let mut client = Client::default();
+    assert_eq!(client.get(&app, "/").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.get(&app, "/read").await.text, "Some(\"Ada\") 0");
+}
+
+/// A layer around a store that fails like that after so many calls.
+fn failing_after<const N: usize>(
+    world: &World,
+    calls: u64,
+    faults: [Fault; N],
+) -> SessionLayer<Faulty<Memory>, Clock> {
+    world.layer_on(Faulty::new(Arc::clone(&world.store), move |number, _| {
+        let place = number.checked_sub(calls).and_then(|place| usize::try_from(place).ok());
+        place.and_then(|place| faults.get(place)).copied().unwrap_or(Fault::None)
+    }))
 }
 
 #[test]
