@@ -41,15 +41,17 @@ impl CookieTransport {
         self.template.name()
     }
 
-    /// Returns what the client presented. Several different values under the one name are as good as
-    /// none: somebody else may have put one of them there (RFC 6265bis, section 8.6).
+    /// Returns what the client presented; an empty value is nothing. Several different values under
+    /// the one name are as good as none: somebody else may have put one of them there (RFC 6265bis,
+    /// section 8.6).
     pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         // Byte by byte: what others put into the same header need not be text.
         let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
         let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
         let mut values = pairs.filter_map(|pair| {
             let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
-            (name.trim_ascii() == self.name().as_bytes()).then(|| value[1..].trim_ascii())
+            let value = value[1..].trim_ascii();
+            (name.trim_ascii() == self.name().as_bytes() && !value.is_empty()).then_some(value)
         });
         let first = values.next()?;
         values.all(|value| value == first).then(|| str::from_utf8(first).ok())?
@@ -189,17 +191,12 @@ impl CookieTransportBuilder {
             self.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
         let (host, secure) = (prefixed("__Host-"), prefixed("__Secure-"));
-        let values = [Some(&self.path), self.domain.as_ref()];
-        let is_text = |value: &&String| {
-            value.len() <= ATTRIBUTE_MAX
-                && value.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b';')
-        };
         let rules = [
             (is_token(&self.name), CookieError::Name),
             (self.name.len() + Token::TEXT_LEN <= PAIR_MAX, CookieError::Name),
             (self.path.starts_with('/'), CookieError::Path),
-            (values.iter().flatten().all(is_text), CookieError::Text),
-            (self.domain.as_deref() != Some(""), CookieError::Text),
+            (is_path(&self.path), CookieError::Text),
+            (self.domain.as_deref().is_none_or(is_domain), CookieError::Text),
             (!host || self.domain.is_none(), CookieError::HostWithDomain),
             (!host || self.path == "/", CookieError::HostWithPath),
             (!(host || secure) || self.secure, CookieError::PrefixWithoutSecure),
@@ -239,6 +236,23 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
+/// A cookie's path is one that requests can have (RFC 3986, section 3.3), without semicolons, which
+/// end it here.
+fn is_path(path: &str) -> bool {
+    let is_path_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,=:@".contains(&byte);
+    path.len() <= ATTRIBUTE_MAX && path.bytes().all(is_path_byte)
+}
+
+/// A cookie's domain is labels of a host's name; a dot before them changes nothing (RFC 6265bis,
+/// section 5.6.3).
+fn is_domain(domain: &str) -> bool {
+    let is_label_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_label_byte);
+    domain.len() <= ATTRIBUTE_MAX
+        && domain.strip_prefix('.').unwrap_or(domain).split('.').all(is_label)
+}
+
 /// The bounds of RFC 6265bis, section 5.5 and 5.7: a client drops what is beyond.
 const PAIR_MAX: usize = 4096;
 const ATTRIBUTE_MAX: usize = 1024;
@@ -253,7 +267,7 @@ pub enum CookieError {
     Name,
     /// The path does not start with a slash.
     Path,
-    /// Path or domain are empty, too long, or have characters that end a cookie.
+    /// Path or domain are too long, or are none that a request and its host can have.
     Text,
     /// A `__Host-` cookie with a domain.
     HostWithDomain,
@@ -274,7 +288,7 @@ impl fmt::Display for CookieError {
         f.write_str(match self {
             Self::Name => "the cookie's name is empty, too long or has characters it cannot have",
             Self::Path => "the cookie's path does not start with /",
-            Self::Text => "the cookie's path or domain is empty, too long or not plain text",
+            Self::Text => "the cookie's path or domain is too long, or is no path or domain",
             Self::HostWithDomain => "a __Host- cookie cannot have a domain",
             Self::HostWithPath => "a __Host- cookie has the path /",
             Self::PrefixWithoutSecure => "a __Host- or __Secure- cookie must be secure",

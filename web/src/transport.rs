@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::slice;
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -23,8 +24,8 @@ pub enum Transport {
 
 /// The ways a token may travel, in the order in which they are looked at.
 ///
-/// The first transport that presents anything counts, and the answer goes the same way. Where nothing
-/// was presented, a new token goes all ways.
+/// The first transport that presents anything counts, and the answer goes the same way; an empty value
+/// presents nothing. Where nothing was presented, a new token goes all ways.
 ///
 /// # Example
 ///
@@ -68,13 +69,11 @@ impl Transports {
         self.list.iter().enumerate().find_map(presented)
     }
 
-    /// Tells the client what it must learn, by the transport at that place or by all, and caches to
-    /// keep out of it. Writes nothing if there is nothing to learn.
+    /// Tells the client what it must learn, by the transport at that place or, if there is none, by
+    /// all, and caches to keep out of it. Writes nothing if there is nothing to learn.
     pub fn answer(&self, by: Option<usize>, notice: &Notice, headers: &mut HeaderMap) {
-        let transports = match by {
-            Some(index) => &self.list[index..=index],
-            None => &self.list,
-        };
+        let by = by.and_then(|index| self.list.get(index));
+        let transports = by.map_or(self.list.as_slice(), slice::from_ref);
         match notice {
             Notice::Keep => return,
             Notice::Send(token) => transports.iter().for_each(|one| one.send(token, headers)),
@@ -106,7 +105,8 @@ impl Transport {
             Self::Header => only(headers, &X_AUTH_TOKEN),
             Self::Bearer => {
                 let (scheme, token) = only(headers, &AUTHORIZATION)?.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+                let token = token.trim_matches(' ');
+                (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
             }
         }
     }
@@ -150,9 +150,10 @@ impl Transport {
     }
 }
 
-/// Returns the value of a header that is there once; several different ones are as good as none.
+/// Returns the value of a header that is there once and not empty; several different ones are as good
+/// as none.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).into_iter();
+    let mut values = headers.get_all(name).into_iter().filter(|value| !value.is_empty());
     let first = values.next()?;
     values.all(|value| value == first).then(|| first.to_str().ok())?
 }

@@ -35,6 +35,21 @@ fn a_cookie_a_client_would_drop_or_misread_is_refused_when_it_is_built() {
         assert_eq!(built.err(), Some(error));
     }
     assert!(CookieTransport::builder().max_age(Duration::ZERO).build().is_err());
+    for domain in [".", "..", "..a", "a..b", "a.", " ", "a b", "a,b", "a/b", "a:1", "[::1]", "a_b"]
+    {
+        let built = CookieTransport::builder().name("a").domain(domain).build();
+        assert_eq!(built.err(), Some(CookieError::Text), "{domain:?}");
+    }
+    for path in ["/ ", "/a b", "/a?b", "/a#b", "/a\"b", "/a<b", "/a\\b"] {
+        let built = CookieTransport::builder().name("a").path(path).build();
+        assert_eq!(built.err(), Some(CookieError::Text), "{path:?}");
+    }
+    for (domain, path) in
+        [("a", "/"), (".a.example", "/a/b"), ("xn--a-1.example", "/a,b@c"), ("1.2.3.4", "/%20~")]
+    {
+        let builder = CookieTransport::builder().name("a").domain(domain).path(path);
+        assert!(builder.build().is_ok(), "{domain:?} {path:?}");
+    }
     assert!(CookieTransport::builder().name("n".repeat(4053)).build().is_ok());
 }
 

@@ -15,3 +15,5 @@ mod layer;
 mod schedules;
 #[cfg(not(shuttle))]
 mod secrets;
+#[cfg(not(shuttle))]
+mod transport;
