@@ -24,6 +24,12 @@ pub enum SessionError {
     Get(GetError),
     /// The session could not be changed.
     Set(SetError),
+    /// An attribute was not edited, since somebody changed it while a closure of this request was
+    /// editing it: another task of the request, or the closure itself.
+    Overlap {
+        /// The name of the attribute.
+        name: String,
+    },
     /// The store could not be read. There is no session, fresh or other.
     Load(Failure<StoreError>),
     /// The session could not be written.
@@ -38,7 +44,7 @@ impl SessionError {
     /// | 409 | another request came first: come again |
     /// | 410 | the session has ended meanwhile, or the token was replaced |
     /// | 413 | a limit of the policy is reached |
-    /// | 500 | the application stored what cannot be stored, or read it as something else |
+    /// | 500 | the application stored what cannot be stored, read it as something else, or edited it twice at once |
     /// | 503 | the store or the system failed: come again later |
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -90,6 +96,9 @@ impl fmt::Display for SessionError {
             Self::Closed => f.write_str("the response has left: the session is closed"),
             Self::Get(source) => source.fmt(f),
             Self::Set(source) => source.fmt(f),
+            Self::Overlap { name } => {
+                write!(f, "attribute {name:?} was changed while it was being edited")
+            }
             Self::Load(source) => source.fmt(f),
             Self::Commit(source) => source.fmt(f),
         }
@@ -99,7 +108,7 @@ impl fmt::Display for SessionError {
 impl Error for SessionError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::NoLayer | Self::Closed => None,
+            Self::NoLayer | Self::Closed | Self::Overlap { .. } => None,
             Self::Get(source) => source.source(),
             Self::Set(source) => source.source(),
             Self::Load(source) => source.source(),

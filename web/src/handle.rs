@@ -28,7 +28,13 @@ use crate::{Operations, SessionError};
 ///
 /// Cheap to clone; all clones and all extractions of one request are the same session. Extracting it
 /// loads it; every method but [`Session::flush`] is synchronous and works on what was loaded. Changes
-/// are written before the head of the response leaves.
+/// are written before the head of the response leaves. Who keeps the session longer may go on reading
+/// what the request left of it; only one that panicked in mid-write left nothing, which reads as
+/// [`SessionError::Closed`] or as absent.
+///
+/// Closures run without the session's lock and may use the session. What has no such freedom is the
+/// code of stored types, their `Serialize`, `Deserialize`, `Default` and `Drop`, and the clock and
+/// randomness of the layer: using the same session there is a deadlock.
 ///
 /// # Example
 ///
@@ -177,8 +183,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Session::set`], and [`SessionError::Get`] if the attribute holds something else than the
-    /// key says. The session is unchanged.
+    /// As [`Session::set`], [`SessionError::Get`] if the attribute holds something else than the key
+    /// says, and [`SessionError::Overlap`] if it changed while the closure ran, in a task beside it or
+    /// in the closure itself. The session is as it was but for such a change.
     pub fn edit<T, R>(
         &self,
         key: &Key<T>,
@@ -187,9 +194,16 @@ impl Session {
     where
         T: Default + Serialize + DeserializeOwned + 'static,
     {
-        let mut value = self.get(key)?.unwrap_or_default();
+        let (before, value) =
+            self.read(|session| Ok((session.stored(key.name())?, session.get(key)?)))?;
+        let mut value = value.unwrap_or_default();
         let result = change(&mut value);
-        self.change(|session| Ok(session.edit(key, |current| *current = value)?))?;
+        self.change(|session| {
+            if session.stored(key.name())? != before {
+                return Err(SessionError::Overlap { name: key.name().to_owned() });
+            }
+            Ok(session.edit(key, |current| *current = value)?)
+        })?;
         Ok(result)
     }
 
@@ -325,12 +339,12 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns [`SessionError::Closed`] if the request is over.
+    /// Returns [`SessionError::Closed`] if the request panicked in mid-write.
     pub fn stored(&self, name: &str) -> Result<Option<Value>, SessionError> {
         self.read(|session| Ok(session.stored(name)?))
     }
 
-    /// Returns the names of all attributes, sorted; none after the request is over.
+    /// Returns the names of all attributes, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.look(sessile_core::Session::names).unwrap_or_default()
@@ -367,7 +381,8 @@ impl Session {
         self.look(sessile_core::Session::last_accessed_at).flatten()
     }
 
-    /// Returns how long the session lives without being used; `None` after the request is over.
+    /// Returns how long the session lives without being used; `None` if the request panicked in
+    /// mid-write.
     #[must_use]
     pub fn idle_timeout(&self) -> Option<Ttl> {
         self.look(sessile_core::Session::idle_timeout)

@@ -207,7 +207,9 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         }
         let by = self.presented.as_ref().map(|(index, _)| *index);
         self.config.transports.answer(by, &notice, response.headers_mut());
-        response.extensions_mut().insert(operations);
+        // Another session layer, within this one, may have counted already.
+        let within = response.extensions().get().copied().unwrap_or_default();
+        response.extensions_mut().insert(operations.plus(within));
         if let Some(upkeep) = upkeep {
             self.upkeep(upkeep).await;
         }
@@ -392,7 +394,7 @@ impl<S, O> Drop for Exchange<S, O> {
 }
 
 /// How many store operations a request took, its commit included, upkeep not: in the extensions of
-/// the response.
+/// the response. Session layers around one another count together.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Operations {
@@ -411,6 +413,18 @@ pub struct Operations {
 }
 
 impl Operations {
+    const fn plus(self, other: Self) -> Self {
+        let Self { load, append, touch, create, delete, compact } = other;
+        Self {
+            load: self.load + load,
+            append: self.append + append,
+            touch: self.touch + touch,
+            create: self.create + create,
+            delete: self.delete + delete,
+            compact: self.compact + compact,
+        }
+    }
+
     /// Counts an action, or a load.
     fn count(&mut self, action: Option<&Action>) {
         *match action {

@@ -8,9 +8,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::{HeaderName, Request, Response, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use sessile_core::conformance::{Call, Fault, Faulty};
-use sessile_core::{CommitError, Counter, Persist, Policy, RotationReason};
+use sessile_core::{CommitError, Counter, Key, Persist, Policy, RotationReason};
 use sessile_web::{CookieTransport, Session, SessionError, Transport, Transports};
 use tokio::sync::{Notify, oneshot};
 use tower::ServiceExt as _;
@@ -174,6 +175,26 @@ async fn the_token_of_a_flushed_session_is_sent_even_if_the_last_commit_fails() 
 }
 
 #[tokio::test]
+async fn two_layers_count_their_operations_together() {
+    let (inner, outer) = (World::new(), World::new());
+    async fn both(session: Session) -> Result<(), SessionError> {
+        session.set(&NAME, "Ada".to_owned())
+    }
+    async fn first(request: Request<Body>, next: Next) -> Result<Response<Body>, SessionError> {
+        Session::of(request.extensions()).await?.set(&NAME, "Ada".to_owned())?;
+        Ok(next.run(request).await)
+    }
+    let cookie = CookieTransport::builder().name("__Host-outer").build().unwrap();
+    let app = Router::new()
+        .route("/", get(both))
+        .layer(inner.layer())
+        .layer(from_fn(first))
+        .layer(outer.layer().transports(cookie));
+    let answer = Client::default().get(&app, "/").await;
+    assert_eq!((inner.sessions(), outer.sessions(), answer.operations.create), (1, 1, 2));
+}
+
+#[tokio::test]
 async fn two_extractions_are_the_same_session() {
     async fn twice(one: Session, other: Session) -> Result<String, SessionError> {
         one.set(&NAME, "Ada".to_owned())?;
@@ -183,6 +204,26 @@ async fn two_extractions_are_the_same_session() {
     let app = Router::new().route("/", get(twice)).layer(world.layer());
     let answer = Client::default().get(&app, "/").await;
     assert_eq!((answer.text.as_str(), world.sessions()), ("Some(\"Ada\")", 1));
+}
+
+#[tokio::test]
+async fn an_edit_within_an_edit_of_the_same_attribute_is_refused_not_lost() {
+    const LIST: Key<Vec<u8>> = Key::new("list");
+    async fn edits(session: Session) -> Result<String, SessionError> {
+        let outer = session.edit(&LIST, |list| {
+            list.push(1);
+            // Another attribute is nobody's business.
+            session.edit(&NAME, |name| name.push('a'))?;
+            session.edit(&LIST, |list| list.push(2))
+        });
+        let error = outer.expect_err("the list is another one by now");
+        assert!(matches!(&error, SessionError::Overlap { name } if name == "list"));
+        session.edit(&LIST, |list| list.push(3))?;
+        Ok(format!("{:?} {error}", session.get(&LIST)?.unwrap_or_default()))
+    }
+    let app = Router::new().route("/", get(edits)).layer(World::new().layer());
+    let answer = Client::default().get(&app, "/").await;
+    assert_eq!(answer.text, "[2, 3] attribute \"list\" was changed while it was being edited");
 }
 
 #[tokio::test]
