@@ -39,8 +39,8 @@ pub enum WhenFull {
     #[default]
     Refuse,
     /// The session that was used longest ago ends, and as many more as are needed. Loads, appends
-    /// and touches are uses. The order is exact but for uses that happen during the eviction
-    /// itself.
+    /// and touches are uses, an append already when it asks for room: the session it is for is then
+    /// the last to end.
     ///
     /// Whoever can create sessions can end those of others with this: it is for stores whose
     /// sessions are worth little.

@@ -132,23 +132,23 @@ impl MemoryStore {
     ///
     /// Somebody else may take the room before the caller does, who then asks again.
     fn make_room(&self, wanted: Size, now: Timestamp) -> bool {
-        while !self.common.room.has(wanted) {
-            let found_expired = self.sweep_some(now, SWEPT_AT_ONCE).looked > 0;
-            match self.when_full {
-                _ if found_expired => {}
-                WhenFull::Refuse => return false,
-                WhenFull::EvictLeastRecentlyUsed => self.evict_one(),
-            }
+        let room = &self.common.room;
+        while !room.has(wanted) && self.sweep_some(now, SWEPT_AT_ONCE).looked > 0 {}
+        if self.when_full == WhenFull::Refuse {
+            return room.has(wanted);
+        }
+        while !room.has(wanted) {
+            self.evict_one();
         }
         true
     }
 
-    /// Removes the log that was used longest ago of all.
+    /// Removes the log that was used longest ago of all, unless somebody uses or removes it meanwhile.
     fn evict_one(&self) {
         let oldest_of = |shard: &Padded| shard.0.lock().oldest_use();
         let uses = self.shards.iter().filter_map(|shard| Some((oldest_of(shard)?, shard)));
-        if let Some((_, shard)) = uses.min_by_key(|(used, _)| *used) {
-            shard.0.lock().evict_oldest();
+        if let Some((used, shard)) = uses.min_by_key(|(used, _)| *used) {
+            shard.0.lock().evict(used);
         }
     }
 

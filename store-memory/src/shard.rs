@@ -177,9 +177,12 @@ impl Shard {
         Some(used)
     }
 
-    /// Removes the log that was used longest ago.
-    pub(crate) fn evict_oldest(&mut self) {
-        if let Some((index, _)) = self.recency.as_ref().and_then(Recency::oldest) {
+    /// Removes the log that was used longest ago, if that was then: another one that is the oldest
+    /// by now may be younger than those of other shards.
+    pub(crate) fn evict(&mut self, chosen: u64) {
+        if let Some((index, used)) = self.recency.as_ref().and_then(Recency::oldest)
+            && used == chosen
+        {
             self.remove(index);
             self.stats.evicted += 1;
         }

@@ -12,10 +12,11 @@ use crate::{MemoryStore, SWEPT_AT_ONCE};
 
 impl MemoryStore {
     /// Starts a thread that sweeps the store every so often, by the clock of `outside`, until the
-    /// [`Sweeper`] is dropped.
+    /// [`Sweeper`] is dropped. It rests for a millisecond at least.
     ///
     /// Without it, expired sessions nobody asks for again stay in memory until their room is
-    /// needed.
+    /// needed. What a sweep frees are their records; the bookkeeping of a log, some 100 bytes, is
+    /// kept for the next ones: a store keeps that much of the most logs it ever held.
     ///
     /// # Errors
     ///
@@ -29,7 +30,7 @@ impl MemoryStore {
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let sweep = move || {
-            while !stopped.comes_within(every) {
+            while !stopped.comes_within(every.max(REST_MIN)) {
                 while !stopped.has_come()
                     && store.sweep_some(outside.now(), SWEPT_AT_ONCE).looked == SWEPT_AT_ONCE
                 {
@@ -95,3 +96,5 @@ impl Stop {
         *has_come
     }
 }
+
+const REST_MIN: Duration = Duration::from_millis(1);

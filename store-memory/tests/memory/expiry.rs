@@ -1,7 +1,7 @@
 //! Expired sessions are absent at once and free their memory when somebody sweeps.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use sessile_core::{EntropyError, Outcome, Outside, Timestamp};
 use sessile_store_memory::MemoryStore;
@@ -110,6 +110,38 @@ fn a_sweeper_sweeps_until_it_is_dropped() {
     }
     drop(sweeper);
     assert_eq!(Arc::strong_count(&world.store), 1);
+}
+
+#[test]
+fn a_sweeper_rests_even_if_told_not_to() {
+    const TURNS: usize = 20;
+    let world = World::new(MemoryStore::new());
+    let (turn, turns) = mpsc::sync_channel(0);
+    let sweeper = world.store.sweeper(Duration::ZERO, Reporting(turn)).unwrap();
+    turns.recv().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "this is about real time")]
+    let start = Instant::now();
+    turns.iter().take(TURNS).for_each(drop);
+    let elapsed = start.elapsed();
+    drop(turns);
+    drop(sweeper);
+    // Half of it, for a wait may end early for no reason.
+    assert!(elapsed >= Duration::from_millis(TURNS as u64 / 2), "{elapsed:?}");
+}
+
+/// A clock that stands still and says when it is looked at.
+struct Reporting(mpsc::SyncSender<()>);
+
+impl Outside for Reporting {
+    fn now(&self) -> Timestamp {
+        // Nobody listens any more when the sweeper is about to be dropped.
+        let _ = self.0.send(());
+        Timestamp::default()
+    }
+
+    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
+        Err(EntropyError)
+    }
 }
 
 #[test]

@@ -119,3 +119,28 @@ fn a_limit_holds_at_every_moment() {
         });
     }
 }
+
+#[test]
+fn two_who_come_at_once_evict_the_two_used_longest_ago() {
+    // Some of the gaps put the first and the last behind one lock, and the one between elsewhere.
+    for gap in 0..64 {
+        let story = move || {
+            let builder = MemoryStore::builder().max_sessions(3);
+            let builder = builder.when_full(WhenFull::EvictLeastRecentlyUsed);
+            let world = Arc::new(World::new(builder.build().expect("three sessions are allowed")));
+            let first = world.created(8, seconds(60));
+            let between = world.created(8, seconds(60));
+            (0..gap).for_each(|_| drop(world.id()));
+            let last = world.created(8, seconds(60));
+            let threads = [(); 2].map(|()| {
+                let world = Arc::clone(&world);
+                thread::spawn(move || world.created(8, seconds(60)))
+            });
+            for thread in threads {
+                thread.join().expect("no thread panics");
+            }
+            assert_eq!([first, between, last].map(|id| world.has(id)), [false, false, true]);
+        };
+        shuttle::check_pct(story, SCHEDULES / 40, DEPTH);
+    }
+}
