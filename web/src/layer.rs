@@ -199,6 +199,8 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
     ) -> Result<Response<Body>, E> {
         let mut response = self.drive(handler).await?;
         let (result, notice, operations, upkeep) = self.outcome();
+        // Another session layer, within this one, may have counted already.
+        let within = response.extensions().get().copied().unwrap_or_default();
         let failure = result.err().or_else(|| response.extensions_mut().remove::<SessionError>());
         if let Some(error) = failure {
             response = (self.config.on_error)(&error).map(Body::from);
@@ -207,8 +209,6 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         }
         let by = self.presented.as_ref().map(|(index, _)| *index);
         self.config.transports.answer(by, &notice, response.headers_mut());
-        // Another session layer, within this one, may have counted already.
-        let within = response.extensions().get().copied().unwrap_or_default();
         response.extensions_mut().insert(operations.plus(within));
         if let Some(upkeep) = upkeep {
             self.upkeep(upkeep).await;
