@@ -102,7 +102,7 @@ pub use outside::{EntropyError, Outside};
 pub use persist::{Effect, Event, Persist, PersistError, State, step};
 pub use policy::{Create, Granularity, Limits, OnConflict, Policy, PolicyBuilder, PolicyError};
 pub use record::Record;
-pub use session::{GetError, Notice, Session, SetError};
+pub use session::{Edit, GetError, Notice, Session, SetError};
 pub use sessions::{Sessions, UpdateError};
 pub use store::{Action, Failure, Loaded, Outcome, Position, Store};
 pub use timestamp::{Timestamp, Ttl};

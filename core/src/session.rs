@@ -104,6 +104,22 @@ pub(crate) struct Stored {
     pub(crate) last_accessed_at: Timestamp,
 }
 
+/// A copy of an attribute, to be changed; see [`Session::start_edit`].
+pub struct Edit<T> {
+    /// The attribute, as it was or as it was made since.
+    pub value: T,
+    /// It as it was, encoded as it is now. What is stored may be encoded otherwise: a HashSet has
+    /// other bytes each time, an older form of a value as well.
+    before: Value,
+}
+
+/// `Debug` never shows the value.
+impl<T> fmt::Debug for Edit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edit").finish_non_exhaustive()
+    }
+}
+
 /// What a request wants beside attributes.
 #[derive(Default)]
 pub(crate) struct Wants {
@@ -168,8 +184,10 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        let encoded = key.encode(value.borrow(), self.policy.shapes(), &mut self.scratch);
-        let value = encoded.map_err(|source| SetError::encode(key.name(), source))?;
+        let mut scratch = core::mem::take(&mut self.scratch);
+        let encoded = self.encode(key, value.borrow(), &mut scratch);
+        self.scratch = scratch;
+        let value = encoded?;
         self.put(key.owned_name(), Held::Set(value), key.group())
     }
 
@@ -213,19 +231,57 @@ impl Session {
     where
         T: Default + Serialize + DeserializeOwned + 'static,
     {
-        let mut value = self.get(key)?.unwrap_or_default();
-        let encode = |value: &T, session: &mut Self| {
-            let encoded = key.encode(value, session.policy.shapes(), &mut session.scratch);
-            encoded.map_err(|source| SetError::encode(key.name(), source))
-        };
-        // Not what is stored: a HashSet has other bytes each time, an older form of a value as well.
-        let before = encode(&value, self)?;
-        let result = change(&mut value);
-        let after = encode(&value, self)?;
-        if after != before {
-            self.put(key.owned_name(), Held::Set(after), key.group())?;
-        }
+        let mut edit = self.start_edit(key)?;
+        let result = change(&mut edit.value);
+        self.finish_edit(key, &edit)?;
         Ok(result)
+    }
+
+    /// Takes a copy of an attribute to be changed, the default if it is absent: the first half of
+    /// [`Session::edit`], for those who cannot hold on to the session while they change it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::edit`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use sessile_core::{Key, Opening, Policy, begin};
+    ///
+    /// const TAGS: Key<Vec<String>> = Key::new("tags");
+    ///
+    /// let Opening::Fresh(mut session) = begin(&Policy::default(), None) else { unreachable!() };
+    /// let mut edit = session.start_edit(&TAGS)?;
+    /// edit.value.push("mathematics".to_owned());
+    /// session.finish_edit(&TAGS, &edit)?;
+    /// assert_eq!(session.get(&TAGS)?.unwrap(), ["mathematics"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_edit<T>(&self, key: &Key<T>) -> Result<Edit<T>, SetError>
+    where
+        T: Default + Serialize + DeserializeOwned + 'static,
+    {
+        let value = self.get(key)?.unwrap_or_default();
+        let before = self.encode(key, &value, &mut Vec::new())?;
+        Ok(Edit { value, before })
+    }
+
+    /// Sets what was changed, if it was: the second half of [`Session::edit`]. Whatever became of the
+    /// attribute in between is overwritten then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::edit`].
+    pub fn finish_edit<T>(&mut self, key: &Key<T>, edit: &Edit<T>) -> Result<(), SetError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let after = self.encode(key, &edit.value, &mut Vec::new())?;
+        if after == edit.before {
+            return Ok(());
+        }
+        self.put(key.owned_name(), Held::Set(after), key.group())
     }
 
     /// Lends an attribute out to be changed in place; `None` if it is absent. It is encoded and
@@ -638,6 +694,14 @@ impl Session {
         let (index, attribute) = self.base()?.find(name, self.found.get())?;
         self.found.set(index);
         Some(attribute)
+    }
+
+    fn encode<T>(&self, key: &Key<T>, value: &T, scratch: &mut Vec<u8>) -> Result<Value, SetError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let encoded = key.encode(value, self.policy.shapes(), scratch);
+        encoded.map_err(|source| SetError::encode(key.name(), source))
     }
 
     fn put(&mut self, name: Name, held: Held, group: Group) -> Result<(), SetError> {

@@ -85,7 +85,10 @@ impl From<GetError> for SessionError {
 
 impl From<SetError> for SessionError {
     fn from(source: SetError) -> Self {
-        Self::Set(source)
+        match source {
+            SetError::Get(source) => Self::Get(source),
+            source => Self::Set(source),
+        }
     }
 }
 

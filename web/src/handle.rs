@@ -86,7 +86,7 @@ pub(crate) struct Inside {
     writes_begun: u64,
     /// The number of the last write that ended, and how.
     last_write: Option<(u64, Result<(), SessionError>)>,
-    /// The failed write the handler answered with.
+    /// The error of the session the handler answered with.
     given_up: Option<SessionError>,
     pub(crate) operations: Operations,
     pub(crate) upkeep: Option<Upkeep>,
@@ -194,15 +194,15 @@ impl Session {
     where
         T: Default + Serialize + DeserializeOwned + 'static,
     {
-        let (before, value) =
-            self.read(|session| Ok((session.stored(key.name())?, session.get(key)?)))?;
-        let mut value = value.unwrap_or_default();
-        let result = change(&mut value);
+        let name = key.name();
+        let (before, mut edit) =
+            self.read(|session| Ok((session.stored(name)?, session.start_edit(key)?)))?;
+        let result = change(&mut edit.value);
         self.change(|session| {
-            if session.stored(key.name())? != before {
-                return Err(SessionError::Overlap { name: key.name().to_owned() });
+            if session.stored(name)? != before {
+                return Err(SessionError::Overlap { name: name.to_owned() });
             }
-            Ok(session.edit(key, |current| *current = value)?)
+            Ok(session.finish_edit(key, &edit)?)
         })?;
         Ok(result)
     }
@@ -299,9 +299,10 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns [`SessionError::Commit`] if it could not be written. A handler that answers with that
-    /// error is taken at its word: nothing more is written. If it answers with anything else, the end
-    /// of the request tries again. [`SessionError::Closed`] after the head of the response left.
+    /// Returns [`SessionError::Commit`] if it could not be written. A handler that answers with an
+    /// error of the session is taken at its word: nothing more is written. If it answers with anything
+    /// else, the end of the request tries again. [`SessionError::Closed`] after the head of the response
+    /// left.
     pub async fn flush(&self) -> Result<(), SessionError> {
         let ticket = self.with(|inside| match inside.advance(Event::Flush) {
             Effect::Refuse => Err(SessionError::Closed),
@@ -528,8 +529,7 @@ impl Inside {
     pub(crate) fn end(&mut self, answer: Option<&SessionError>) -> bool {
         let is_loaded = self.place.session().is_some();
         if is_loaded {
-            self.given_up =
-                answer.filter(|error| matches!(error, SessionError::Commit(_))).cloned();
+            self.given_up = answer.cloned();
             self.advance(Event::End);
         }
         is_loaded
@@ -541,8 +541,9 @@ impl Inside {
         self.wake_waiters();
     }
 
-    /// Starts a write and hands the session over. The last one fails at once if the handler said that
-    /// writing had failed: a client that hears so comes again, and what it did must not count twice.
+    /// Starts a write and hands the session over. The last one fails at once if the handler answered
+    /// with an error of the session: a client that hears so comes again, and what was done before the
+    /// error must not count twice.
     pub(crate) fn begin_write(
         &mut self,
         write: Write,

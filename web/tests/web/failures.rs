@@ -12,7 +12,7 @@ use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use sessile_core::conformance::{Call, Fault, Faulty};
 use sessile_core::{
-    Action, BlockingStore, Counter, Immediate, Outside, Persist, Policy, RotationReason, Ttl,
+    Action, BlockingStore, Counter, Immediate, Key, Outside, Persist, Policy, RotationReason, Ttl,
 };
 use sessile_store_memory::MemoryStore;
 use sessile_web::{Session, SessionError, SessionLayer};
@@ -161,6 +161,28 @@ async fn who_hears_that_a_flush_failed_may_come_again_and_is_counted_once() {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(client.get(&app, "/").await.text, "2");
     }
+}
+
+#[tokio::test]
+async fn a_handler_that_answers_with_an_error_of_the_session_leaves_nothing_half_done() {
+    async fn half(session: Session) -> Result<String, SessionError> {
+        session.set(&NAME, "Eve".to_owned())?;
+        session.add(&HITS, 1)?;
+        session.set(&Key::named("x".repeat(300)), 1_u8)?;
+        Ok("done".to_owned())
+    }
+    async fn read(session: Session) -> Result<String, SessionError> {
+        Ok(format!("{:?} {}", session.get(&NAME)?, session.count(&HITS)?))
+    }
+    let world = World::new();
+    let routes = Router::new().route("/half", get(half)).route("/write", get(write));
+    let app = routes.route("/read", get(read)).layer(world.layer());
+    let mut client = Client::default();
+    let answer = client.get(&app, "/half").await;
+    assert_eq!((answer.status, world.sessions()), (StatusCode::PAYLOAD_TOO_LARGE, 0));
+    client.get(&app, "/write").await;
+    assert_eq!(client.get(&app, "/half").await.operations.append, 0);
+    assert_eq!(client.get(&app, "/read").await.text, "Some(\"Ada\") 0");
 }
 
 #[tokio::test]
