@@ -11,6 +11,7 @@ use redis::{
 use crate::config::{Login, Place};
 use crate::link::Transport;
 use crate::server_clock::LastReading;
+use crate::term::Address;
 use crate::{RedisConfig, RedisStoreError, ServerReply};
 
 /// A connection to the server with the sessions.
@@ -19,6 +20,8 @@ pub(crate) struct Dialled<C> {
     pub(crate) connection: C,
     /// The [term](crate::term) of the server.
     pub(crate) term: u64,
+    /// Where Sentinels said it is, if there are any.
+    pub(crate) address: Option<Address>,
 }
 
 /// Connects to the server with the sessions and reads its clock.
@@ -47,7 +50,7 @@ async fn reach<T: Transport>(
         }
     };
     let connection = transport.open(info(address, &config.login)?, until).await?;
-    Ok(Dialled { connection, term: 0 })
+    Ok(Dialled { connection, term: 0, address: None })
 }
 
 /// Asks the Sentinels one after the other. The first is believed until another knows of a later
@@ -81,7 +84,10 @@ async fn through<T: Transport>(
         latest = Some(primary.term);
         let patience = share(nodes.len() - asked);
         dialled = match primary.connect(transport, config, patience).await {
-            Ok(connection) => Some(Dialled { connection, term: primary.term }),
+            Ok(connection) => {
+                let Primary { term, address } = primary;
+                Some(Dialled { connection, term, address: Some(address) })
+            }
             Err(error) => {
                 last = error;
                 None
@@ -95,8 +101,7 @@ async fn through<T: Transport>(
 /// What a Sentinel says about the primary.
 #[derive(Debug, Eq, PartialEq)]
 struct Primary {
-    host: String,
-    port: u16,
+    address: Address,
     term: u64,
 }
 
@@ -124,11 +129,10 @@ impl Primary {
             <[Value; 2]>::try_from(answer).map_err(|_| RedisStoreError::Garbled)?;
         // That the name is unknown is said in words by the second.
         let known = only(vec![known])?;
-        let place: (String, u16) = read(only(vec![place])?)?;
+        let address = read(only(vec![place])?)?;
         let known: BTreeMap<String, String> = read(known)?;
         let term = known.get("config-epoch").and_then(|term| term.parse().ok());
-        let (host, port) = place;
-        Ok(Self { host, port, term: term.ok_or(RedisStoreError::Garbled)? })
+        Ok(Self { address, term: term.ok_or(RedisStoreError::Garbled)? })
     }
 
     /// Connects to it, if it says itself that it is one.
@@ -138,7 +142,8 @@ impl Primary {
         config: &RedisConfig,
         until: Instant,
     ) -> Result<T::Connection, RedisStoreError> {
-        let address = address(self.host.clone(), self.port, false);
+        let (host, port) = self.address.clone();
+        let address = address(host, port, false);
         let mut connection = transport.open(info(address, &config.login)?, until).await?;
         let mut question = Pipeline::with_capacity(1);
         question.cmd("ROLE");
@@ -218,7 +223,7 @@ mod tests {
         let place = || Value::Array(vec![bulk("10.0.0.1"), bulk("6379")]);
         let epoch = || (bulk("config-epoch"), bulk("7"));
         let known = Value::Map(vec![(bulk("name"), bulk("a")), epoch()]);
-        let primary = Primary { host: "10.0.0.1".to_owned(), port: 6379, term: 7 };
+        let primary = Primary { address: ("10.0.0.1".to_owned(), 6379), term: 7 };
         assert_eq!(Primary::read(vec![place(), known.clone()]).unwrap(), primary);
         let flat = Value::Array(vec![bulk("name"), bulk("a"), epoch().0, epoch().1]);
         assert_eq!(Primary::read(vec![place(), flat]).unwrap(), primary);

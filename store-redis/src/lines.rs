@@ -93,7 +93,7 @@ impl Lines {
             Ok(_) if live.is_garbled.load(Relaxed) => {
                 Err(Trouble::Unanswered(RedisStoreError::Garbled))
             }
-            Ok(_) if !self.terms.lock().is_newest(live.term) => {
+            Ok(_) if !self.terms.lock().answered(live.term) => {
                 Err(Trouble::Unanswered(RedisStoreError::NotPrimary))
             }
             Ok(values) => {
@@ -164,7 +164,7 @@ impl Lines {
         let waited = self.config.timeout;
         let dialled = dialled.unwrap_or(Err(RedisStoreError::Timeout { waited }));
         match dialled.and_then(|dialled| self.admit(dialled)) {
-            Ok(Dialled { connection: Connected { connection, is_closed }, term }) => {
+            Ok(Dialled { connection: Connected { connection, is_closed }, term, .. }) => {
                 let number = redial.made(clock::now(), &self.jitter);
                 if number > 1 {
                     self.epoch.fetch_add(1, Relaxed);
@@ -190,7 +190,8 @@ impl Lines {
 
     /// Refuses a connection to a server whose place another took.
     fn admit(&self, dialled: Dialled<Connected>) -> Result<Dialled<Connected>, RedisStoreError> {
-        let is_admitted = self.terms.lock().admit(dialled.term, clock::now());
+        let Dialled { term, address, .. } = &dialled;
+        let is_admitted = self.terms.lock().admit(*term, address.as_ref(), clock::now());
         if is_admitted { Ok(dialled) } else { Err(RedisStoreError::NotPrimary) }
     }
 }

@@ -147,7 +147,7 @@ impl Pool {
             at_once(dial(&Sockets, &self.config, &self.last_reading, until))
         });
         match dialled.and_then(|dialled| state.admit(dialled)) {
-            Ok(Dialled { connection, term }) => {
+            Ok(Dialled { connection, term, .. }) => {
                 let number = state.redial.made(clock::now(), &self.jitter);
                 if state.oldest > state.epoch {
                     state.epoch = state.oldest;
@@ -167,7 +167,7 @@ impl Pool {
     fn give_back(&self, lent: Lent) -> bool {
         let mut state = self.state.lock();
         state.silences = 0;
-        let is_of_the_primary = state.terms.is_newest(lent.term);
+        let is_of_the_primary = state.terms.answered(lent.term);
         if lent.number >= state.oldest {
             state.idle.push(lent);
         } else {
@@ -213,7 +213,7 @@ impl State {
         dialled: Dialled<Connection>,
     ) -> Result<Dialled<Connection>, RedisStoreError> {
         let is_known = self.terms.is_newest(dialled.term);
-        if !self.terms.admit(dialled.term, clock::now()) {
+        if !self.terms.admit(dialled.term, dialled.address.as_ref(), clock::now()) {
             return Err(RedisStoreError::NotPrimary);
         }
         if !is_known {

@@ -10,9 +10,14 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
     newest: u64,
+    /// Where the primary of the newest term is, if Sentinels said so.
+    address: Option<Address>,
     /// Since when only older ones were found.
     doubted_since: Option<Instant>,
 }
+
+/// The host and port of a server, as Sentinels name it.
+pub(crate) type Address = (String, u16);
 
 impl Terms {
     /// Reports whether a term is the newest.
@@ -20,17 +25,26 @@ impl Terms {
         self.newest == term
     }
 
+    /// Notes that a primary of that term answered, and reports whether it is the newest.
+    pub(crate) const fn answered(&mut self, term: u64) -> bool {
+        if self.is_newest(term) {
+            self.doubted_since = None;
+        }
+        self.is_newest(term)
+    }
+
     /// Notes the term of a primary that was found, and reports whether that one may be used.
     ///
-    /// If nothing but older ones is found for long enough, the Sentinels were set up anew and count
-    /// from the beginning.
-    pub(crate) fn admit(&mut self, term: u64, now: Instant) -> bool {
-        let is_older = term < self.newest;
+    /// The Sentinels were set up anew, and count from the beginning, if they name the newest primary
+    /// itself under an older term, or if for long enough nothing but older ones is found and the
+    /// newest answers nobody.
+    pub(crate) fn admit(&mut self, term: u64, address: Option<&Address>, now: Instant) -> bool {
+        let is_older = term < self.newest && address != self.address.as_ref();
         let doubted_since = *self.doubted_since.get_or_insert(now);
         if is_older && now.saturating_duration_since(doubted_since) < PATIENCE {
             return false;
         }
-        *self = Self { newest: term, doubted_since: None };
+        *self = Self { newest: term, address: address.cloned(), doubted_since: None };
         true
     }
 }
@@ -42,20 +56,55 @@ const PATIENCE: Duration = Duration::from_secs(30);
 mod tests {
     use super::*;
 
+    fn begun() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "an instant cannot be made otherwise")]
+        Instant::now()
+    }
+
+    fn admit(terms: &mut Terms, term: u64, now: Instant) -> bool {
+        let port = u16::try_from(term).unwrap();
+        terms.admit(term, Some(&("h".to_owned(), port)), now)
+    }
+
     #[test]
     fn an_older_primary_is_not_gone_back_to_unless_there_is_no_other() {
-        #[expect(clippy::disallowed_methods, reason = "an instant cannot be made otherwise")]
-        let begun = Instant::now();
+        let begun = begun();
         let after = |seconds| begun + Duration::from_secs(seconds);
         let mut terms = Terms::default();
-        assert!(terms.is_newest(0) && terms.admit(0, begun));
-        assert!(terms.admit(7, begun) && terms.admit(7, begun));
+        assert!(terms.is_newest(0) && admit(&mut terms, 0, begun));
+        assert!(admit(&mut terms, 7, begun) && admit(&mut terms, 7, begun));
         assert!(terms.is_newest(7) && !terms.is_newest(0));
-        assert!(!terms.admit(6, after(100)) && !terms.admit(6, after(129)));
-        assert!(terms.admit(7, after(129)), "the newest is there again");
-        assert!(!terms.admit(6, after(131)) && !terms.admit(5, after(160)));
+        assert!(!admit(&mut terms, 6, after(100)) && !admit(&mut terms, 6, after(129)));
+        assert!(admit(&mut terms, 7, after(129)), "the newest is there again");
+        assert!(!admit(&mut terms, 6, after(131)) && !admit(&mut terms, 5, after(160)));
         assert!(terms.is_newest(7));
-        assert!(terms.admit(5, after(161)) && terms.is_newest(5));
-        assert!(terms.admit(6, after(161)));
+        assert!(admit(&mut terms, 5, after(161)) && terms.is_newest(5));
+        assert!(admit(&mut terms, 6, after(161)));
+    }
+
+    #[test]
+    fn an_older_primary_is_not_gone_back_to_while_the_newest_answers() {
+        let begun = begun();
+        let mut terms = Terms::default();
+        assert!(admit(&mut terms, 7, begun));
+        for seconds in 0..1000 {
+            let now = begun + Duration::from_secs(seconds);
+            assert!(!admit(&mut terms, 6, now), "after {seconds} s");
+            assert!(terms.answered(7), "the other connections go on");
+        }
+        // What an older one still answers proves nothing.
+        assert!(!admit(&mut terms, 6, begun) && !terms.answered(6));
+        assert!(admit(&mut terms, 6, begun + PATIENCE));
+    }
+
+    #[test]
+    fn the_newest_primary_is_used_under_whatever_term_it_is_named() {
+        let begun = begun();
+        let mut terms = Terms::default();
+        let address = ("h".to_owned(), 1);
+        assert!(terms.admit(7, Some(&address), begun));
+        assert!(terms.admit(0, Some(&address), begun) && terms.is_newest(0));
+        assert!(terms.admit(1, Some(&("other".to_owned(), 1)), begun));
+        assert!(!terms.admit(0, Some(&address), begun));
     }
 }

@@ -1,9 +1,15 @@
 //! Servers behind Sentinels, one of which takes the place of another.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{BlockingSessions, BlockingStore, Outside, Token, UpdateError};
+use sessile_core::{
+    BlockingSessions, BlockingStore, Outside, SessionId, Store, Token, UpdateError,
+};
 use sessile_store_redis::{
     BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore, RedisStoreError,
 };
@@ -78,7 +84,7 @@ async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
     assert!(recovered < Duration::from_secs(10), "{tally}");
 
     let blocking = BlockingRedisStore::connect(built(through_sentinels(&replicas))).unwrap();
-    let nobody = sessile_core::SessionId::from_bytes([7; 16]);
+    let nobody = SessionId::from_bytes([7; 16]);
     assert!(BlockingStore::load(&blocking, nobody, Outdoors.now()).unwrap().is_none());
 }
 
@@ -153,4 +159,42 @@ async fn sentinels_that_know_no_primary_are_an_error_that_names_it() {
         panic!("expected no connection, found {error:?}")
     };
     assert!(source.to_string().contains("elsewhere"), "{source}");
+}
+
+#[tokio::test]
+async fn sentinels_that_were_made_anew_and_name_the_same_primary_are_believed_at_once() {
+    let server = Server::start();
+    let term = Arc::new(AtomicU64::new(7));
+    let sentinel = sentinel_that_says(server.port(), Arc::clone(&term));
+    let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
+    let store = RedisStore::lazy(built(config));
+    let on_line = |number| SessionId::from_bytes([number; 16]);
+    assert!(store.load(on_line(0), Outdoors.now()).await.unwrap().is_none());
+    term.store(0, Relaxed);
+    // The other line connects only now.
+    assert!(store.load(on_line(1), Outdoors.now()).await.unwrap().is_none());
+    assert!(store.load(on_line(0), Outdoors.now()).await.unwrap().is_none());
+}
+
+/// Listens like a Sentinel that knows one primary, of this term.
+fn sentinel_that_says(primary: u16, term: Arc<AtomicU64>) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let term = term.load(Relaxed);
+            thread::spawn(move || {
+                let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
+                let place = format!("*2\r\n$9\r\n127.0.0.1\r\n{}", bulk(primary.to_string()));
+                let known = format!("%1\r\n$12\r\nconfig-epoch\r\n{}", bulk(term.to_string()));
+                // To HELLO, and then to both questions.
+                for answer in ["%1\r\n$5\r\nproto\r\n:3\r\n".to_owned(), place + &known] {
+                    let _ = client.read(&mut [0; 1024]);
+                    let _ = client.write_all(answer.as_bytes());
+                }
+                let _ = client.read(&mut [0; 1]);
+            });
+        }
+    });
+    port
 }
