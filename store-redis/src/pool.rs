@@ -103,21 +103,33 @@ impl Pool {
 
     /// Returns a connection, made if need be.
     fn take(&self, until: Instant) -> Result<Lent, RedisStoreError> {
+        let taken = self.take_from(&mut self.state.lock(), until);
+        if taken.is_err() {
+            // It may have been this caller that was told of one given back, or of room.
+            self.freed.notify_one();
+        }
+        taken
+    }
+
+    fn take_from(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        until: Instant,
+    ) -> Result<Lent, RedisStoreError> {
         let mut tries = Tries::default();
-        let mut state = self.state.lock();
         loop {
             if let Some(lent) = state.idle.pop() {
                 return Ok(lent);
             }
             if state.open >= self.max {
-                if self.freed.wait_until(&mut state, until).timed_out() {
+                if self.freed.wait_until(state, until).timed_out() {
                     return Err(RedisStoreError::Busy { connections: self.max });
                 }
                 continue;
             }
             let wait = state.redial.wait(clock::now());
             if wait.is_zero() {
-                match self.dial(&mut state, until) {
+                match self.dial(state, until) {
                     Ok(lent) => return Ok(lent),
                     Err(RedisStoreError::Refused(reply))
                         if !reply.reason().is_worth_another_try() =>
@@ -131,7 +143,7 @@ impl Pool {
             if wait >= left || tries.next(left, &self.jitter).is_none() {
                 return Err(state.redial.not_connected());
             }
-            self.freed.wait_for(&mut state, wait);
+            self.freed.wait_for(state, wait);
         }
     }
 
@@ -318,3 +330,34 @@ fn named(error: redis::RedisError, waited: Duration) -> RedisStoreError {
 
 /// How many connections there are at most if nobody says.
 const CONNECTIONS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(config: crate::RedisConfigBuilder) -> Pool {
+        Pool::new(config.host("127.0.0.1").connections(1).build().unwrap())
+    }
+
+    #[test]
+    fn who_is_told_of_room_and_cannot_use_it_tells_the_next() {
+        let pool = pool(RedisConfig::builder());
+        let begun = clock::now();
+        let until = begun + Duration::from_secs(5);
+        pool.state.lock().open = 1;
+        thread::scope(|scope| {
+            let waiting = [(); 2].map(|()| scope.spawn(|| pool.take(until).map(|_| ())));
+            thread::sleep(Duration::from_millis(100));
+            let mut state = pool.state.lock();
+            state.open = 0;
+            let later = begun + Duration::from_secs(60);
+            state.redial.failed(RedisStoreError::Garbled, later, &pool.jitter);
+            drop(state);
+            pool.freed.notify_one();
+            for waiting in waiting {
+                let found = waiting.join().unwrap();
+                assert!(matches!(found, Err(RedisStoreError::NotConnected { .. })), "{found:?}");
+            }
+        });
+    }
+}
