@@ -76,7 +76,10 @@ impl Pool {
     }
 
     fn exchange_now(&self, commands: &Pipeline, until: Instant) -> Result<Replies, Trouble> {
-        let mut lent = self.take(until).map_err(Trouble::Unsent)?;
+        // What is left must do for an answer: a connection that was taken too late would time out
+        // and be lost to everybody.
+        let in_time = until - self.config.timeout / 4;
+        let mut lent = self.take(in_time).map_err(Trouble::Unsent)?;
         let origin = Origin { line: 0, number: lent.number };
         let patience = until.min(clock::now() + self.config.timeout);
         match ask(&mut lent.connection, commands, patience) {

@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::BlockingSessions;
-use sessile_store_redis::BlockingRedisStore;
+use sessile_core::{BlockingSessions, BlockingStore, Failure, Outside, SessionId};
+use sessile_store_redis::{BlockingRedisStore, RedisStoreError};
 use sessile_testkit::{Direction, Options, Server, Stopwatch, eventually};
 
 use crate::workload::Tally;
@@ -86,4 +86,25 @@ fn f02_f09_callers_that_block_wait_no_longer_than_the_deadline_and_recover() {
     world.server.restart();
     admit(&world.server);
     recovers("F02 crash, blocking");
+}
+
+#[test]
+fn who_waits_almost_until_the_deadline_costs_nobody_a_connection() {
+    let world = World::new(Server::start());
+    let time = Duration::from_millis(1600);
+    let config = world.config().connections(1).timeout(time).deadline(time);
+    let store = BlockingRedisStore::connect(built(config)).expect("nothing breaks yet");
+    world.proxy.delay(Direction::Replies, Duration::from_millis(70));
+    let nobody = SessionId::from_bytes([7; 16]);
+    let load = || match store.load(nobody, Outdoors.now()) {
+        Ok(_) => true,
+        Err(Failure::NotApplied(RedisStoreError::Busy { .. })) => false,
+        Err(other) => panic!("a healthy server is not given up: {other:?}"),
+    };
+    let served = thread::scope(|scope| {
+        let calls: Vec<_> = (0..40).map(|_| scope.spawn(load)).collect();
+        calls.into_iter().map(|call| call.join().expect("it ends")).collect::<Vec<_>>()
+    });
+    assert!(served.contains(&true) && served.contains(&false), "{served:?}");
+    assert_eq!(world.proxy.counts().accepted, 1);
 }
