@@ -3,6 +3,7 @@
 //! The client's own reconnecting manager is not used: on a path that went silent it waits for ever,
 //! and what it sends again it sends under the same stamp.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, Pipeline, PushInfo, PushKind, Value};
 use sessile_core::SessionId;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout_at};
 
 use crate::backoff::{Jitter, Tries};
@@ -25,7 +27,7 @@ use crate::{RedisConfig, RedisStoreError, clock};
 /// A fixed number of lines to the server. A session always uses the same one.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    config: RedisConfig,
+    config: Arc<RedisConfig>,
     lines: Vec<Line>,
     epoch: AtomicU64,
     terms: Mutex<Terms>,
@@ -37,8 +39,17 @@ pub(crate) struct Lines {
 #[derive(Debug, Default)]
 struct Line {
     live: Mutex<Option<Live>>,
-    /// Held by the one who dials.
-    redial: tokio::sync::Mutex<Redial>,
+    /// Held by the one who waits for the next connection.
+    dialling: tokio::sync::Mutex<Dialling>,
+}
+
+/// The making of connections: in a task of its own, because a caller may not wait for as long as that
+/// takes. What it comes to is there for the next one, and it ends with its line.
+#[derive(Debug, Default)]
+struct Dialling {
+    redial: Redial,
+    /// The one under way, if there is one.
+    task: JoinSet<Result<Dialled<Connected>, RedisStoreError>>,
 }
 
 /// A connection in use.
@@ -64,7 +75,7 @@ impl Lines {
             terms: Mutex::default(),
             last_reading: Arc::default(),
             jitter: Jitter::new(),
-            config,
+            config: Arc::new(config),
         }
     }
 
@@ -127,43 +138,44 @@ impl Lines {
             if let Some(live) = self.current(line) {
                 return Ok(live);
             }
-            let queue = timeout_at(until.into(), line.redial.lock()).await;
-            let Ok(mut redial) = queue else {
+            let queue = timeout_at(until.into(), line.dialling.lock()).await;
+            let Ok(mut dialling) = queue else {
                 return Err(RedisStoreError::NotConnected { source: None });
             };
             if let Some(live) = self.current(line) {
                 return Ok(live);
             }
-            let wait = redial.wait(clock::now());
-            if wait.is_zero() {
-                match self.dial(&mut redial, line, until).await {
-                    Ok(live) => return Ok(live),
+            if dialling.redial.wait(clock::now()).is_zero() {
+                match self.dial(&mut dialling, line, until).await {
+                    Ok(()) => continue,
                     Err(error) if is_final(&error) => return Err(error),
                     Err(_) => {}
                 }
             }
-            let (wait, left) = (redial.wait(clock::now()), clock::left(until));
+            let (wait, left) = (dialling.redial.wait(clock::now()), clock::left(until));
             if wait >= left || tries.next(left, &self.jitter).is_none() {
-                return Err(redial.not_connected());
+                return Err(dialling.redial.not_connected());
             }
-            drop(redial);
+            drop(dialling);
             sleep(wait).await;
         }
     }
 
+    /// Waits for the connection under way, which is begun if there is none.
     async fn dial(
         &self,
-        redial: &mut Redial,
+        dialling: &mut Dialling,
         line: &Line,
         until: Instant,
-    ) -> Result<Live, RedisStoreError> {
-        let until = until.min(clock::now() + self.config.timeout);
-        // Boxed, because it is rare and would make the future of every call as large.
-        let dialling = Box::pin(dial(&Tokio, &self.config, &self.last_reading, until));
-        let dialled = timeout_at(until.into(), dialling).await;
-        let waited = self.config.timeout;
-        let dialled = dialled.unwrap_or(Err(RedisStoreError::Timeout { waited }));
-        match dialled.and_then(|dialled| self.admit(dialled)) {
+    ) -> Result<(), RedisStoreError> {
+        let Dialling { redial, task } = dialling;
+        if task.is_empty() {
+            task.spawn(dial_within(Arc::clone(&self.config), Arc::clone(&self.last_reading)));
+        }
+        let Ok(Some(ended)) = timeout_at(until.into(), task.join_next()).await else {
+            return Err(redial.not_connected());
+        };
+        match ended.unwrap_or_else(not_finished).and_then(|dialled| self.admit(dialled)) {
             Ok(Dialled { connection: Connected { connection, is_closed }, term, .. }) => {
                 let number = redial.made(clock::now(), &self.jitter);
                 if number > 1 {
@@ -171,8 +183,8 @@ impl Lines {
                 }
                 let (is_garbled, silences) = Default::default();
                 let live = Live { connection, number, term, is_closed, is_garbled, silences };
-                *line.live.lock() = Some(live.clone());
-                Ok(live)
+                *line.live.lock() = Some(live);
+                Ok(())
             }
             Err(error) => {
                 redial.failed(error.clone(), clock::now(), &self.jitter);
@@ -219,6 +231,24 @@ impl Link for Lines {
 
     async fn pause(&self, time: Duration) {
         sleep(time).await;
+    }
+}
+
+/// Makes a connection, or gives up after the time that one may take.
+async fn dial_within(
+    config: Arc<RedisConfig>,
+    last_reading: Arc<LastReading>,
+) -> Result<Dialled<Connected>, RedisStoreError> {
+    let until = clock::now() + config.timeout;
+    let dialled = timeout_at(until.into(), dial(&Tokio, &config, &last_reading, until)).await;
+    dialled.unwrap_or(Err(RedisStoreError::Timeout { waited: config.timeout }))
+}
+
+/// Says why a task did not end by itself: it panicked, or its runtime is no more.
+fn not_finished<T>(error: JoinError) -> Result<T, RedisStoreError> {
+    match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(_) => Err(RedisStoreError::NotConnected { source: None }),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use sessile_testkit::{Direction, Options, Server};
-use tokio::time::sleep;
+use sessile_core::{Outside, SessionId, Store};
+use sessile_store_redis::RedisStore;
+use sessile_testkit::{Direction, Options, Server, eventually};
+use tokio::time::{sleep, timeout};
 
 use crate::workload::{Tally, Workload};
-use crate::world::{TestSessions, World, admit, built, hits, sessions, started};
+use crate::world::{Outdoors, TestSessions, World, admit, built, hits, sessions, started};
 
 /// What a call may take at most under these tests' configuration.
 const DEADLINE: Duration = Duration::from_millis(1200);
@@ -23,7 +25,7 @@ impl Fault {
     fn on(server: Server) -> Self {
         let world = World::new(server);
         let config = world.config().timeout(Duration::from_millis(300)).deadline(DEADLINE);
-        let sessions = sessions(sessile_store_redis::RedisStore::lazy(built(config)));
+        let sessions = sessions(RedisStore::lazy(built(config)));
         let direct = crate::world::sessions(world.direct());
         Self { world, sessions, direct }
     }
@@ -238,4 +240,37 @@ async fn f45_a_thousand_tasks_do_not_storm_a_server_that_returns() {
     ));
     assert!(attempts < 50, "{attempts} connections in a second are a storm");
     assert!(recovered < RECOVERED);
+}
+
+#[tokio::test]
+async fn callers_who_wait_for_less_than_a_connection_takes_get_one_nevertheless() {
+    let world = World::new(Server::start());
+    let patient = Duration::from_secs(10);
+    let store = RedisStore::lazy(built(world.config().timeout(patient)));
+    world.proxy.delay(Direction::Replies, Duration::from_millis(100));
+    let nobody = SessionId::from_bytes([7; 16]);
+    for _ in 0..20 {
+        let load = store.load(nobody, Outdoors.now());
+        assert!(timeout(Duration::from_millis(30), load).await.is_err());
+    }
+    world.proxy.heal();
+    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+    assert_eq!(world.proxy.counts().accepted, 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_stops_connecting() {
+    let world = World::new(Server::start());
+    let patient = Duration::from_secs(60);
+    let store = RedisStore::lazy(built(world.config().timeout(patient)));
+    world.proxy.freeze_only(Direction::Replies);
+    let load = store.load(SessionId::from_bytes([7; 16]), Outdoors.now());
+    assert!(timeout(Duration::from_millis(200), load).await.is_err());
+    // Who asks is one of them.
+    let clients = || world.server.info("connected_clients");
+    eventually("it connects", Duration::from_secs(10), || clients() == "2");
+    drop(store);
+    // A task ends when it is its turn.
+    sleep(Duration::from_millis(10)).await;
+    eventually("it has gone", Duration::from_secs(10), || clients() == "1");
 }
