@@ -1,7 +1,8 @@
 //! Connections of blocking sockets: each lent to one caller at a time.
 
 use std::future::{Future, ready};
-use std::sync::Arc;
+use std::panic::resume_unwind;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use crate::{RedisConfig, RedisStoreError, clock};
 /// A bounded number of connections. Who finds all of them in use waits, until the deadline.
 pub(crate) struct Pool {
     config: RedisConfig,
+    sockets: Sockets,
     max: usize,
     state: Mutex<State>,
     /// Somebody gave a connection back, or there is room for another.
@@ -54,8 +56,10 @@ struct Lent {
 
 impl Pool {
     pub(crate) fn new(config: RedisConfig) -> Self {
+        let max = config.connections.unwrap_or(CONNECTIONS);
         Self {
-            max: config.connections.unwrap_or(CONNECTIONS),
+            sockets: Sockets { max, opening: Arc::default() },
+            max,
             state: Mutex::default(),
             freed: Condvar::new(),
             last_reading: Arc::default(),
@@ -159,7 +163,7 @@ impl Pool {
         state.open += 1;
         let until = until.min(clock::now() + self.config.timeout);
         let dialled = MutexGuard::unlocked(state, || {
-            at_once(dial(&Sockets, &self.config, &self.last_reading, until))
+            at_once(dial(&self.sockets, &self.config, &self.last_reading, until))
         });
         match dialled.and_then(|dialled| state.admit(dialled)) {
             Ok(Dialled { connection, term, .. }) => {
@@ -268,8 +272,44 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// Sockets of the standard library.
-struct Sockets;
+/// Sockets of the standard library, opened by threads that nobody waits for beyond the deadline:
+/// neither a name server nor a Unix socket whose queue is full is heard of within any time.
+struct Sockets {
+    /// How many threads there are at most.
+    max: usize,
+    /// Each thread has a clone until it is done.
+    opening: Arc<()>,
+}
+
+impl Sockets {
+    fn open_now(
+        &self,
+        info: ConnectionInfo,
+        until: Instant,
+    ) -> Result<Connection, RedisStoreError> {
+        let client = Client::open(info).map_err(RedisStoreError::from_client)?;
+        let left = at_least_a_moment(until);
+        if Arc::strong_count(&self.opening) > self.max {
+            return Err(RedisStoreError::Timeout { waited: Duration::ZERO });
+        }
+        let opening = Arc::clone(&self.opening);
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let thread = thread::Builder::new().name("sessile-connect".to_owned()).spawn(move || {
+            let opened = client.get_connection_with_timeout(left);
+            drop(opening);
+            let _ = sender.send(opened);
+        });
+        let thread = thread.map_err(|error| RedisStoreError::from_client(error.into()))?;
+        match receiver.recv_timeout(left) {
+            Ok(opened) => opened.map_err(|error| named(error, left)),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(RedisStoreError::Timeout { waited: left }),
+            Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
+                Ok(()) => unreachable!("a thread that ends has sent something"),
+                Err(panic) => resume_unwind(panic),
+            },
+        }
+    }
+}
 
 impl Transport for Sockets {
     type Connection = Connection;
@@ -279,10 +319,7 @@ impl Transport for Sockets {
         info: ConnectionInfo,
         until: Instant,
     ) -> impl Future<Output = Result<Connection, RedisStoreError>> + Send {
-        let left = at_least_a_moment(until);
-        let client = Client::open(info);
-        let connection = client.and_then(|client| client.get_connection_with_timeout(left));
-        ready(connection.map_err(|error| named(error, left)))
+        ready(self.open_now(info, until))
     }
 
     fn ask(

@@ -1,10 +1,12 @@
 //! Servers that are found in other ways: on a socket in the file system, over TLS.
 
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use sessile_core::{Outside, Store};
+use sessile_core::{BlockingStore, Outside, SessionId, Store};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore, RedisStoreError};
-use sessile_testkit::{Directory, Options, Server};
+use sessile_testkit::{Directory, Options, Server, eventually};
 
 use crate::world::{Outdoors, admit, built, config, hits, sessions, started};
 
@@ -20,6 +22,35 @@ async fn a_server_on_a_unix_socket_is_reached() {
     assert_eq!(hits(&sessions, &token).await, Some(0));
     assert!(server.info("db2").starts_with("keys=1,expires=1"));
     BlockingRedisStore::connect(config).unwrap();
+}
+
+#[test]
+fn a_unix_socket_where_nobody_answers_is_an_error_within_the_deadline() {
+    let directory = Directory::new();
+    let socket = directory.path().join("redis.sock");
+    let socket = socket.to_str().expect("the path is text");
+    let server = Options::new().set("unixsocket", socket).set("tcp-backlog", "1").start();
+    let config = RedisConfig::builder().url(&format!("unix://{socket}"));
+    let config = config.timeout(Duration::from_millis(100)).deadline(Duration::from_millis(300));
+    let store = BlockingRedisStore::lazy(built(config));
+    let nobody = SessionId::from_bytes([7; 16]);
+    server.suspend();
+    let (done, all_done) = mpsc::channel();
+    // More than may wait to be let in. Those who hang would keep a scope from ending.
+    for _ in 0..10 {
+        let (store, done) = (store.clone(), done.clone());
+        thread::spawn(move || {
+            done.send(BlockingStore::load(&store, nobody, Outdoors.now()).is_err())
+        });
+    }
+    for _ in 0..10 {
+        let failed = all_done.recv_timeout(Duration::from_secs(10));
+        assert!(failed.expect("it comes back"));
+    }
+    server.resume();
+    eventually("it heals", Duration::from_secs(10), || {
+        BlockingStore::load(&store, nobody, Outdoors.now()).is_ok()
+    });
 }
 
 #[tokio::test]
@@ -46,7 +77,7 @@ async fn a_server_that_is_not_there_is_an_error_within_the_deadline() {
     let store = RedisStore::lazy(config);
     server.restart();
     admit(&server);
-    let nobody = sessile_core::SessionId::from_bytes([7; 16]);
+    let nobody = SessionId::from_bytes([7; 16]);
     assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
 }
 
