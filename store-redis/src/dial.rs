@@ -186,10 +186,18 @@ pub(crate) fn text(value: Value) -> Option<String> {
 
 fn address(host: String, port: u16, tls: bool) -> ConnectionAddr {
     if tls {
+        choose_cryptography();
         ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
     } else {
         ConnectionAddr::Tcp(host, port)
     }
+}
+
+/// Says which implementation of TLS is used. If the program has another one among its dependencies,
+/// the client would not know which, and panic; if the program has chosen, that stands.
+fn choose_cryptography() {
+    #[cfg(feature = "tls")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// RESP3, because its connections say when they are closed; no library name, because an ACL user

@@ -160,9 +160,8 @@ impl Pool {
         state: &mut MutexGuard<'_, State>,
         until: Instant,
     ) -> Result<Lent, RedisStoreError> {
-        state.open += 1;
         let until = until.min(clock::now() + self.config.timeout);
-        let dialled = MutexGuard::unlocked(state, || {
+        let dialled = self.meanwhile(state, || {
             at_once(dial(&self.sockets, &self.config, &self.last_reading, until))
         });
         match dialled.and_then(|dialled| state.admit(dialled)) {
@@ -180,6 +179,17 @@ impl Pool {
                 Err(error)
             }
         }
+    }
+
+    /// Makes a connection without keeping others from theirs.
+    fn meanwhile<T>(&self, state: &mut MutexGuard<'_, State>, make: impl FnOnce() -> T) -> T {
+        state.open += 1;
+        MutexGuard::unlocked(state, || {
+            let room = Room(self);
+            let made = make();
+            std::mem::forget(room);
+            made
+        })
     }
 
     /// Takes a connection back, and reports whether its server still is the primary.
@@ -206,6 +216,16 @@ impl Pool {
             state.distrust(origin);
         }
         self.freed.notify_one();
+    }
+}
+
+/// The room a connection takes that is being made. It is left if that panics.
+struct Room<'a>(&'a Pool);
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().open -= 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -373,10 +393,20 @@ const CONNECTIONS: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use super::*;
 
     fn pool(config: crate::RedisConfigBuilder) -> Pool {
         Pool::new(config.host("127.0.0.1").connections(1).build().unwrap())
+    }
+
+    #[test]
+    fn a_panic_while_connecting_takes_no_room_from_others() {
+        let pool = pool(RedisConfig::builder());
+        let dialling = AssertUnwindSafe(|| pool.meanwhile(&mut pool.state.lock(), || panic!()));
+        catch_unwind(dialling).unwrap_err();
+        assert_eq!(pool.state.lock().open, 0);
     }
 
     #[test]
