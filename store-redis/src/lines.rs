@@ -39,6 +39,9 @@ pub(crate) struct Lines {
 #[derive(Debug, Default)]
 struct Line {
     live: Mutex<Option<Live>>,
+    /// A reply of the connection with this number made no sense, so those behind it may be somebody
+    /// else's; nor is one of an earlier connection believed any more.
+    distrusted: AtomicU64,
     /// Held by the one who waits for the next connection.
     dialling: tokio::sync::Mutex<Dialling>,
 }
@@ -60,8 +63,6 @@ struct Live {
     /// The term of the server.
     term: u64,
     is_closed: Arc<AtomicBool>,
-    /// A reply made no sense, so those behind it may be somebody else's.
-    is_garbled: Arc<AtomicBool>,
     /// How many answers in a row stayed out.
     silences: Arc<AtomicU32>,
 }
@@ -101,7 +102,7 @@ impl Lines {
         let origin = Origin { line, number: live.number };
         let patience = until.min(clock::now() + self.config.timeout);
         match ask(&mut live.connection, commands, patience).await {
-            Ok(_) if live.is_garbled.load(Relaxed) => {
+            Ok(_) if live.number <= self.lines[line].distrusted.load(Relaxed) => {
                 Err(Trouble::Unanswered(RedisStoreError::Garbled))
             }
             Ok(_) if !self.terms.lock().answered(live.term) => {
@@ -125,9 +126,9 @@ impl Lines {
     }
 
     /// Lets go of a connection, if it is still the one of its line.
-    fn give_up(&self, origin: Origin) -> Option<Live> {
+    fn give_up(&self, origin: Origin) {
         let mut live = self.lines[origin.line].live.lock();
-        live.take_if(|live| live.number == origin.number)
+        live.take_if(|live| live.number == origin.number);
     }
 
     /// Returns the connection of a line, making one if there is none.
@@ -181,8 +182,8 @@ impl Lines {
                 if number > 1 {
                     self.epoch.fetch_add(1, Relaxed);
                 }
-                let (is_garbled, silences) = Default::default();
-                let live = Live { connection, number, term, is_closed, is_garbled, silences };
+                let silences = Arc::default();
+                let live = Live { connection, number, term, is_closed, silences };
                 *line.live.lock() = Some(live);
                 Ok(())
             }
@@ -224,9 +225,8 @@ impl Link for Lines {
     }
 
     fn distrust(&self, origin: Origin) {
-        if let Some(live) = self.give_up(origin) {
-            live.is_garbled.store(true, Relaxed);
-        }
+        self.lines[origin.line].distrusted.fetch_max(origin.number, Relaxed);
+        self.give_up(origin);
     }
 
     async fn pause(&self, time: Duration) {
@@ -320,3 +320,30 @@ async fn ask(
 
 /// How many lines there are if nobody says.
 const CONNECTIONS: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::tests::{Prompted, ping};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_reply_behind_one_that_made_no_sense_is_not_believed() {
+        let server = Prompted::start();
+        let lines = Arc::new(Lines::new(server.config));
+        let (ping, until) = ping();
+        server.answer.send("+PONG\r\n").unwrap();
+        let first = lines.exchange_on(0, &ping, until).await.unwrap();
+        server.asked.recv().unwrap();
+        let second = tokio::spawn({
+            let (lines, ping) = (Arc::clone(&lines), ping.clone());
+            async move { lines.exchange_on(0, &ping, until).await.map(|_| ()) }
+        });
+        server.asked.recv().unwrap();
+        // It was silent, say, before the first looked at its reply.
+        lines.give_up(first.origin);
+        lines.distrust(first.origin);
+        server.answer.send("+PONG\r\n").unwrap();
+        let found = second.await.unwrap();
+        assert!(matches!(found, Err(Trouble::Unanswered(RedisStoreError::Garbled))), "{found:?}");
+    }
+}

@@ -40,7 +40,7 @@ pub(crate) struct Replies {
     pub(crate) origin: Origin,
 }
 
-/// Names a connection of a link.
+/// Names a connection of a link, or some that are given up together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Origin {
     pub(crate) line: usize,
@@ -75,4 +75,60 @@ pub(crate) trait Transport: Send + Sync {
         commands: &Pipeline,
         until: Instant,
     ) -> impl Future<Output = Result<Vec<Value>, RedisStoreError>> + Send;
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+
+    use super::*;
+    use crate::{RedisConfig, clock};
+
+    /// A server for one connection that says when it was asked, and answers when it is told to.
+    pub(crate) struct Prompted {
+        pub(crate) config: RedisConfig,
+        pub(crate) asked: Receiver<()>,
+        pub(crate) answer: Sender<&'static str>,
+    }
+
+    impl Prompted {
+        pub(crate) fn start() -> Self {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let config = RedisConfig::builder().host("127.0.0.1").port(port).connections(1);
+            let config = config.timeout(Duration::from_secs(20)).build().unwrap();
+            let (asking, asked) = channel();
+            let (answer, answers) = channel::<&str>();
+            thread::spawn(move || {
+                let (mut client, _) = listener.accept().unwrap();
+                let hello = "%1\r\n$5\r\nproto\r\n:3\r\n";
+                let time = "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n";
+                let mut answers = answers.into_iter();
+                for number in 0.. {
+                    if client.read(&mut [0; 1024]).unwrap_or(0) == 0 {
+                        return;
+                    }
+                    let answer = match number {
+                        0 => Some(hello),
+                        1 => Some(time),
+                        _ => {
+                            let _ = asking.send(());
+                            answers.next()
+                        }
+                    };
+                    let _ = client.write_all(answer.unwrap_or_default().as_bytes());
+                }
+            });
+            Self { config, asked, answer }
+        }
+    }
+
+    pub(crate) fn ping() -> (Pipeline, Instant) {
+        let mut ping = Pipeline::with_capacity(1);
+        ping.cmd("PING");
+        (ping, clock::now() + Duration::from_secs(20))
+    }
 }

@@ -38,19 +38,23 @@ struct State {
     /// Connections that are idle, lent or being made.
     open: usize,
     redial: Redial,
-    /// Connections with a lower number are not used again: one of them broke, so the server may have
+    /// Connections of an earlier one are not used again: one of them broke, so the server may have
     /// gone, or another took its place.
-    oldest: u64,
+    generation: u64,
+    /// The last one of which a reply made no sense: the others may be somebody else's.
+    distrusted: Option<u64>,
     epoch: u64,
+    /// A connection was lost, and none was made since.
+    has_lost: bool,
     terms: Terms,
     /// How many answers in a row stayed out.
     silences: u32,
 }
 
-/// A connection, its number, and the term of the server.
+/// A connection, its generation, and the term of the server.
 struct Lent {
     connection: Connection,
-    number: u64,
+    generation: u64,
     term: u64,
 }
 
@@ -84,18 +88,11 @@ impl Pool {
         // and be lost to everybody.
         let in_time = until - self.config.timeout / 4;
         let mut lent = self.take(in_time).map_err(Trouble::Unsent)?;
-        let origin = Origin { line: 0, number: lent.number };
+        let origin = Origin { line: 0, number: lent.generation };
         let patience = until.min(clock::now() + self.config.timeout);
         match ask(&mut lent.connection, commands, patience) {
             Ok(values) => {
-                let is_spoilt = spoil_the_connection(&values);
-                let is_of_the_primary = self.give_back(lent);
-                if is_spoilt {
-                    self.distrust(origin);
-                }
-                if !is_of_the_primary {
-                    return Err(Trouble::Unanswered(RedisStoreError::NotPrimary));
-                }
+                self.give_back(lent, spoil_the_connection(&values)).map_err(Trouble::Unanswered)?;
                 Ok(Replies { values, origin })
             }
             Err(error) => {
@@ -166,11 +163,11 @@ impl Pool {
         });
         match dialled.and_then(|dialled| state.admit(dialled)) {
             Ok(Dialled { connection, term, .. }) => {
-                let number = state.redial.made(clock::now(), &self.jitter);
-                if state.oldest > state.epoch {
-                    state.epoch = state.oldest;
+                state.redial.made(clock::now(), &self.jitter);
+                if std::mem::take(&mut state.has_lost) {
+                    state.epoch += 1;
                 }
-                Ok(Lent { connection, number, term })
+                Ok(Lent { connection, generation: state.generation, term })
             }
             Err(error) => {
                 state.open -= 1;
@@ -192,18 +189,26 @@ impl Pool {
         })
     }
 
-    /// Takes a connection back, and reports whether its server still is the primary.
-    fn give_back(&self, lent: Lent) -> bool {
+    /// Takes a connection back, unless it is spoilt, and checks that what it said can be believed.
+    fn give_back(&self, lent: Lent, is_spoilt: bool) -> Result<(), RedisStoreError> {
         let mut state = self.state.lock();
         state.silences = 0;
+        let is_garbled = state.distrusted >= Some(lent.generation);
         let is_of_the_primary = state.terms.answered(lent.term);
-        if lent.number >= state.oldest {
+        if is_spoilt {
+            state.give_up(lent.generation);
+        }
+        if lent.generation == state.generation {
             state.idle.push(lent);
         } else {
             state.open -= 1;
         }
         self.freed.notify_one();
-        is_of_the_primary
+        match (is_garbled, is_of_the_primary) {
+            (true, _) => Err(RedisStoreError::Garbled),
+            (false, false) => Err(RedisStoreError::NotPrimary),
+            (false, true) => Ok(()),
+        }
     }
 
     /// Notes a connection that is gone. If it broke, or was silent like the one before, the others
@@ -211,9 +216,10 @@ impl Pool {
     fn lost(&self, origin: Origin, is_silence: bool) {
         let mut state = self.state.lock();
         state.open -= 1;
+        state.has_lost = true;
         state.silences = if is_silence { state.silences + 1 } else { SILENCES_MAX };
         if state.silences >= SILENCES_MAX {
-            state.distrust(origin);
+            state.give_up(origin.number);
         }
         self.freed.notify_one();
     }
@@ -230,9 +236,9 @@ impl Drop for Room<'_> {
 }
 
 impl State {
-    /// Lets go of every connection that was made before this one broke.
-    fn distrust(&mut self, origin: Origin) {
-        if origin.number >= self.oldest {
+    /// Lets go of every connection of a generation.
+    fn give_up(&mut self, generation: u64) {
+        if generation == self.generation {
             self.let_go();
         }
     }
@@ -240,7 +246,8 @@ impl State {
     /// Lets go of every connection there is.
     fn let_go(&mut self) {
         self.silences = 0;
-        self.oldest = self.redial.count() + 1;
+        self.generation += 1;
+        self.has_lost = true;
         self.open -= self.idle.len();
         self.idle.clear();
     }
@@ -277,7 +284,9 @@ impl Link for Pool {
     }
 
     fn distrust(&self, origin: Origin) {
-        self.state.lock().distrust(origin);
+        let mut state = self.state.lock();
+        state.distrusted = state.distrusted.max(Some(origin.number));
+        state.give_up(origin.number);
     }
 
     fn pause(&self, time: Duration) -> impl Future<Output = ()> + Send {
@@ -396,6 +405,27 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::link::tests::{Prompted, ping};
+
+    #[test]
+    fn a_reply_behind_one_that_made_no_sense_is_not_believed() {
+        let server = Prompted::start();
+        let pool = Pool::new(server.config);
+        let (ping, until) = ping();
+        server.answer.send("+PONG\r\n").unwrap();
+        let first = pool.exchange_now(&ping, until).unwrap();
+        server.asked.recv().unwrap();
+        thread::scope(|scope| {
+            let second = scope.spawn(|| pool.exchange_now(&ping, until).map(|_| ()));
+            // It was lent again before the first looked at its reply.
+            server.asked.recv().unwrap();
+            pool.distrust(first.origin);
+            server.answer.send("+PONG\r\n").unwrap();
+            let found = second.join().unwrap();
+            let is_garbled = matches!(found, Err(Trouble::Unanswered(RedisStoreError::Garbled)));
+            assert!(is_garbled, "{found:?}");
+        });
+    }
 
     fn pool(config: crate::RedisConfigBuilder) -> Pool {
         Pool::new(config.host("127.0.0.1").connections(1).build().unwrap())

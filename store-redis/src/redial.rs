@@ -36,12 +36,6 @@ impl Redial {
         self.made
     }
 
-    /// Returns how many connections were made.
-    #[cfg(feature = "blocking")]
-    pub(crate) const fn count(&self) -> u64 {
-        self.made
-    }
-
     /// Says that there is no connection, and what went wrong at the last try.
     pub(crate) fn not_connected(&self) -> RedisStoreError {
         RedisStoreError::NotConnected { source: self.last.clone().map(Box::new) }
