@@ -5,7 +5,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The tries of one call.
+/// The times one call sends something that a server answers. To find a server it tries until its
+/// deadline, as often as [`Redial`](crate::redial::Redial) lets it.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
     failed: u32,
@@ -54,8 +55,8 @@ impl Jitter {
     }
 }
 
-/// How many times one call tries.
-const TRIES_MAX: u32 = 5;
+/// How many times one call sends something.
+const TRIES_MAX: u32 = 8;
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 

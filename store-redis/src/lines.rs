@@ -15,7 +15,7 @@ use sessile_core::SessionId;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout_at};
 
-use crate::backoff::{Jitter, Tries};
+use crate::backoff::Jitter;
 use crate::dial::{Dialled, dial};
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
 use crate::redial::{Redial, SILENCES_MAX};
@@ -134,7 +134,6 @@ impl Lines {
     /// Returns the connection of a line, making one if there is none.
     async fn live(&self, line: usize, until: Instant) -> Result<Live, RedisStoreError> {
         let line = &self.lines[line];
-        let mut tries = Tries::default();
         loop {
             if let Some(live) = self.current(line) {
                 return Ok(live);
@@ -154,7 +153,7 @@ impl Lines {
                 }
             }
             let (wait, left) = (dialling.redial.wait(clock::now()), clock::left(until));
-            if wait >= left || tries.next(left, &self.jitter).is_none() {
+            if wait >= left {
                 return Err(dialling.redial.not_connected());
             }
             drop(dialling);

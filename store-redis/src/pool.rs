@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use redis::{Client, Connection, ConnectionInfo, Pipeline, Value};
 use sessile_core::SessionId;
 
-use crate::backoff::{Jitter, Tries};
+use crate::backoff::Jitter;
 use crate::blocking::at_once;
 use crate::dial::{Dialled, dial};
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
@@ -120,7 +120,6 @@ impl Pool {
         state: &mut MutexGuard<'_, State>,
         until: Instant,
     ) -> Result<Lent, RedisStoreError> {
-        let mut tries = Tries::default();
         loop {
             if let Some(lent) = state.idle.pop() {
                 return Ok(lent);
@@ -144,7 +143,7 @@ impl Pool {
                 }
             }
             let (wait, left) = (state.redial.wait(clock::now()), clock::left(until));
-            if wait >= left || tries.next(left, &self.jitter).is_none() {
+            if wait >= left {
                 return Err(state.redial.not_connected());
             }
             self.freed.wait_for(state, wait);

@@ -1,9 +1,10 @@
 //! Servers and networks that fail while requests go on. The numbers are those of the fault matrix.
 
+use std::thread;
 use std::time::Duration;
 
-use sessile_core::{Outside, SessionId, Store};
-use sessile_store_redis::RedisStore;
+use sessile_core::{BlockingStore, Outside, SessionId, Store};
+use sessile_store_redis::{BlockingRedisStore, RedisStore};
 use sessile_testkit::{Direction, Options, Server, eventually};
 use tokio::time::{sleep, timeout};
 
@@ -273,4 +274,23 @@ async fn a_store_that_is_dropped_stops_connecting() {
     // A task ends when it is its turn.
     sleep(Duration::from_millis(10)).await;
     eventually("it has gone", Duration::from_secs(10), || clients() == "1");
+}
+
+#[tokio::test]
+async fn a_restart_within_the_deadline_is_waited_for() {
+    let world = World::new(Server::start());
+    let store = RedisStore::lazy(built(world.config().deadline(Duration::from_secs(20))));
+    let blocking = world.config().deadline(Duration::from_secs(20));
+    let blocking = BlockingRedisStore::lazy(built(blocking));
+    let nobody = SessionId::from_bytes([7; 16]);
+    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+    world.proxy.refuse();
+    let restart = async {
+        sleep(Duration::from_millis(800)).await;
+        world.proxy.heal();
+    };
+    let blocked = thread::spawn(move || BlockingStore::load(&blocking, nobody, Outdoors.now()));
+    let (found, ()) = tokio::join!(store.load(nobody, Outdoors.now()), restart);
+    assert!(found.unwrap().is_none());
+    assert!(blocked.join().unwrap().unwrap().is_none());
 }
