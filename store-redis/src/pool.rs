@@ -360,17 +360,20 @@ impl Transport for Sockets {
     }
 }
 
-/// Sends commands and reads one reply for each, the deadline set anew before each.
+/// Sends commands and reads one reply for each. A socket's timeout is for one write or one read, so
+/// it is set anew before each.
 fn ask(
     connection: &mut Connection,
     commands: &Pipeline,
     until: Instant,
 ) -> Result<Vec<Value>, RedisStoreError> {
-    let begun = at_least_a_moment(until);
+    let left = at_least_a_moment(until);
     let mut replies = Vec::with_capacity(commands.len());
     let mut run = || {
-        connection.set_write_timeout(Some(begun))?;
-        connection.send_packed_command(&commands.get_packed_pipeline())?;
+        for bytes in commands.get_packed_pipeline().chunks(WRITE_MAX) {
+            connection.set_write_timeout(Some(at_least_a_moment(until)))?;
+            connection.send_packed_command(bytes)?;
+        }
         while replies.len() < commands.len() {
             connection.set_read_timeout(Some(at_least_a_moment(until)))?;
             match connection.recv_response()? {
@@ -380,7 +383,7 @@ fn ask(
         }
         Ok(())
     };
-    run().map_err(|error| named(error, begun))?;
+    run().map_err(|error| named(error, left))?;
     Ok(replies)
 }
 
@@ -396,6 +399,8 @@ fn named(error: redis::RedisError, waited: Duration) -> RedisStoreError {
     }
 }
 
+/// How many bytes are written at a time, so that a server that reads slowly is noticed.
+const WRITE_MAX: usize = 64 * 1024;
 /// How many connections there are at most if nobody says.
 const CONNECTIONS: usize = 8;
 

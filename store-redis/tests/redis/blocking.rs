@@ -1,10 +1,15 @@
 //! The same faults for callers that block.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{BlockingSessions, BlockingStore, Failure, Outside, SessionId};
-use sessile_store_redis::{BlockingRedisStore, RedisStoreError};
+use sessile_core::{
+    Action, BlockingSessions, BlockingStore, Change, Codec, CommitId, Delta, Failure, Outside,
+    SessionId, Stamp, Ttl, Value,
+};
+use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStoreError};
 use sessile_testkit::{Direction, Options, Server, Stopwatch, eventually};
 
 use crate::workload::Tally;
@@ -107,4 +112,33 @@ fn who_waits_almost_until_the_deadline_costs_nobody_a_connection() {
     });
     assert!(served.contains(&true) && served.contains(&false), "{served:?}");
     assert_eq!(world.proxy.counts().accepted, 1);
+}
+
+#[test]
+fn a_server_that_reads_slowly_is_not_written_to_beyond_the_deadline() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let time = "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n";
+            for answer in ["%1\r\n$5\r\nproto\r\n:3\r\n", time] {
+                let _ = client.read(&mut [0; 1024]);
+                let _ = client.write_all(answer.as_bytes());
+            }
+            while client.read(&mut [0; 128 << 10]).is_ok_and(|bytes| bytes > 0) {
+                thread::sleep(Duration::from_millis(150));
+            }
+        }
+    });
+    let config = RedisConfig::builder().host("127.0.0.1").port(port).timeout(TIMEOUT);
+    let store = BlockingRedisStore::lazy(built(config.deadline(DEADLINE)));
+    let commit = CommitId::from_bytes([1; 16]);
+    let value = Value::new(Codec::POSTCARD, 1, &vec![0; 32 << 20]);
+    let delta = Delta::new(commit, 0, [("n".into(), Change::Set(value))]);
+    let action = Action::Append { delta, stamp: Stamp::first(commit), ttl: Ttl::MAX };
+    let begun = Stopwatch::start();
+    let applied = store.apply(SessionId::from_bytes([7; 16]), &action, Outdoors.now());
+    assert!(matches!(applied, Err(Failure::Unknown(_))), "{applied:?}");
+    // All of it takes a few dozen seconds.
+    assert!(begun.elapsed() < DEADLINE + Duration::from_secs(2), "{:?}", begun.elapsed());
 }
