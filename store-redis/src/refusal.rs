@@ -58,7 +58,7 @@ impl ServerReply {
         let line = inner.map(script_line);
         let mut word = code;
         if let (true, Some(inner)) = (details.starts_with("Error running script"), inner) {
-            whole = inner.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ' || c == ':');
+            whole = inner.trim_start_matches(|c: char| c.is_ascii_digit() || " :-".contains(c));
             word = whole.split(' ').next().unwrap_or_default();
         }
         let reason = reason(word, whole);
@@ -104,7 +104,10 @@ impl Reason {
 /// or this one must be told who we are.
 pub(crate) fn spoil_the_connection(replies: &[redis::Value]) -> bool {
     replies.iter().any(|reply| match reply {
-        redis::Value::ServerError(error) => matches!(error.code(), "READONLY" | "NOAUTH"),
+        redis::Value::ServerError(error) => {
+            let reply = ServerReply::new(error);
+            reply.reason == Reason::NotHere || reply.code == "NOAUTH"
+        }
         _ => false,
     })
 }
@@ -256,7 +259,22 @@ mod tests {
             ),
             (
                 "ERR Error running script (call to f_ab): @user_script:8: -NOPERM no",
-                Reason::Unfamiliar,
+                Reason::Forbidden,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:4: @user_script: 4: -READONLY You can't write against a read only replica. ",
+                Reason::NotHere,
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:6: @user_script: 6: -OOM command not allowed when used memory > 'maxmemory'. ",
+                Reason::Full,
+                true,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:8: @user_script: 8: -OOM command not allowed when used memory > 'maxmemory'. ",
+                Reason::Full,
                 false,
             ),
             ("ERR something else script: ab, on @user_script:x.", Reason::Unfamiliar, false),
@@ -266,6 +284,25 @@ mod tests {
             assert_eq!(reply.reason(), reason, "{line}");
             assert_eq!(reply.proves_nothing_done(Some(&script::CREATE)), nothing_done, "{line}");
             assert!(!reply.proves_nothing_done(None), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_of_no_use_to_a_replica_or_a_stranger_even_if_a_script_finds_out() {
+        for (line, expected) in [
+            ("READONLY You can't write against a read only replica.", true),
+            ("READONLY You can't write script: ab, on @user_script:4.", true),
+            (
+                "ERR Error running script (call to f_ab): @user_script:4: @user_script: 4: -READONLY You can't write against a read only replica. ",
+                true,
+            ),
+            ("NOAUTH Authentication required.", true),
+            ("NOPERM this user has no permissions to run the 'set' command", false),
+            ("OOM command not allowed when used memory > 'maxmemory'.", false),
+            ("LOADING Redis is loading the dataset in memory", false),
+        ] {
+            let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+            assert_eq!(spoil_the_connection(&[reply]), expected, "{line}");
         }
     }
 
