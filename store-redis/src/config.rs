@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -91,7 +92,8 @@ impl RedisConfig {
     }
 
     /// Takes everything from a URL: `redis://user:password@host:port/database`, `rediss://` for TLS,
-    /// `unix:///path?db=0&user=name&pass=word`.
+    /// `unix:///path?db=0&user=name&pass=word`. What means something in a URL is percent-encoded in a
+    /// password: `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40`.
     ///
     /// # Errors
     ///
@@ -299,10 +301,7 @@ impl RedisConfigBuilder {
             (None, None) => {
                 let host = self.host.take().unwrap_or_else(|| "localhost".to_owned());
                 let port = self.port.unwrap_or(DEFAULT_PORT);
-                if host.is_empty() || port == 0 {
-                    return Err(ConfigError::Host);
-                }
-                Ok((Place::Tcp { host, port, tls: false }, login))
+                Ok((tcp(host, port, false)?, login))
             }
         }
     }
@@ -311,22 +310,25 @@ impl RedisConfigBuilder {
 impl Url {
     /// Reads a URL. What is wrong with it is not repeated, since it may hold a password.
     fn parse(url: &str) -> Result<Self, ConfigError> {
+        // What stands behind these belongs to a password more often than not: the rest would be taken
+        // for a host. Besides, `#insecure` would ask for a certificate that nobody checks.
+        if url.contains('#') {
+            return Err(ConfigError::UrlFragment);
+        }
         if url.starts_with("rediss:") && cfg!(not(feature = "tls")) {
             return Err(ConfigError::NoTls);
         }
+        let query = url.split_once('?').map(|(_, query)| query);
         let info: ConnectionInfo = url.into_connection_info().map_err(|_| ConfigError::Url)?;
-        let place = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                Place::Tcp { host: host.clone(), port: *port, tls: false }
-            }
-            // A certificate that nobody checks proves nothing.
-            ConnectionAddr::TcpTls { insecure: true, .. } => return Err(ConfigError::Url),
-            ConnectionAddr::TcpTls { host, port, .. } => {
-                Place::Tcp { host: host.clone(), port: *port, tls: true }
-            }
-            ConnectionAddr::Unix(path) => Place::Unix(path.clone()),
+        let (place, keys) = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => (tcp(host.clone(), *port, false)?, &[][..]),
+            ConnectionAddr::TcpTls { host, port, .. } => (tcp(host.clone(), *port, true)?, &[][..]),
+            ConnectionAddr::Unix(path) => (Place::Unix(path.clone()), &["db", "user", "pass"][..]),
             _ => return Err(ConfigError::Url),
         };
+        if query.is_some_and(|query| !has_only(query, keys)) {
+            return Err(ConfigError::UrlQuery);
+        }
         let redis = info.redis_settings();
         let login = Login {
             user: redis.username().map(str::to_owned),
@@ -337,6 +339,33 @@ impl Url {
     }
 }
 
+/// Reports whether a query has no other keys, and none twice.
+fn has_only(query: &str, keys: &[&str]) -> bool {
+    let key = |pair: &str| pair.split_once('=').map_or(pair, |(key, _)| key).to_owned();
+    let mut found: Vec<_> = query.split('&').map(key).collect();
+    let count = found.len();
+    found.sort();
+    found.dedup();
+    found.len() == count && found.iter().all(|key| keys.contains(&key.as_str()))
+}
+
+fn tcp(host: String, port: u16, tls: bool) -> Result<Place, ConfigError> {
+    if !is_host(&host) || port == 0 {
+        return Err(ConfigError::Host);
+    }
+    Ok(Place::Tcp { host, port, tls })
+}
+
+/// Reports whether something can be the name or the address of a host.
+fn is_host(host: &str) -> bool {
+    if host.contains(':') {
+        // What follows a `%` names an interface.
+        let address = host.split_once('%').map_or(host, |(address, _)| address);
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-._".contains(c))
+}
+
 fn sentinels(master: String, nodes: &[String]) -> Result<Place, ConfigError> {
     if master.is_empty() || nodes.is_empty() {
         return Err(ConfigError::Sentinels);
@@ -345,16 +374,26 @@ fn sentinels(master: String, nodes: &[String]) -> Result<Place, ConfigError> {
     Ok(Place::Sentinels { nodes: nodes.ok_or(ConfigError::Sentinels)?, master })
 }
 
-/// Reads `host`, `host:port` or `[v6]:port`.
+/// Reads `host`, `host:port`, `v6`, `[v6]` or `[v6]:port`.
 fn host_and_port(node: &str) -> Option<(String, u16)> {
-    let (host, port) = match node.trim().rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            (host, port.parse().ok().filter(|port| *port != 0)?)
+    let node = node.trim();
+    let (host, port) = if let Some(rest) = node.strip_prefix('[') {
+        let (address, port) = rest.split_once(']').filter(|(address, _)| address.contains(':'))?;
+        (address, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+    } else {
+        match node.split_once(':') {
+            Some((host, port)) if !port.contains(':') => (host, Some(port)),
+            _ => (node, None),
         }
-        _ => (node.trim(), SENTINEL_PORT),
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    (!host.is_empty()).then(|| (host.to_owned(), port))
+    let port = port.map_or(Some(SENTINEL_PORT), port_number)?;
+    is_host(host).then(|| (host.to_owned(), port))
+}
+
+/// Reads a port: digits, without the sign that numbers may have.
+fn port_number(text: &str) -> Option<u16> {
+    let is_number = text.chars().all(|c| c.is_ascii_digit());
+    text.parse().ok().filter(|port| is_number && *port != 0)
 }
 
 fn check_times(timeout: Duration, deadline: Duration) -> Result<(), ConfigError> {
@@ -383,10 +422,14 @@ pub enum ConfigError {
         /// The first such character.
         character: char,
     },
-    /// The host is empty or the port is 0.
+    /// The host is neither a name nor an address, or the port is 0.
     Host,
     /// The URL is none of `redis://`, `rediss://` and `unix://`, or cannot be read.
     Url,
+    /// The URL has a fragment, or a `#` that was meant otherwise.
+    UrlFragment,
+    /// The URL has a query that means nothing, or a `?` that was meant otherwise.
+    UrlQuery,
     /// `rediss://` needs the feature `tls`.
     NoTls,
     /// A URL, a host and Sentinels exclude each other.
@@ -441,10 +484,19 @@ impl fmt::Display for ConfigError {
             Self::PrefixCharacter { character } => {
                 write!(f, "the key prefix may not contain {character:?}")
             }
-            Self::Host => f.write_str("the redis host is empty or the port is 0"),
+            Self::Host => f.write_str(
+                "the redis host must be a name or an address, with the port set apart and not 0",
+            ),
             Self::Url => {
                 f.write_str("not a redis url: expected redis://, rediss:// or unix:// and the rest")
             }
+            Self::UrlFragment => {
+                f.write_str("a redis url has no fragment: # in a password is written %23")
+            }
+            Self::UrlQuery => f.write_str(
+                "a redis url has no query but db, user and pass behind unix://: redis://host/3 names \
+                 the database, ? in a password is written %3F",
+            ),
             Self::NoTls => f.write_str("a rediss:// url needs the feature tls"),
             Self::Ambiguous => {
                 f.write_str("a redis url, a host and sentinels were given: only one can be")
@@ -523,6 +575,26 @@ mod tests {
         for url in ["", "x", "http://h", "redis://h/x", "redis://h/-1", "redis://", "unix://"] {
             assert_eq!(build(|config| config.url(url)), ConfigError::Url, "{url}");
         }
+        for url in ["redis://h#x", "redis://u:12#canary@h/1", "unix:///p#x", "rediss://h#insecure"]
+        {
+            assert_eq!(build(|config| config.url(url)), ConfigError::UrlFragment, "{url}");
+        }
+        for url in [
+            "redis://h?db=3",
+            "redis://h/1?protocol=resp2",
+            "redis://u:12?canary@h/1",
+            "unix:///p?password=canary",
+            "unix:///p?db=1&protocol=resp2",
+            "unix:///p?db=1&db=2",
+        ] {
+            assert_eq!(build(|config| config.url(url)), ConfigError::UrlQuery, "{url}");
+        }
+        for url in ["redis://h:0", "redis://h:0/1", "redis://a%20b", "redis://a,b"] {
+            assert_eq!(build(|config| config.url(url)), ConfigError::Host, "{url}");
+        }
+        for host in ["h:6380", "[::1]", "::1:26379", "a b", "redis://h", "h/1", "a,b", "u@h", ":"] {
+            assert_eq!(build(|config| config.host(host)), ConfigError::Host, "{host}");
+        }
         let both = build(|config| config.url("redis://h").host("h"));
         assert_eq!(both, ConfigError::Ambiguous);
         let both = build(|config| config.url("redis://h").password("p"));
@@ -544,16 +616,42 @@ mod tests {
         ));
         assert_eq!(build(|config| config.sentinels("m", [""; 0])), ConfigError::Sentinels);
         assert_eq!(build(|config| config.sentinels("", ["h"])), ConfigError::Sentinels);
-        assert_eq!(build(|config| config.sentinels("m", ["h:x"])), ConfigError::Sentinels);
+        for node in [
+            "h:x",
+            "h:",
+            "h:0",
+            "h:+5",
+            "::1:26379",
+            "[::1",
+            "[::1]x:5",
+            "[::1]5",
+            "[h]:5",
+            "]h[",
+            "redis://h:1",
+            "redis://h",
+            "a b",
+            "a,b",
+        ] {
+            let config = |config: RedisConfigBuilder| config.sentinels("m", [node]);
+            assert_eq!(build(config), ConfigError::Sentinels, "{node}");
+        }
         let both = build(|config| config.sentinels("m", ["h"]).port(1));
         assert_eq!(both, ConfigError::Ambiguous);
     }
 
     #[test]
     fn sentinels_have_a_port_of_their_own() {
-        let config = RedisConfig::builder().sentinels("m", ["a", "b:7", "[::1]:8", "::1"]).build();
+        let nodes = ["a-1.x_y", " b:7 ", "[::1]:8", "::1", "[fe80::1%eth0]", "10.0.0.1:9"];
+        let config = RedisConfig::builder().sentinels("m", nodes).build();
         let node = |host: &str, port| (host.to_owned(), port);
-        let nodes = vec![node("a", 26379), node("b", 7), node("::1", 8), node("::1", 26379)];
+        let nodes = vec![
+            node("a-1.x_y", 26379),
+            node("b", 7),
+            node("::1", 8),
+            node("::1", 26379),
+            node("fe80::1%eth0", 26379),
+            node("10.0.0.1", 9),
+        ];
         assert_eq!(config.unwrap().place, Place::Sentinels { nodes, master: "m".to_owned() });
     }
 
@@ -570,7 +668,15 @@ mod tests {
         let config = RedisConfig::builder().user("u").password("canary");
         assert!(!format!("{config:?}").contains("canary"));
         assert!(!format!("{:?}", config.build().unwrap()).contains("canary"));
-        for url in ["redis://u:canary@h/x", "redis://u:canary@", "canary://canary"] {
+        for url in [
+            "redis://u:canary@h/x",
+            "redis://u:canary@",
+            "canary://canary",
+            "redis://u:1#canary@h",
+            "redis://u:1?canary@h",
+            "redis://u:canary@h:0",
+            "unix:///p?pass=canary&canary=1",
+        ] {
             let builder = RedisConfig::builder().url(url);
             assert!(!format!("{builder:?}").contains("canary"));
             let error = builder.build().unwrap_err();
