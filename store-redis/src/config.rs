@@ -251,8 +251,9 @@ impl RedisConfigBuilder {
         self
     }
 
-    /// Sets how many records this node holds, and how many bytes they may take. Zero of either
-    /// holds none: then every load brings the whole session.
+    /// Sets how many records this node holds, and how many bytes they may take; one that takes more
+    /// than a sixteenth of a large room is left out. Zero of either holds none: then every load brings
+    /// the whole session.
     pub fn held_records(mut self, entries: usize, bytes: usize) -> Self {
         (self.held_entries, self.held_bytes) = (entries, bytes);
         self

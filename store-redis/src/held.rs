@@ -42,9 +42,11 @@ pub struct HeldStats {
 impl HeldRecords {
     /// Creates room for that many records of that many bytes together.
     pub(crate) fn new(entries_max: usize, bytes_max: usize) -> Self {
-        let shard = || Mutex::new(Shard::new(entries_max / SHARDS / 2, bytes_max / SHARDS / 2));
+        let fit = (entries_max / SHARD_ENTRIES).min(bytes_max / SHARD_BYTES);
+        let shards = fit.clamp(1, SHARDS_MAX);
+        let shard = || Mutex::new(Shard::new(entries_max / shards, bytes_max / shards));
         Self {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..shards).map(|_| shard()).collect(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             reloads: AtomicU64::new(0),
@@ -101,8 +103,8 @@ impl HeldRecords {
     }
 }
 
-/// Two generations: what was used lately, and what was before that. When the new one is full it
-/// becomes the old one, whose rest is let go. Each has half of the room.
+/// Two generations: what was used lately, and what was before that. When the new one takes half of
+/// the room it becomes the old one, whose rest is let go; that also goes if both do not fit together.
 #[derive(Debug)]
 struct Shard {
     new: Generation,
@@ -150,14 +152,22 @@ impl Shard {
         if size > self.bytes_max || self.entries_max == 0 {
             return;
         }
-        let is_full =
-            self.new.map.len() >= self.entries_max || self.new.bytes + size > self.bytes_max;
-        if is_full {
+        let is_half = self.new.map.len() >= self.entries_max.div_ceil(2)
+            || self.new.bytes + size > self.bytes_max / 2;
+        if is_half && !self.new.map.is_empty() {
             self.old = std::mem::take(&mut self.new);
         }
         self.new.bytes += size;
         self.new.map.insert(id, held);
-        debug_assert!(self.new.bytes <= self.bytes_max, "a generation keeps to its half");
+        if !self.fits() {
+            self.old = Generation::default();
+        }
+        debug_assert!(self.fits(), "a generation takes half of the room, or is one record");
+    }
+
+    fn fits(&self) -> bool {
+        self.new.map.len() + self.old.map.len() <= self.entries_max
+            && self.new.bytes + self.old.bytes <= self.bytes_max
     }
 
     fn remove(&mut self, id: SessionId) {
@@ -198,7 +208,10 @@ impl Hasher for IdHasher {
     }
 }
 
-const SHARDS: usize = 16;
+const SHARDS_MAX: usize = 16;
+/// What a shard has room for at least, if there is more than one.
+const SHARD_ENTRIES: usize = 64;
+const SHARD_BYTES: usize = 4 * 1024 * 1024;
 /// What the directory of a record takes for one attribute, in bytes.
 const SLOT_SIZE: usize = 64;
 const FIXED_SIZE: usize = 512;
@@ -218,23 +231,51 @@ mod tests {
         SessionId::from_bytes(bytes)
     }
 
+    /// Spread over all shards.
+    fn scattered(number: u16) -> SessionId {
+        let mut bytes = [0; 16];
+        bytes[0] = number.to_be_bytes()[1];
+        bytes[14..].copy_from_slice(&number.to_be_bytes());
+        SessionId::from_bytes(bytes)
+    }
+
     #[test]
     fn no_more_is_held_than_there_is_room_for() {
-        let room = HeldRecords::new(16 * 2 * 10, usize::MAX / 2);
-        for number in 0..1000 {
-            room.put(id(number), 0, folded());
-            assert!(room.stats().entries <= 20);
+        let folded = folded();
+        let size = Held { epoch: 0, folded: folded.clone() }.size();
+        for (entries, bytes) in [
+            (1, usize::MAX),
+            (2, usize::MAX),
+            (31, usize::MAX),
+            (100, usize::MAX),
+            (5000, usize::MAX),
+            (usize::MAX, size),
+            (usize::MAX, size * 7 / 2),
+            (usize::MAX, size * 1000),
+        ] {
+            let room = HeldRecords::new(entries, bytes);
+            for number in 0..10_000 {
+                room.put(scattered(number), 0, folded.clone());
+                let held = room.stats();
+                assert!(held.entries <= entries && held.bytes <= bytes, "{held:?}");
+            }
+            let held = room.stats().entries;
+            let most = entries.min(bytes / size);
+            assert!(held > most / 3, "{held} of {entries} entries, {bytes} bytes");
+            assert!(room.get(scattered(9999), 0).is_some());
+            assert!(room.get(scattered(0), 0).is_none());
         }
-        assert!(room.get(id(999), 0).is_some());
-        assert!(room.get(id(0), 0).is_none());
+    }
 
+    #[test]
+    fn a_small_room_holds_one_large_record() {
         let size = Held { epoch: 0, folded: folded() }.size();
-        let room = HeldRecords::new(usize::MAX, 16 * 2 * 10 * size);
-        for number in 0..1000 {
-            room.put(id(number), 0, folded());
-            assert!(room.stats().bytes <= 20 * size);
-        }
-        assert!(room.stats().entries >= 10);
+        let room = HeldRecords::new(1000, size);
+        room.put(id(1), 0, folded());
+        assert!(room.get(id(1), 0).is_some());
+        let room = HeldRecords::new(1000, size - 1);
+        room.put(id(1), 0, folded());
+        assert!(room.get(id(1), 0).is_none());
     }
 
     #[test]
