@@ -225,7 +225,10 @@ fn bad_input_is_an_error_in_json_and_changes_nothing() {
         ("POST", "/session/lists/name", "1", 400),
         ("POST", "/session/counters/name", "{\"add\":1}", 400),
         ("POST", "/session/counters/x", "{\"add\":\"1\"}", 400),
+        ("POST", "/session/counters/x", "[1]", 400),
         ("POST", "/session/login", "{}", 400),
+        ("POST", "/session/login", "[\"ada\"]", 400),
+        ("POST", "/session/rotate", "{\"reason\":{\"renewal\":null}}", 400),
         ("POST", "/session/rotate", "{\"reason\":\"whim\"}", 400),
         ("PUT", "/session/idle-timeout", "{\"ms\":0}", 400),
         ("PUT", "/session/idle-timeout", "{\"ms\":-1}", 400),
@@ -242,6 +245,10 @@ fn bad_input_is_an_error_in_json_and_changes_nothing() {
     }
     let large = json!({"large": "x".repeat(300_000)});
     client.post("/session", &large).error(413);
+    // One of two is stored by nobody, old or new.
+    let half = json!({"fits": 1, "too large": "x".repeat(300_000)});
+    client.post("/session", &half).error(413);
+    assert_eq!(server.client().post("/session", &half).header("set-cookie"), None);
     client.send("PUT", &format!("/session/attributes/{}", "n".repeat(257)), Some("1")).error(413);
     client.post("/session", &json!({"huge": "x".repeat(3_000_000)})).error(413);
     assert_eq!(client.get()["attributes"], before);
@@ -377,6 +384,23 @@ fn a_signal_lets_running_requests_finish() {
 }
 
 #[test]
+fn a_second_signal_ends_the_server_although_a_client_never_ends() {
+    let mut server = Server::start(&[]);
+    let mut stuck = TcpStream::connect(&server.address).expect("the server listens");
+    stuck.write_all(b"POST /session HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{").unwrap();
+    // Whoever connected before has been accepted when a later request is answered.
+    server.client().get();
+    server.signal("-TERM");
+    // The server stops listening as soon as it has heard the first.
+    while TcpStream::connect(&server.address).is_ok() {
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    server.signal("-TERM");
+    assert!(server.process.wait().unwrap().success());
+    drop(stuck);
+}
+
+#[test]
 fn a_redis_that_stops_is_a_503_in_time_and_heals_by_itself() {
     let redis = sessile_testkit::Server::start();
     let server = Server::start(&[&format!("--store=redis://127.0.0.1:{}", redis.port())]);
@@ -420,6 +444,9 @@ fn a_redis_that_cannot_be_used_is_an_error_at_start() {
         format!("rediss://:secret@127.0.0.1:{port}"),
         "redis://".to_owned(),
         "redis://host:port".to_owned(),
+        "redis://:hush-hush@host:99999".to_owned(),
+        "redis://:hush-hush@host/x".to_owned(),
+        "http://:hush-hush@host".to_owned(),
         "unix:///nowhere/redis.sock".to_owned(),
     ] {
         let output = run(&["--listen", "127.0.0.1:0", "--store", &url]);
