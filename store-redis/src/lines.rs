@@ -5,7 +5,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout_at};
 use crate::backoff::Jitter;
 use crate::dial::{Dialled, dial};
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
-use crate::redial::{Redial, SILENCES_MAX};
+use crate::redial::{Redial, Silences};
 use crate::refusal::spoil_the_connection;
 use crate::server_clock::LastReading;
 use crate::term::Terms;
@@ -63,8 +63,7 @@ struct Live {
     /// The term of the server.
     term: u64,
     is_closed: Arc<AtomicBool>,
-    /// How many answers in a row stayed out.
-    silences: Arc<AtomicU32>,
+    silences: Arc<Mutex<Silences>>,
 }
 
 impl Lines {
@@ -100,7 +99,8 @@ impl Lines {
     ) -> Result<Replies, Trouble> {
         let mut live = self.live(line, until).await.map_err(Trouble::Unsent)?;
         let origin = Origin { line, number: live.number };
-        let patience = until.min(clock::now() + self.config.timeout);
+        let (sent, timeout) = (clock::now(), self.config.timeout);
+        let patience = until.min(sent + timeout);
         match ask(&mut live.connection, commands, patience).await {
             Ok(_) if live.number <= self.lines[line].distrusted.load(Relaxed) => {
                 Err(Trouble::Unanswered(RedisStoreError::Garbled))
@@ -109,7 +109,7 @@ impl Lines {
                 Err(Trouble::Unanswered(RedisStoreError::NotPrimary))
             }
             Ok(values) => {
-                live.silences.store(0, Relaxed);
+                live.silences.lock().broken();
                 if spoil_the_connection(&values) {
                     self.give_up(origin);
                 }
@@ -117,7 +117,7 @@ impl Lines {
             }
             Err(error) => {
                 let is_silence = matches!(error, RedisStoreError::Timeout { .. });
-                if !is_silence || live.silences.fetch_add(1, Relaxed) + 1 >= SILENCES_MAX {
+                if !is_silence || live.silences.lock().count(sent, clock::now(), timeout) {
                     self.give_up(origin);
                 }
                 Err(Trouble::Unanswered(error))

@@ -14,7 +14,7 @@ use crate::backoff::Jitter;
 use crate::blocking::at_once;
 use crate::dial::{Dialled, dial};
 use crate::link::{Link, Origin, Replies, Transport, Trouble};
-use crate::redial::{Redial, SILENCES_MAX};
+use crate::redial::{Redial, Silences};
 use crate::refusal::spoil_the_connection;
 use crate::server_clock::LastReading;
 use crate::term::Terms;
@@ -47,8 +47,7 @@ struct State {
     /// A connection was lost, and none was made since.
     has_lost: bool,
     terms: Terms,
-    /// How many answers in a row stayed out.
-    silences: u32,
+    silences: Silences,
 }
 
 /// A connection, its generation, and the term of the server.
@@ -89,7 +88,8 @@ impl Pool {
         let in_time = until - self.config.timeout / 4;
         let mut lent = self.take(in_time).map_err(Trouble::Unsent)?;
         let origin = Origin { line: 0, number: lent.generation };
-        let patience = until.min(clock::now() + self.config.timeout);
+        let sent = clock::now();
+        let patience = until.min(sent + self.config.timeout);
         match ask(&mut lent.connection, commands, patience) {
             Ok(values) => {
                 self.give_back(lent, spoil_the_connection(&values)).map_err(Trouble::Unanswered)?;
@@ -99,7 +99,7 @@ impl Pool {
                 // The rest of the answer may still come, so nobody may use this one any more.
                 drop(lent);
                 let is_silence = matches!(error, RedisStoreError::Timeout { .. });
-                self.lost(origin, is_silence);
+                self.lost(origin, is_silence.then_some(sent));
                 Err(Trouble::Unanswered(error))
             }
         }
@@ -191,7 +191,7 @@ impl Pool {
     /// Takes a connection back, unless it is spoilt, and checks that what it said can be believed.
     fn give_back(&self, lent: Lent, is_spoilt: bool) -> Result<(), RedisStoreError> {
         let mut state = self.state.lock();
-        state.silences = 0;
+        state.silences.broken();
         let is_garbled = state.distrusted >= Some(lent.generation);
         let is_of_the_primary = state.terms.answered(lent.term);
         if is_spoilt {
@@ -210,14 +210,14 @@ impl Pool {
         }
     }
 
-    /// Notes a connection that is gone. If it broke, or was silent like the one before, the others
-    /// are as good as gone.
-    fn lost(&self, origin: Origin, is_silence: bool) {
+    /// Notes a connection that is gone. If it broke, or was silent since then like the one before, the
+    /// others are as good as gone.
+    fn lost(&self, origin: Origin, silent_since: Option<Instant>) {
         let mut state = self.state.lock();
         state.open -= 1;
         state.has_lost = true;
-        state.silences = if is_silence { state.silences + 1 } else { SILENCES_MAX };
-        if state.silences >= SILENCES_MAX {
+        let (now, timeout) = (clock::now(), self.config.timeout);
+        if silent_since.is_none_or(|sent| state.silences.count(sent, now, timeout)) {
             state.give_up(origin.number);
         }
         self.freed.notify_one();
@@ -244,7 +244,7 @@ impl State {
 
     /// Lets go of every connection there is.
     fn let_go(&mut self) {
-        self.silences = 0;
+        self.silences.broken();
         self.generation += 1;
         self.has_lost = true;
         self.open -= self.idle.len();

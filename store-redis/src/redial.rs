@@ -42,9 +42,36 @@ impl Redial {
     }
 }
 
+/// Answers that stayed out, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Silences {
+    count: u32,
+    /// When the last one was counted.
+    counted: Option<Instant>,
+}
+
+impl Silences {
+    /// Counts an answer that stayed out until now, and reports whether there were too many.
+    ///
+    /// Not counted is one that was hardly waited for, because the caller had no time left; nor one to
+    /// a request that was sent before another was counted, because both may wait for the same.
+    pub(crate) fn count(&mut self, sent: Instant, now: Instant, timeout: Duration) -> bool {
+        let is_long = now.saturating_duration_since(sent) >= timeout / 2;
+        if is_long && self.counted.is_none_or(|counted| sent >= counted) {
+            *self = Self { count: self.count + 1, counted: Some(now) };
+        }
+        self.count >= SILENCES_MAX
+    }
+
+    /// Notes that there was an answer.
+    pub(crate) fn broken(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// How many answers in a row may stay out before a connection is given up. One may be a slow command
 /// of somebody else; a path that went silent without a word is silent for good.
-pub(crate) const SILENCES_MAX: u32 = 2;
+const SILENCES_MAX: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -69,6 +96,23 @@ mod tests {
         assert_eq!((redial.made(now, &jitter), redial.made(now, &jitter)), (1, 2));
         assert!(redial.wait(now) <= Duration::from_millis(10));
         assert!(matches!(redial.not_connected(), RedisStoreError::NotConnected { source: None }));
+    }
+
+    #[test]
+    fn requests_that_wait_for_the_same_are_silent_once() {
+        let begun = Jitter::epoch();
+        let after = |millis| begun + Duration::from_millis(millis);
+        let timeout = Duration::from_millis(500);
+        let mut silences = Silences::default();
+        for sent in 0..500 {
+            assert!(!silences.count(after(sent), after(sent + 500), timeout));
+        }
+        // Of one that had no time there is nothing to be learnt.
+        assert!(!silences.count(after(1000), after(1249), timeout));
+        assert!(silences.count(after(1000), after(1250), timeout));
+        silences.broken();
+        assert!(!silences.count(after(2000), after(2500), timeout));
+        assert!(silences.count(after(2500), after(3000), timeout));
     }
 
     impl Jitter {

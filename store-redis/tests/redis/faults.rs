@@ -294,3 +294,23 @@ async fn a_restart_within_the_deadline_is_waited_for() {
     assert!(found.unwrap().is_none());
     assert!(blocked.join().unwrap().unwrap().is_none());
 }
+
+#[tokio::test]
+async fn many_calls_that_wait_for_one_slow_command_cost_no_connection() {
+    let world = World::new(Server::start());
+    let time = Duration::from_secs(1);
+    let config = world.config().connections(1).timeout(time).deadline(time);
+    let store = RedisStore::connect(built(config)).await.unwrap();
+    world.proxy.freeze_only(Direction::Replies);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        calls.spawn(async move {
+            store.load(SessionId::from_bytes([7; 16]), Outdoors.now()).await.unwrap_err();
+        });
+    }
+    calls.join_all().await;
+    world.proxy.heal();
+    assert!(store.load(SessionId::from_bytes([7; 16]), Outdoors.now()).await.unwrap().is_none());
+    assert_eq!(world.proxy.counts().accepted, 1);
+}
