@@ -3,6 +3,7 @@
 //! Two threads carry the bytes of each connection, one each way, and look at the faults in force
 //! before they pass anything on.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -59,7 +60,8 @@ struct State {
     is_over: bool,
     /// What clients sent, if that is recorded.
     record: Option<Vec<u8>>,
-    streams: Vec<TcpStream>,
+    /// Both ends of each connection, by its number, until either closes.
+    streams: BTreeMap<u64, [TcpStream; 2]>,
 }
 
 /// The faults of one way.
@@ -191,7 +193,7 @@ impl State {
     }
 
     fn close_all(&mut self) {
-        for stream in self.streams.drain(..) {
+        for stream in std::mem::take(&mut self.streams).into_values().flatten() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -245,7 +247,8 @@ impl Shared {
         let server = TcpStream::connect(("127.0.0.1", self.target))?;
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
-        self.state.lock().streams.extend([client.try_clone()?, server.try_clone()?]);
+        let ends = [client.try_clone()?, server.try_clone()?];
+        self.state.lock().streams.insert(number, ends);
         let ways = [
             (client.try_clone()?, server.try_clone()?, Direction::Requests),
             (server, client, Direction::Replies),
@@ -272,6 +275,7 @@ impl Shared {
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);
+        self.state.lock().streams.remove(&number);
     }
 
     /// Waits until bytes may pass; false if they never will.
@@ -287,5 +291,29 @@ impl Shared {
             self.changed.wait(&mut state);
         }
         !state.is_over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eventually;
+
+    #[test]
+    fn a_connection_that_is_over_is_let_go() {
+        let server = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let proxy = Proxy::before(server.local_addr().unwrap().port());
+        let connect = || {
+            let client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+            (client, server.accept().unwrap())
+        };
+        let open = || proxy.shared.state.lock().streams.len();
+        let held = connect();
+        for _ in 0..10 {
+            drop(connect());
+        }
+        eventually("one is left", Duration::from_secs(10), || open() == 1);
+        drop(held);
+        eventually("none is left", Duration::from_secs(10), || open() == 0);
     }
 }
