@@ -15,8 +15,8 @@ use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, W
 
 /// Keeps logs in Redis, over a pool of connections each of which serves one caller at a time.
 ///
-/// A clone is the same handle. The deadline is checked whenever the server sends something: a reply
-/// that keeps trickling in may exceed it.
+/// A clone is the same handle. The deadline is checked whenever the server takes or sends something:
+/// a reply that keeps trickling in may exceed it.
 ///
 /// # Example
 ///

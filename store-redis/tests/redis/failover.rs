@@ -178,8 +178,8 @@ async fn sentinels_that_were_made_anew_and_name_the_same_primary_are_believed_at
 
 /// Listens like a Sentinel that knows one primary, of this term.
 fn sentinel_that_says(primary: u16, term: Arc<AtomicU64>) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+    let port = listener.local_addr().expect("a listener has an address").port();
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
             let term = term.load(Relaxed);
