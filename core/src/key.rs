@@ -239,7 +239,7 @@ impl Counter {
 
 /// The names of attributes that belong together: if one is dirty, all are written as the request
 /// saw them, so values of two requests never mix.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Group(&'static [&'static str]);
 
 impl Group {

@@ -114,16 +114,11 @@ impl Overlay {
         Some(&mut self.entries[index].1)
     }
 
-    /// Puts something over a name, which stays in the group it is in if no other is given.
     pub(crate) fn put(&mut self, name: Name, held: Held, group: Group) {
-        let is_kept = false;
+        let entry = Entry { held, group, is_kept: false };
         match self.find(&name) {
-            Ok(index) => {
-                let entry = &mut self.entries[index].1;
-                let group = if group.names().is_empty() { entry.group } else { group };
-                *entry = Entry { held, group, is_kept };
-            }
-            Err(index) => self.entries.insert(index, (name, Entry { held, group, is_kept })),
+            Ok(index) => self.entries[index].1 = entry,
+            Err(index) => self.entries.insert(index, (name, entry)),
         }
     }
 

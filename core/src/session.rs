@@ -65,6 +65,8 @@ pub struct Session {
     pub(crate) is_new: bool,
     /// How many sessions this request has ended: a write that is in flight belongs to one of them.
     pub(crate) ended: u32,
+    /// The groups of the keys this request changed something with.
+    groups: Vec<Group>,
     /// What the request looked at; kept only where a conflict depends on it.
     reads: RefCell<BTreeSet<Name>>,
     /// The number of attributes and the size of their names and values, as the request sees them.
@@ -165,6 +167,7 @@ impl Session {
             is_writing: false,
             notice: Notice::Keep,
             ended: 0,
+            groups: Vec::new(),
             reads: RefCell::default(),
             count,
             bytes,
@@ -310,6 +313,7 @@ impl Session {
             let was = self.stored(key.name()).ok().flatten();
             let lent = Lent::new(key.clone(), value, was, self.policy.shapes(), &mut self.scratch);
             let lent = Box::new(lent);
+            self.learn(key.group());
             self.overlay.put(key.owned_name(), Held::Live { lent, size }, key.group());
         }
         let Some(Held::Live { lent, .. }) =
@@ -346,10 +350,13 @@ impl Session {
         Ok(value)
     }
 
-    /// Removes every attribute. Principal, token and lifetimes stay as they are.
+    /// Removes every attribute. Principal, token and lifetimes stay as they are. Groups are removed
+    /// whole as far as this request knows them: from keys it changed something with.
     pub fn clear(&mut self) {
         for name in self.names() {
-            self.remove_name(Name::Owned(name), Group::NONE);
+            let known = self.groups.iter().find(|group| group.names().contains(&name.as_str()));
+            let group = known.copied().unwrap_or(Group::NONE);
+            self.remove_name(Name::Owned(name), group);
         }
     }
 
@@ -733,6 +740,7 @@ impl Session {
         if count > limits.attributes_max && count > self.count {
             return Err(SetError::TooManyAttributes { max: limits.attributes_max });
         }
+        self.learn(group);
         self.overlay.put(name, held, group);
         (self.count, self.bytes) = (count, bytes);
         Ok(())
@@ -745,8 +753,15 @@ impl Session {
         };
         self.count -= 1;
         self.bytes -= name.len() + size;
+        self.learn(group);
         self.overlay.put(name, Held::Removed, group);
         true
+    }
+
+    fn learn(&mut self, group: Group) {
+        if !group.names().is_empty() && !self.groups.contains(&group) {
+            self.groups.push(group);
+        }
     }
 
     /// Returns the size of the value under a name as the request sees it.

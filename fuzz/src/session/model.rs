@@ -43,6 +43,8 @@ struct Request {
     principal: Option<Option<String>>,
     base_principal: Option<String>,
     doomed: Option<SessionId>,
+    /// It changed something by the key of a group.
+    knows_group: bool,
     /// A write failed, and what it looks like now the model did not follow.
     is_unsure: bool,
 }
@@ -192,6 +194,7 @@ impl Model {
             is_stale: request.is_stale,
             is_unsure: request.is_unsure,
             base_principal: answer.itself.principal.clone(),
+            knows_group: request.knows_group,
             ..Request::default()
         };
         let Some(id) = next.id else {
@@ -356,8 +359,9 @@ impl Request {
     }
 
     fn put(&mut self, name: Name, held: Held, is_grouped: bool) {
-        let was_grouped = self.over.get(name.0).is_some_and(|(_, is_grouped)| *is_grouped);
-        self.over.insert(name.0, (held, was_grouped || is_grouped && name.is_grouped()));
+        let is_grouped = is_grouped && name.is_grouped();
+        self.knows_group |= is_grouped;
+        self.over.insert(name.0, (held, is_grouped));
     }
 
     /// Takes in what a session did that touches no store.
@@ -411,7 +415,7 @@ impl Request {
             }
             Op::Clear(_) => {
                 for name in self.view().into_keys() {
-                    self.put(Name(name), Held::Removed, false);
+                    self.put(Name(name), Held::Removed, self.knows_group);
                 }
             }
             Op::Look(..) | Op::LookAtAll(_) => self.look(answer),
@@ -446,7 +450,8 @@ impl Request {
             Op::Login(_, to) if answer.is_ok => self.principal = Some(Some(to.clone())),
             Op::Invalidate(_) => {
                 let doomed = self.id.take().or(self.doomed);
-                *self = Self { doomed, is_stale: self.is_stale, ..Self::default() };
+                let Self { is_stale, knows_group, .. } = *self;
+                *self = Self { doomed, is_stale, knows_group, ..Self::default() };
             }
             _ => {}
         }
