@@ -121,13 +121,13 @@ impl Way<'_> {
         }
     }
 
-    /// Returns the one thing that is presented this way; nothing if there are two.
+    /// Returns the one thing that is presented this way; nothing if there are two, or if it is empty.
     fn presented(self, headers: &HeaderMap) -> Option<Vec<u8>> {
         let all: BTreeSet<Vec<u8>> = match self {
             Way::Cookie(wanted) => {
                 let pairs = headers.get_all(COOKIE).iter().flat_map(|line| pairs(line.as_bytes()));
                 pairs
-                    .filter(|(name, _)| name == wanted.as_bytes())
+                    .filter(|(name, value)| name == wanted.as_bytes() && !value.is_empty())
                     .map(|(_, value)| value)
                     .collect()
             }
@@ -140,12 +140,14 @@ impl Way<'_> {
         }
         let space = only.iter().position(|byte| *byte == b' ')?;
         let is_bearer = only[..space].eq_ignore_ascii_case(b"bearer");
-        is_bearer.then(|| trim(&only[space..], b" ").to_vec())
+        let token = trim(&only[space..], b" ");
+        (is_bearer && !token.is_empty()).then(|| token.to_vec())
     }
 }
 
 fn bytes_of(headers: &HeaderMap, name: &HeaderName) -> BTreeSet<Vec<u8>> {
-    headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
+    let values = headers.get_all(name).iter().filter(|value| !value.is_empty());
+    values.map(|value| value.as_bytes().to_vec()).collect()
 }
 
 /// Returns the pairs of a Cookie header. Nothing is decoded: what a server was not sent, it cannot
