@@ -80,6 +80,8 @@ impl<T> Key<T> {
     /// Stores values as JSON, without a fingerprint: adding a defaulted field to the type and
     /// deploying logs nobody out, and every serde attribute works.
     ///
+    /// A tag has no meaning here and is ignored.
+    ///
     /// As in JSON everywhere, a float that is not finite reads back as absent or fails, and nothing
     /// within something (`Some(None)`) reads back as nothing.
     #[cfg(feature = "json")]
@@ -90,10 +92,15 @@ impl<T> Key<T> {
     }
 
     /// Uses `tag` in place of the type's fingerprint, so that types of different shape may read each
-    /// other's bytes. Change the tag when they may not.
+    /// other's bytes. Change the tag when they may not. A key whose values are stored as JSON has no
+    /// tag, and stays as it is.
     #[must_use]
     pub const fn tagged(mut self, tag: u32) -> Self {
-        self.format = Format::Postcard { tag: Some(tag) };
+        match &mut self.format {
+            Format::Postcard { tag: used } => *used = Some(tag),
+            #[cfg(feature = "json")]
+            Format::Json => {}
+        }
         self
     }
 
@@ -101,11 +108,12 @@ impl<T> Key<T> {
     ///
     /// # Panics
     ///
-    /// In debug builds, and in every constant, if the group does not name this key.
+    /// If the group does not name this key. In a constant, that is an error of the compiler. A name
+    /// put together at run time is not looked at.
     #[must_use]
     pub const fn in_group(mut self, group: Group) -> Self {
         if let Cow::Borrowed(name) = self.name {
-            debug_assert!(group.contains(name), "a key is in a group that names it");
+            assert!(group.contains(name), "a key is in a group that names it");
         }
         self.group = group;
         self

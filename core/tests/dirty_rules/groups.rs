@@ -105,3 +105,9 @@ fn under_reject_a_change_to_a_member_is_a_clash() {
         assert_eq!(names, &["user"]);
     });
 }
+
+#[test]
+#[should_panic(expected = "a key is in a group that names it")]
+fn a_key_in_a_group_that_does_not_name_it_panics_in_every_build() {
+    let _ = Key::<u32>::new("rank").in_group(ACCOUNT);
+}

@@ -181,6 +181,27 @@ fn a_json_key_reads_what_was_written_before_a_field_was_added() {
 
 #[cfg(feature = "json")]
 #[test]
+fn a_json_key_stays_one_when_it_is_given_a_tag() {
+    #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+    struct Look {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        font: Option<String>,
+    }
+
+    let world = World::by_default();
+    for key in [Key::<Look>::new("look").json().tagged(3), Key::new("look").tagged(3).json()] {
+        let client = world.visitor(|session| session.set(&key, Look::default()).unwrap());
+        let session = world.open(&client);
+        assert_eq!(session.get(&key), Ok(Some(Look::default())));
+        let stored = session.stored("look").unwrap().expect("it is there");
+        let stored = stored.as_attribute();
+        assert_eq!((stored.codec(), stored.fingerprint()), (Codec::JSON, 0));
+        assert_eq!(session.get(&Key::new("look").json()), Ok(Some(Look::default())));
+    }
+}
+
+#[cfg(feature = "json")]
+#[test]
 #[expect(clippy::disallowed_types, reason = "its order is what this is about")]
 fn a_hash_map_under_a_json_key_that_did_not_change_is_not_dirty() {
     use std::collections::HashMap;
