@@ -3,14 +3,21 @@
 //! Postcard says nothing about what it wrote, so with it alone a skipped field reads back as its
 //! neighbour. The guard refuses, when a value is set, everything that could not be read back as the
 //! same value: skipped fields, types that must be told what they are (`deserialize_any`), sequences
-//! of unknown length, nesting without end and elements without size. Maps are written sorted, so an
-//! unchanged `HashMap` has unchanged bytes.
+//! of unknown or wrong length, nesting without end and elements without size. It knows from the shape
+//! of the type what is read; where the shape does not tell, the value is read back at once and
+//! compared. Maps are written sorted, so an unchanged `HashMap` has unchanged bytes.
+//!
+//! The guard takes `Serialize` and `Deserialize` for two halves of one thing. It cannot see that
+//! hand-written ones disagree about numbers, or that in a struct whose fields have no names one is
+//! only written and another only read.
 
 mod decode;
 #[cfg(feature = "json")]
 mod depth;
 mod encode;
 mod fingerprint;
+mod probe;
+mod samples;
 
 use alloc::vec::Vec;
 use core::error::Error;
@@ -36,8 +43,17 @@ pub enum EncodeError {
     /// The type must be told what it is when read (`untagged`, `flatten`, internally tagged): store
     /// this key as JSON.
     NotSelfDescribing,
+    /// The type refuses every text and number it is tried with, or is too large to be tried at all.
+    /// What it looks like is unknown, so nothing would keep another type from reading it: give the
+    /// key a tag with [`Key::tagged`](crate::Key::tagged), or store it as JSON.
+    UnknownShape,
+    /// What would be read back is another value: something is skipped, or `Serialize` and
+    /// `Deserialize` disagree. Store this key as JSON.
+    NotReadBack,
     /// A sequence or map does not say how long it is.
     UnknownLength,
+    /// A sequence, map or struct has more or fewer elements than it says.
+    WrongLength,
     /// Values are nested more deeply than can be read back safely.
     TooDeep {
         /// The deepest nesting allowed.
@@ -61,7 +77,14 @@ impl fmt::Display for EncodeError {
             Self::NotSelfDescribing => {
                 f.write_str("the type is untagged or flattened: use a JSON key")
             }
+            Self::UnknownShape => f.write_str(
+                "the shape of the type is unknown: give the key a tag, or use a JSON key",
+            ),
+            Self::NotReadBack => {
+                f.write_str("the value would be read back as another one: use a JSON key")
+            }
             Self::UnknownLength => f.write_str("a sequence does not say how long it is"),
+            Self::WrongLength => f.write_str("a sequence has more or fewer elements than it says"),
             Self::TooDeep { max } => write!(f, "values are nested more than {max} deep"),
             Self::TooManyElements => f.write_str("there are too many elements without size"),
             Self::Refused => f.write_str("the value refused to be serialized"),
@@ -72,7 +95,7 @@ impl fmt::Display for EncodeError {
 impl Error for EncodeError {}
 
 /// Writes a value with postcard, behind the guard.
-pub(crate) fn to_postcard<T: Serialize + ?Sized>(
+pub(crate) fn to_postcard<T: DeserializeOwned + Serialize>(
     value: &T,
     shape: &Shape,
     out: &mut Vec<u8>,

@@ -14,7 +14,9 @@ use crate::{Attribute, Codec, Value};
 /// The name of an attribute and the type it holds.
 ///
 /// Usually a constant. Reading an attribute that was written as another type is an error naming the
-/// key, never a wrong value, because the stored value carries a fingerprint of the type's shape.
+/// key, never a wrong value, because the stored value carries a fingerprint of the type's shape. The
+/// shape is found by letting the type read samples; a type that refuses them all, a text in a notation
+/// of its own for instance, needs a [tag](Key::tagged) or a JSON key.
 ///
 /// # Example
 ///
@@ -159,8 +161,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Key<T> {
         match self.format {
             Format::Postcard { tag } => {
                 let shape = shapes.get::<T>()?;
+                let known = tag.or(shape.fingerprint()).ok_or(EncodeError::UnknownShape)?;
                 codec::to_postcard(value, shape, scratch)?;
-                Ok(Value::new(Codec::POSTCARD, tag.unwrap_or(shape.fingerprint()), scratch))
+                Ok(Value::new(Codec::POSTCARD, known, scratch))
             }
             #[cfg(feature = "json")]
             Format::Json => {
@@ -177,11 +180,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Key<T> {
         }
         match self.format {
             Format::Postcard { tag } if stored.codec() == Codec::POSTCARD => {
-                let wanted = match tag {
-                    Some(tag) => tag,
-                    None => shapes.get::<T>().ok()?.fingerprint(),
-                };
-                (stored.fingerprint() == wanted).then(|| codec::from_postcard(stored.bytes()))?
+                let known = tag.or_else(|| shapes.get::<T>().ok()?.fingerprint())?;
+                (stored.fingerprint() == known).then(|| codec::from_postcard(stored.bytes()))?
             }
             #[cfg(feature = "json")]
             Format::Json if stored.codec() == Codec::JSON => codec::from_json(stored.bytes()),

@@ -267,7 +267,10 @@ fn errors_say_names_and_sizes_and_nothing_else() {
     let mut session = world.open(&client);
     chain(&session.get(&Key::<u8>::new("name")).expect_err("it is text"));
     chain(&session.get(&Key::<Talkative>::new("name").tagged(0)).expect_err("it refuses"));
-    let refused = session.set(&Key::new("name"), Talkative).expect_err("it refuses");
+    let unknown = session.set(&Key::new("name"), Talkative).expect_err("it is never read");
+    chain(&unknown);
+    assert!(matches!(unknown, SetError::Encode { source: EncodeError::UnknownShape, .. }));
+    let refused = session.set(&Key::new("name").tagged(0), Talkative).expect_err("it refuses");
     chain(&refused);
     assert!(matches!(refused, SetError::Encode { source: EncodeError::Refused, .. }));
     #[cfg(feature = "json")]

@@ -4,31 +4,76 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use postcard::ser_flavors::Flavor;
+use serde::de::DeserializeOwned;
 use serde::ser::{self, Serialize};
 
-use super::fingerprint::Owner;
+use super::decode;
+use super::fingerprint::{Fields, Owner};
 use super::{DEPTH_MAX, EncodeError, SIZELESS_MAX, Shape};
 
-pub(super) fn to_postcard<T: Serialize + ?Sized>(
+pub(super) fn to_postcard<T: DeserializeOwned + Serialize>(
     value: &T,
     shape: &Shape,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    if write(value, shape, Form::Stored, out)? {
+        prove(value, shape, out)?;
+    }
+    Ok(())
+}
+
+/// Refuses a value that is not what would be read back, whatever is known of its type.
+///
+/// The bytes alone prove nothing: where a field is left out, the next one may stand for it. So the
+/// two are compared with all that `Serialize` says of them.
+fn prove<T: DeserializeOwned + Serialize>(
+    value: &T,
+    shape: &Shape,
+    bytes: &[u8],
+) -> Result<(), EncodeError> {
+    let read: T = decode::from_postcard(bytes).ok_or(EncodeError::NotReadBack)?;
+    let (mut written, mut read_back) = (Vec::new(), Vec::new());
+    write(value, shape, Form::Described, &mut written)?;
+    write(&read, shape, Form::Described, &mut read_back)?;
+    if written == read_back { Ok(()) } else { Err(EncodeError::NotReadBack) }
+}
+
+/// Writes a value, and reports whether it is in doubt that it is what would be read back.
+fn write<T: Serialize>(
+    value: &T,
+    shape: &Shape,
+    form: Form,
+    out: &mut Vec<u8>,
+) -> Result<bool, EncodeError> {
     let output = Output(core::mem::take(out));
     let leaf = postcard::Serializer { output };
-    let mut guard = Guard { leaf, shape, depth: 0, sizeless: 0 };
+    let is_doubtful = shape.is_doubtful();
+    let mut guard = Guard { leaf, shape, form, depth: 0, sizeless: 0, is_doubtful };
     let result = value.serialize(&mut guard);
     *out = guard.leaf.output.0;
-    result
+    result.map(|()| guard.is_doubtful)
+}
+
+/// What is written.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Form {
+    /// What is stored.
+    Stored,
+    /// Also how many fields there are and how they are called. Sequences are sorted, because those
+    /// of a `HashSet` come in any order.
+    Described,
 }
 
 /// Writes scalars through postcard and keeps watch over everything that contains others.
 struct Guard<'s> {
     leaf: postcard::Serializer<Output>,
     shape: &'s Shape,
+    form: Form,
     depth: usize,
     /// How many elements without size there were in sequences and maps.
     sizeless: usize,
+    /// Something was written of which the shape says nothing.
+    is_doubtful: bool,
 }
 
 struct Output(Vec<u8>);
@@ -58,7 +103,7 @@ impl ser::Error for EncodeError {
     }
 }
 
-impl<'s> Guard<'s> {
+impl Guard<'_> {
     fn varint(&mut self, value: usize) -> Result<(), EncodeError> {
         ser::Serializer::serialize_u64(&mut self.leaf, value as u64).map_err(refused)
     }
@@ -75,27 +120,28 @@ impl<'s> Guard<'s> {
 
     /// Writes one of any number of elements.
     fn counted<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        let before = self.leaf.output.0.len();
+        let before = self.position();
         self.element(value)?;
-        self.sizeless += usize::from(self.leaf.output.0.len() == before);
+        self.sizeless += usize::from(self.position() == before);
         if self.sizeless > SIZELESS_MAX {
             return Err(EncodeError::TooManyElements);
         }
         Ok(())
     }
 
-    fn fields(&mut self, owner: Owner, len: usize) -> Result<&mut Self, EncodeError> {
-        if !self.shape.has_fields(owner, len) {
-            return Err(EncodeError::SkippedField);
-        }
-        Ok(self)
+    fn variant(&mut self, of: &str, index: u32, name: &str) -> Result<(), EncodeError> {
+        self.known(self.shape.variant(of, index, name))?;
+        ser::Serializer::serialize_u32(&mut self.leaf, index).map_err(refused)
     }
 
-    fn variant(&mut self, of: &str, index: u32, name: &str) -> Result<(), EncodeError> {
-        if !self.shape.has_variant(of, index, name) {
-            return Err(EncodeError::SkippedVariant);
-        }
-        ser::Serializer::serialize_u32(&mut self.leaf, index).map_err(refused)
+    /// Takes what the shape says, or else a doubt.
+    fn known<K>(&mut self, said: Option<Result<K, EncodeError>>) -> Result<Option<K>, EncodeError> {
+        self.is_doubtful |= said.is_none();
+        said.transpose()
+    }
+
+    fn position(&self) -> usize {
+        self.leaf.output.0.len()
     }
 }
 
@@ -115,13 +161,13 @@ macro_rules! scalars {
 impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
     type Ok = ();
     type Error = EncodeError;
-    type SerializeSeq = Self;
-    type SerializeTuple = Self;
-    type SerializeTupleStruct = Self;
-    type SerializeTupleVariant = Self;
-    type SerializeMap = SortedMap<'a, 's>;
-    type SerializeStruct = Self;
-    type SerializeStructVariant = Self;
+    type SerializeSeq = Elements<'a, 's>;
+    type SerializeTuple = Members<'a, 's>;
+    type SerializeTupleStruct = Members<'a, 's>;
+    type SerializeTupleVariant = Members<'a, 's>;
+    type SerializeMap = Elements<'a, 's>;
+    type SerializeStruct = Members<'a, 's>;
+    type SerializeStructVariant = Members<'a, 's>;
 
     scalars! {
         serialize_bool: bool,
@@ -191,17 +237,20 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
         self.element(value)
     }
 
-    fn serialize_seq(self, len: Option<usize>) -> Result<Self, EncodeError> {
-        self.varint(len.ok_or(EncodeError::UnknownLength)?)?;
-        Ok(self)
+    fn serialize_seq(self, len: Option<usize>) -> Result<Elements<'a, 's>, EncodeError> {
+        Elements::new(self, len.ok_or(EncodeError::UnknownLength)?, 1)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self, EncodeError> {
-        Ok(self)
+    fn serialize_tuple(self, len: usize) -> Result<Members<'a, 's>, EncodeError> {
+        Members::new(self, len, None)
     }
 
-    fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Self, EncodeError> {
-        self.fields((None, name), len)
+    fn serialize_tuple_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<Members<'a, 's>, EncodeError> {
+        Members::of(self, (None, name), len)
     }
 
     fn serialize_tuple_variant(
@@ -210,20 +259,21 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
         index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Self, EncodeError> {
+    ) -> Result<Members<'a, 's>, EncodeError> {
         self.variant(name, index, variant)?;
-        self.fields((Some(name), variant), len)
+        Members::of(self, (Some(name), variant), len)
     }
 
-    fn serialize_map(self, len: Option<usize>) -> Result<SortedMap<'a, 's>, EncodeError> {
-        let len = len.ok_or(EncodeError::NotSelfDescribing)?;
-        self.varint(len)?;
-        let start = self.leaf.output.0.len();
-        Ok(SortedMap { guard: self, start, entries: Vec::new() })
+    fn serialize_map(self, len: Option<usize>) -> Result<Elements<'a, 's>, EncodeError> {
+        Elements::new(self, len.ok_or(EncodeError::NotSelfDescribing)?, 2)
     }
 
-    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self, EncodeError> {
-        self.fields((None, name), len)
+    fn serialize_struct(
+        self,
+        name: &'static str,
+        len: usize,
+    ) -> Result<Members<'a, 's>, EncodeError> {
+        Members::of(self, (None, name), len)
     }
 
     fn serialize_struct_variant(
@@ -232,9 +282,9 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
         index: u32,
         variant: &'static str,
         len: usize,
-    ) -> Result<Self, EncodeError> {
+    ) -> Result<Members<'a, 's>, EncodeError> {
         self.variant(name, index, variant)?;
-        self.fields((Some(name), variant), len)
+        Members::of(self, (Some(name), variant), len)
     }
 
     fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), EncodeError> {
@@ -242,42 +292,93 @@ impl<'a, 's> ser::Serializer for &'a mut Guard<'s> {
     }
 }
 
-macro_rules! compound {
-    ($($kind:ident::$method:ident => $write:ident),* $(,)?) => {
-        $(impl ser::$kind for &mut Guard<'_> {
+/// The fields of a tuple, struct or variant being written.
+struct Members<'a, 's> {
+    guard: &'a mut Guard<'s>,
+    len: usize,
+    written: usize,
+    /// What the type reads; `None` if that is not known.
+    read: Option<Fields>,
+}
+
+impl<'a, 's> Members<'a, 's> {
+    fn of(guard: &'a mut Guard<'s>, owner: Owner, len: usize) -> Result<Self, EncodeError> {
+        let read = guard.known(guard.shape.fields(owner, len))?;
+        Self::new(guard, len, read)
+    }
+
+    fn new(
+        guard: &'a mut Guard<'s>,
+        len: usize,
+        read: Option<Fields>,
+    ) -> Result<Self, EncodeError> {
+        if guard.form == Form::Described {
+            guard.varint(len)?;
+        }
+        Ok(Self { guard, len, written: 0, read })
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        if self.written == self.len {
+            return Err(EncodeError::WrongLength);
+        }
+        self.written += 1;
+        self.guard.element(value)
+    }
+
+    fn named<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), EncodeError> {
+        if self.guard.form == Form::Described {
+            self.guard.element(name)?;
+        }
+        match self.read.and_then(|read| read.has(self.written, name)) {
+            Some(true) => {}
+            Some(false) => return Err(EncodeError::SkippedField),
+            // It is read under another name, or not at all.
+            None => self.guard.is_doubtful = true,
+        }
+        self.field(value)
+    }
+
+    fn end(self) -> Result<(), EncodeError> {
+        if self.written == self.len { Ok(()) } else { Err(EncodeError::WrongLength) }
+    }
+}
+
+macro_rules! fields {
+    ($($kind:ident::$method:ident),* $(,)?) => {
+        $(impl ser::$kind for Members<'_, '_> {
             type Ok = ();
             type Error = EncodeError;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-                self.$write(value)
+                self.field(value)
             }
 
             fn end(self) -> Result<(), EncodeError> {
-                Ok(())
+                self.end()
             }
         })*
     };
 }
 
-compound! {
-    SerializeSeq::serialize_element => counted,
-    SerializeTuple::serialize_element => element,
-    SerializeTupleStruct::serialize_field => element,
-    SerializeTupleVariant::serialize_field => element,
+fields! {
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field,
 }
 
 macro_rules! named_fields {
     ($($kind:ident),* $(,)?) => {
-        $(impl ser::$kind for &mut Guard<'_> {
+        $(impl ser::$kind for Members<'_, '_> {
             type Ok = ();
             type Error = EncodeError;
 
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
-                _: &'static str,
+                name: &'static str,
                 value: &T,
             ) -> Result<(), EncodeError> {
-                self.element(value)
+                self.named(name, value)
             }
 
             fn skip_field(&mut self, _: &'static str) -> Result<(), EncodeError> {
@@ -285,7 +386,7 @@ macro_rules! named_fields {
             }
 
             fn end(self) -> Result<(), EncodeError> {
-                Ok(())
+                self.end()
             }
         })*
     };
@@ -293,36 +394,48 @@ macro_rules! named_fields {
 
 named_fields!(SerializeStruct, SerializeStructVariant);
 
-/// A map being written: entries go out in the order they come and are sorted by key at the end.
-pub(super) struct SortedMap<'a, 's> {
+/// A sequence or map being written: elements go out in the order they come. Entries of a map are
+/// sorted by key at the end.
+struct Elements<'a, 's> {
     guard: &'a mut Guard<'s>,
+    /// How many elements, or keys and values, are still to come.
+    left: usize,
     start: usize,
-    /// Where each key starts and where its value does, from `start`.
+    /// Where each key starts and where its value does, from `start`. An element has an empty key, and
+    /// is not here unless it is to be sorted.
     entries: Vec<(usize, usize)>,
 }
 
-impl SortedMap<'_, '_> {
-    fn position(&self) -> usize {
-        self.guard.leaf.output.0.len() - self.start
+impl<'a, 's> Elements<'a, 's> {
+    fn new(guard: &'a mut Guard<'s>, len: usize, parts: usize) -> Result<Self, EncodeError> {
+        guard.varint(len)?;
+        let left = len.checked_mul(parts).ok_or(EncodeError::WrongLength)?;
+        let start = guard.position();
+        Ok(Self { guard, left, start, entries: Vec::new() })
     }
-}
 
-impl ser::SerializeMap for SortedMap<'_, '_> {
-    type Ok = ();
-    type Error = EncodeError;
+    fn position(&self) -> usize {
+        self.guard.position() - self.start
+    }
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
-        let at = self.position();
-        self.guard.counted(key)?;
-        self.entries.push((at, self.position()));
+    /// Takes the next of those still to come, if it is its turn.
+    fn take_if(&mut self, is_next: bool) -> Result<(), EncodeError> {
+        let left = self.left.checked_sub(1).filter(|_| is_next);
+        self.left = left.ok_or(EncodeError::WrongLength)?;
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
-        self.guard.element(value)
+    fn end(self) -> Result<(), EncodeError> {
+        if self.left > 0 {
+            return Err(EncodeError::WrongLength);
+        }
+        if self.entries.len() > 1 {
+            self.sort();
+        }
+        Ok(())
     }
 
-    fn end(self) -> Result<(), EncodeError> {
+    fn sort(self) {
         let written = self.guard.leaf.output.0.split_off(self.start);
         let ends = self.entries.iter().skip(1).map(|(at, _)| *at).chain([written.len()]);
         let mut entries: Vec<_> = self
@@ -338,6 +451,44 @@ impl ser::SerializeMap for SortedMap<'_, '_> {
             self.guard.leaf.output.0.extend_from_slice(key);
             self.guard.leaf.output.0.extend_from_slice(value);
         }
+    }
+}
+
+impl ser::SerializeSeq for Elements<'_, '_> {
+    type Ok = ();
+    type Error = EncodeError;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        self.take_if(true)?;
+        if self.guard.form == Form::Described {
+            self.entries.push((self.position(), self.position()));
+        }
+        self.guard.counted(value)
+    }
+
+    fn end(self) -> Result<(), EncodeError> {
+        self.end()
+    }
+}
+
+impl ser::SerializeMap for Elements<'_, '_> {
+    type Ok = ();
+    type Error = EncodeError;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), EncodeError> {
+        self.take_if(self.left.is_multiple_of(2))?;
+        let at = self.position();
+        self.guard.counted(key)?;
+        self.entries.push((at, self.position()));
         Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), EncodeError> {
+        self.take_if(!self.left.is_multiple_of(2))?;
+        self.guard.element(value)
+    }
+
+    fn end(self) -> Result<(), EncodeError> {
+        self.end()
     }
 }

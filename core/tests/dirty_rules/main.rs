@@ -8,6 +8,7 @@ mod groups;
 mod limits;
 mod manual_key;
 mod reading;
+mod shapes;
 mod values;
 
 use std::collections::BTreeMap;

@@ -318,3 +318,69 @@ fn more_elements_without_size_than_can_be_read_are_refused_at_once() {
     session.set(&key, vec![(); 1000]).expect("these can be read");
     assert_eq!(session.get(&key).unwrap().map(|units| units.len()), Some(1000));
 }
+
+#[test]
+fn what_has_another_length_than_it_says_is_refused() {
+    use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct, SerializeTuple};
+    use serde::{Deserializer, Serializer};
+
+    /// Says it has 2 of something, and has as many as it holds.
+    #[derive(Clone, Debug, PartialEq)]
+    enum Liar {
+        Sequence(usize),
+        Tuple(usize),
+        Struct(usize),
+        Map { keys: usize, values: usize },
+        Entries(usize),
+    }
+
+    impl Serialize for Liar {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match *self {
+                Self::Sequence(count) => {
+                    let mut sequence = serializer.serialize_seq(Some(2))?;
+                    (0..count).try_for_each(|_| sequence.serialize_element(&1_u8))?;
+                    sequence.end()
+                }
+                Self::Tuple(count) => {
+                    let mut tuple = serializer.serialize_tuple(2)?;
+                    (0..count).try_for_each(|_| tuple.serialize_element(&1_u8))?;
+                    tuple.end()
+                }
+                Self::Struct(count) => {
+                    let mut fields = serializer.serialize_struct("Liar", 2)?;
+                    (0..count).try_for_each(|_| fields.serialize_field("x", &1_u8))?;
+                    fields.end()
+                }
+                Self::Map { keys, values } => {
+                    let mut map = serializer.serialize_map(Some(2))?;
+                    (0..keys).try_for_each(|_| map.serialize_key(&1_u8))?;
+                    (0..values).try_for_each(|_| map.serialize_value(&1_u8))?;
+                    map.end()
+                }
+                Self::Entries(count) => {
+                    let mut map = serializer.serialize_map(Some(2))?;
+                    (0..count).try_for_each(|_| map.serialize_entry(&1_u8, &1_u8))?;
+                    map.end()
+                }
+            }
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Liar {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Vec::<u8>::deserialize(deserializer).map(|read| Self::Sequence(read.len()))
+        }
+    }
+
+    kept(Liar::Sequence(2));
+    for count in [0, 1, 3, 4] {
+        for liar in [Liar::Sequence(count), Liar::Tuple(count), Liar::Struct(count)] {
+            refused(liar, EncodeError::WrongLength);
+        }
+        refused(Liar::Entries(count), EncodeError::WrongLength);
+    }
+    for (keys, values) in [(0, 1), (1, 0), (2, 0), (2, 2), (4, 0), (0, 4)] {
+        refused(Liar::Map { keys, values }, EncodeError::WrongLength);
+    }
+}
