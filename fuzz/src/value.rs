@@ -85,9 +85,14 @@ fn may_be(value: &Value, other: Member) -> bool {
 fn sets<T: Sample>(input: &mut Input<'_>) -> Vec<Written> {
     let value = T::sample(input, DEPTH);
     let postcard = set(&typed::<T>(), &value);
-    assert!(postcard.is_ok() || !T::ALWAYS, "{value:?} is refused");
+    let tagged = set(&typed::<T>().tagged(TAG), &value);
+    assert!(tagged.is_ok() || !T::ALWAYS, "{value:?} is refused");
+    match postcard {
+        Err(EncodeError::UnknownShape) => assert!(!T::KNOWN, "{value:?} needs a tag"),
+        _ => assert_eq!(postcard.is_ok(), tagged.is_ok(), "{value:?} with a tag or without"),
+    }
     let json = T::JSON.then(|| set(&typed::<T>().json(), &value));
-    json.into_iter().chain([postcard]).filter_map(|set| set.ok().flatten()).collect()
+    json.into_iter().chain([postcard, tagged]).filter_map(|set| set.ok().flatten()).collect()
 }
 
 /// Sets a value in a session, writes it, and reads it again.

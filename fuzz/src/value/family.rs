@@ -29,6 +29,7 @@ family! {
     Unit, Newtype, Pair, Named, Mixed, Vec<Mixed>, BTreeMap<String, Mixed>, Tree, Chain, Unsorted,
     Renamed, Spread, Skipping, SkippingPair, Missing, Tagged, Beside, Guess, Flat, Real, Wide,
     Vec<Unit>, Vec<Skipping>, Option<Renamed>, Hidden, Twice, Option<Chain>,
+    Email, Account, Odd, Vec<Odd>, Behind, Alike, Nested, Changed,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -193,6 +194,115 @@ enum Short {
     Entry(u8, u8),
 }
 
+/// Text in a notation the samples know, and in one they do not.
+macro_rules! notations {
+    ($($name:ident: $start:literal, $known:expr);* $(;)?) => {
+        $(
+            #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+            #[serde(try_from = "String", into = "String")]
+            struct $name(String);
+
+            impl TryFrom<String> for $name {
+                type Error = &'static str;
+
+                fn try_from(text: String) -> Result<Self, Self::Error> {
+                    if text.starts_with($start) { Ok(Self(text)) } else { Err("another notation") }
+                }
+            }
+
+            impl From<$name> for String {
+                fn from(text: $name) -> Self {
+                    text.0
+                }
+            }
+
+            impl Sample for $name {
+                const KNOWN: bool = $known;
+
+                fn sample(input: &mut Input<'_>, _: u8) -> Self {
+                    Self(format!("{}{}", $start, input.text(5)))
+                }
+            }
+        )*
+    };
+}
+
+notations! {
+    Email: "user@", true;
+    Odd: "<odd>", false;
+}
+
+/// What goes wrong, behind a text in a notation.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Account {
+    email: Option<Email>,
+    role: Missing,
+    pair: SkippingPair,
+}
+
+/// The same where nothing is known of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Behind {
+    odd: Vec<Odd>,
+    role: Missing,
+    skips: SkippingNumber,
+    rest: u8,
+}
+
+/// Where the number is left out, what is behind it may be taken for it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct SkippingNumber(#[serde(skip_serializing_if = "is_zero")] u8, Vec<u8>);
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+/// Different things of one name.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Alike {
+    one: one::Pair,
+    other: other::Pair,
+    results: (Result<u8, Pair>, Result<u8, Newtype>),
+    last: u8,
+}
+
+mod one {
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Clone, Debug, Deserialize, Serialize)]
+    pub(super) struct Pair(
+        pub(super) u8,
+        #[serde(skip_serializing_if = "Option::is_none")] pub(super) Option<u8>,
+    );
+}
+
+mod other {
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Clone, Debug, Deserialize, Serialize)]
+    pub(super) struct Pair(pub(super) u8);
+}
+
+/// Variants that are only found on the way through others.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+enum Nested {
+    Nothing,
+    One(Spread),
+    Two(Box<Nested>, Vec<Nested>),
+    Three { role: Result<Spread, Email> },
+}
+
+/// One field is only written, another only read.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Changed {
+    #[serde(skip_serializing, default)]
+    #[expect(dead_code, reason = "it is only there to be left out")]
+    password: u8,
+    name: u8,
+    #[serde(skip_deserializing)]
+    id: u8,
+}
+
 impl From<BTreeMap<String, u16>> for Unsorted {
     fn from(sorted: BTreeMap<String, u16>) -> Self {
         Self { entries: sorted.into_iter().collect() }
@@ -212,6 +322,21 @@ impl Serialize for Unsorted {
         let mut map = serializer.serialize_map(Some(self.entries.len()))?;
         self.entries.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         map.end()
+    }
+}
+
+impl Sample for Behind {
+    const ALWAYS: bool = false;
+    const KNOWN: bool = false;
+    const JSON: bool = false;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        Self {
+            odd: Sample::sample(input, depth),
+            role: Sample::sample(input, depth),
+            skips: SkippingNumber(input.byte() % 4, Sample::sample(input, depth)),
+            rest: input.byte(),
+        }
     }
 }
 
@@ -329,4 +454,28 @@ samples! {
         short: Short::Entry(input.byte(), input.byte()),
         last: input.byte(),
     }];
+    Account: false, false, |input, depth| [Account {
+        email: Sample::sample(input, depth),
+        role: Sample::sample(input, depth),
+        pair: Sample::sample(input, depth),
+    }];
+    Alike: false, false, |input, depth| [Alike {
+        one: one::Pair(input.byte(), Sample::sample(input, depth)),
+        other: other::Pair(input.byte()),
+        results: (Sample::sample(input, depth), Sample::sample(input, depth)),
+        last: input.byte(),
+    }];
+    Nested: true, true, |input, depth| [
+        Nested::Nothing,
+        Nested::One(Sample::sample(input, depth)),
+        if depth == 0 {
+            Nested::Nothing
+        } else {
+            Nested::Two(Sample::sample(input, depth - 1), Sample::sample(input, depth - 1))
+        },
+        Nested::Three { role: Sample::sample(input, depth) },
+    ];
+    Changed: false, false, |input, depth| [
+        Changed { name: input.byte() % 2, id: input.byte() % 2, ..Changed::default() },
+    ];
 }

@@ -15,8 +15,10 @@ use crate::input::Input;
 pub(super) trait Sample:
     Clone + Debug + DeserializeOwned + Serialize + Send + 'static
 {
-    /// Every value of it can be set.
+    /// Every value of it can be set, if need be under a tag.
     const ALWAYS: bool = true;
+    /// It needs no tag.
+    const KNOWN: bool = true;
     /// JSON tells all its values apart.
     const JSON: bool = true;
 
@@ -123,6 +125,7 @@ impl<T: Sample> Sample for Box<T> {
 impl<T: Sample> Sample for Vec<T> {
     // Unless there are thousands of elements without size.
     const ALWAYS: bool = T::ALWAYS && size_of::<T>() > 0;
+    const KNOWN: bool = T::KNOWN;
     const JSON: bool = T::JSON;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
