@@ -185,8 +185,11 @@ impl Record {
     /// Returns the attribute of that name and its place, which is guessed first.
     pub(crate) fn find(&self, name: &str, guess: usize) -> Option<(usize, Attribute<'_>)> {
         let name = name.as_bytes();
+        let sample = sample(name);
+        let is_it = |slot: &Slot| slot.sample == sample && self.name_bytes(slot) == name;
         let index = match self.directory.get(guess) {
-            Some(slot) if self.name_bytes(slot) == name => guess,
+            Some(slot) if is_it(slot) => guess,
+            _ if self.len() <= FEW => self.directory.iter().position(is_it)?,
             _ => self.directory.binary_search_by(|slot| self.name_bytes(slot).cmp(name)).ok()?,
         };
         Some((index, self.attribute(&self.directory[index])))
@@ -331,6 +334,8 @@ impl fmt::Debug for Record {
 
 /// Where one attribute lies.
 struct Slot {
+    /// What [`sample`] says of the name.
+    sample: u32,
     name_at: usize,
     name_len: usize,
     value_at: usize,
@@ -366,9 +371,18 @@ fn read_directory(
         last = Some(name);
         let head = Head::read(reader)?;
         let value_len = reader.len(usize::MAX)?;
-        directory.push(Slot { name_at, name_len: name.len(), value_at: 0, value_len, head });
+        let (name_len, sample) = (name.len(), sample(name.as_bytes()));
+        directory.push(Slot { sample, name_at, name_len, value_at: 0, value_len, head });
     }
     Ok(directory)
+}
+
+/// Returns something of a name that tells most names apart, and costs next to nothing.
+fn sample(name: &[u8]) -> u32 {
+    let byte = |at: usize| name.get(at).copied().unwrap_or(0);
+    let last = name.len().wrapping_sub(1);
+    let len = name.len().to_le_bytes()[0];
+    u32::from_le_bytes([len, byte(0), byte(last / 2), byte(last)])
 }
 
 impl RecordHead {
@@ -484,3 +498,6 @@ pub(crate) const KIND: u8 = b's';
 
 /// An empty name, a head and the length of an empty value.
 const SMALLEST_ENTRY: usize = 1 + Head::LEN + 1;
+
+/// Up to so many attributes, looking at all of them is faster than searching.
+const FEW: usize = 32;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use common::raw::{self, RawChange, RawDelta};
 use common::{A, CART, Client, Content, HITS, NAME, World};
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::FileFailurePersistence;
@@ -219,6 +219,20 @@ proptest! {
         prop_assert_eq!(&stepwise, &whole);
         prop_assert_eq!(&halves, &whole);
         prop_assert_eq!(&*Fold::whole(Arc::new(first()), &log), &whole);
+    }
+
+    #[test]
+    fn an_attribute_is_found_by_its_name_and_by_no_other(
+        names in btree_set("[ab\\PC]{0,6}|a[ab]{0,300}", 0..60),
+        others in vec("[ab]{0,6}", 20),
+    ) {
+        let change = |name: &String| (name.clone(), RawChange::Set(1, 0, name.as_bytes().to_vec()));
+        let record = fold(&first(), &plain(1, names.iter().map(change).collect()), 0);
+        prop_assert_eq!(record.len(), names.len());
+        for name in names.iter().chain(&others) {
+            let found = record.get(name).map(|attribute| attribute.bytes());
+            prop_assert_eq!(found, names.contains(name).then_some(name.as_bytes()));
+        }
     }
 
     #[test]
