@@ -7,6 +7,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::iter;
 use core::ops::Range;
 
 use crate::value::Head;
@@ -22,7 +23,7 @@ pub struct Record {
     head: RecordHead,
     /// Where the remembered commits lie, the oldest first.
     commits: Range<usize>,
-    /// Sorted by name, no name twice.
+    /// Sorted by name, no name twice; and a hash table of names.
     directory: Vec<Slot>,
     /// The size of all names and values.
     attribute_bytes: usize,
@@ -179,20 +180,13 @@ impl Record {
     /// Returns the attribute of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Attribute<'_>> {
-        self.find(name, 0).map(|(_, attribute)| attribute)
-    }
-
-    /// Returns the attribute of that name and its place, which is guessed first.
-    pub(crate) fn find(&self, name: &str, guess: usize) -> Option<(usize, Attribute<'_>)> {
         let name = name.as_bytes();
-        let sample = sample(name);
-        let is_it = |slot: &Slot| slot.sample == sample && self.name_bytes(slot) == name;
-        let index = match self.directory.get(guess) {
-            Some(slot) if is_it(slot) => guess,
-            _ if self.len() <= FEW => self.directory.iter().position(is_it)?,
-            _ => self.directory.binary_search_by(|slot| self.name_bytes(slot).cmp(name)).ok()?,
-        };
-        Some((index, self.attribute(&self.directory[index])))
+        let hash = wire::checksum(name);
+        let start = self.directory.get(bucket(hash, self.directory.len()))?.first;
+        let mut slots =
+            iter::successors(self.directory.get(start), |slot| self.directory.get(slot.next));
+        let slot = slots.find(|slot| slot.hash == hash && self.name_bytes(slot) == name)?;
+        Some(self.attribute(slot))
     }
 
     /// Returns the attributes, sorted by name.
@@ -334,8 +328,12 @@ impl fmt::Debug for Record {
 
 /// Where one attribute lies.
 struct Slot {
-    /// What [`sample`] says of the name.
-    sample: u32,
+    /// The hash of the name.
+    hash: u32,
+    /// The first slot whose name belongs into the bucket of this place.
+    first: usize,
+    /// The next one in the bucket of this name.
+    next: usize,
     name_at: usize,
     name_len: usize,
     value_at: usize,
@@ -371,18 +369,26 @@ fn read_directory(
         last = Some(name);
         let head = Head::read(reader)?;
         let value_len = reader.len(usize::MAX)?;
-        let (name_len, sample) = (name.len(), sample(name.as_bytes()));
-        directory.push(Slot { sample, name_at, name_len, value_at: 0, value_len, head });
+        let (name_len, hash) = (name.len(), wire::checksum(name.as_bytes()));
+        let (first, next, value_at) = (NONE, NONE, 0);
+        directory.push(Slot { hash, first, next, name_at, name_len, value_at, value_len, head });
     }
+    chain(&mut directory);
     Ok(directory)
 }
 
-/// Returns something of a name that tells most names apart, and costs next to nothing.
-fn sample(name: &[u8]) -> u32 {
-    let byte = |at: usize| name.get(at).copied().unwrap_or(0);
-    let last = name.len().wrapping_sub(1);
-    let len = name.len().to_le_bytes()[0];
-    u32::from_le_bytes([len, byte(0), byte(last / 2), byte(last)])
+/// Chains the slots whose names belong into the same bucket.
+fn chain(directory: &mut [Slot]) {
+    for index in 0..directory.len() {
+        let bucket = bucket(directory[index].hash, directory.len());
+        directory[index].next = core::mem::replace(&mut directory[bucket].first, index);
+    }
+}
+
+/// Returns which of so many buckets a name belongs into.
+fn bucket(hash: u32, count: usize) -> usize {
+    let scaled = (u64::from(hash) * count as u64) >> 32;
+    usize::try_from(scaled).unwrap_or(NONE)
 }
 
 impl RecordHead {
@@ -499,5 +505,5 @@ pub(crate) const KIND: u8 = b's';
 /// An empty name, a head and the length of an empty value.
 const SMALLEST_ENTRY: usize = 1 + Head::LEN + 1;
 
-/// Up to so many attributes, looking at all of them is faster than searching.
-const FEW: usize = 32;
+/// The place of no slot.
+const NONE: usize = usize::MAX;

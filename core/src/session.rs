@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
-use core::cell::{Cell, RefCell};
+use core::cell::RefCell;
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -73,8 +73,6 @@ pub struct Session {
     count: usize,
     bytes: usize,
     pub(crate) scratch: Vec<u8>,
-    /// Where in the record an attribute was found last: most are looked up several times in a row.
-    found: Cell<usize>,
 }
 
 /// Where a session comes from.
@@ -172,7 +170,6 @@ impl Session {
             count,
             bytes,
             scratch: Vec::new(),
-            found: Cell::new(0),
         }
     }
 
@@ -698,9 +695,7 @@ impl Session {
     }
 
     pub(crate) fn below(&self, name: &str) -> Option<Attribute<'_>> {
-        let (index, attribute) = self.base()?.find(name, self.found.get())?;
-        self.found.set(index);
-        Some(attribute)
+        self.base()?.get(name)
     }
 
     fn encode<T>(&self, key: &Key<T>, value: &T, scratch: &mut Vec<u8>) -> Result<Value, SetError>

@@ -223,8 +223,9 @@ proptest! {
 
     #[test]
     fn an_attribute_is_found_by_its_name_and_by_no_other(
-        names in btree_set("[ab\\PC]{0,6}|a[ab]{0,300}", 0..60),
-        others in vec("[ab]{0,6}", 20),
+        // The last two have the same hash.
+        names in btree_set("[ab\\PC]{0,6}|a[ab]{0,40}|name-(1816|33588)", 0..60),
+        others in vec("[ab]{0,6}|name-(1816|33588)", 20),
     ) {
         let change = |name: &String| (name.clone(), RawChange::Set(1, 0, name.as_bytes().to_vec()));
         let record = fold(&first(), &plain(1, names.iter().map(change).collect()), 0);
