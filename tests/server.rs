@@ -353,6 +353,19 @@ fn save_on_change_writes_while_the_handler_sleeps() {
 }
 
 #[test]
+fn an_eager_session_has_an_id_from_the_first_answer() {
+    on_every_store(|store| {
+        let server = Server::start(&[store, "--create", "eager"]);
+        let mut client = server.client();
+        let first = client.get();
+        assert!(first["id"].is_string() && first["createdAtMs"].is_number(), "{first}");
+        assert_eq!(client.get()["id"], first["id"]);
+        let end = client.send("DELETE", "/session", None);
+        assert_eq!((end.status, &end.json["id"]), (200, &Value::Null));
+    });
+}
+
+#[test]
 fn header_transports_work_the_same() {
     on_every_store(|store| {
         for (transport, header) in [("header", "x-auth-token"), ("bearer", "authorization")] {

@@ -10,9 +10,9 @@ use crate::overlay::{self, Held, Name};
 use crate::record::{Committed, RecordHead, Standing, limits};
 use crate::session::{Source, Stored, Wants, renew_token};
 use crate::{
-    Action, Attribute, Change, Codec, CommitError, CommitId, Create, Delta, EntropyError,
-    Granularity, Loaded, Notice, OnConflict, Outside, Policy, Position, Record, Rotation,
-    RotationReason, Session, SessionId, SetError, Stamp, Timestamp, Token, Ttl, Value, fold,
+    Action, Attribute, Change, Codec, CommitError, CommitId, Delta, EntropyError, Granularity,
+    Loaded, Notice, OnConflict, Outside, Policy, Position, Record, Rotation, RotationReason,
+    Session, SessionId, SetError, Stamp, Timestamp, Token, Ttl, Value, fold,
 };
 
 /// What a session has to write.
@@ -91,8 +91,8 @@ impl Session {
     ) -> Result<Draft, CommitError<E>> {
         let changes = self.view()?;
         let principal = self.wants.principal.clone().flatten();
-        let eager = is_last && self.policy.create() == Create::Eager && self.ended == 0;
-        if changes.is_empty() && principal.is_none() && !eager {
+        let is_empty = changes.is_empty() && principal.is_none();
+        if is_empty && !(is_last && self.is_created_empty()) {
             return Ok(Draft::Nothing);
         }
         self.reserve(outside)?;

@@ -20,7 +20,7 @@ use crate::draft::Sent;
 use crate::overlay::{self, Held, Lent, Name, Overlay};
 use crate::store::Action;
 use crate::{
-    Attribute, Counter, Delta, EntropyError, Granularity, Group, Key, Mismatch, OnConflict,
+    Attribute, Counter, Create, Delta, EntropyError, Granularity, Group, Key, Mismatch, OnConflict,
     Outside, Policy, Position, Record, RotationReason, SessionId, Stamp, Timestamp, Token, Ttl,
     Value, Verifier,
 };
@@ -399,7 +399,7 @@ impl Session {
     }
 
     /// Sets how long this session lives without being used, from now on and after reloading. The
-    /// absolute deadline stays.
+    /// absolute deadline stays. A session with nothing else to keep is not stored for this alone.
     ///
     /// # Errors
     ///
@@ -550,6 +550,24 @@ impl Session {
             Source::Stored(stored) => Some(stored.id),
             Source::Stale => None,
         }
+    }
+
+    /// Reports whether the session is stored, or would be if the request ended now.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        match &self.source {
+            Source::Fresh { .. } => {
+                self.count > 0 || self.principal().is_some() || self.is_created_empty()
+            }
+            Source::Stored(_) => true,
+            Source::Stale => false,
+        }
+    }
+
+    /// Reports whether a session without anything in it is stored at the end of the request: not in
+    /// place of one that was ended.
+    pub(crate) fn is_created_empty(&self) -> bool {
+        self.policy.create() == Create::Eager && self.ended == 0
     }
 
     /// Reports whether the session did not exist when the request came.

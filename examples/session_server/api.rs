@@ -143,11 +143,11 @@ async fn idle_timeout(session: Session, sleep: Sleep, body: Object<Idle>) -> Ans
 
 /// Says what the session looks like now, then sleeps.
 async fn finish(session: &Session, sleep: Sleep) -> Answer {
-    let names = session.names();
-    if !names.is_empty() || session.principal().is_some() {
+    if session.exists() {
         session.reserve()?;
     }
-    let attributes = names
+    let attributes = session
+        .names()
         .into_iter()
         .map(|name| Ok((name.clone(), attribute(session, &name)?.unwrap_or_default())))
         .collect::<Result<Map<_, _>, Refusal>>()?;

@@ -259,7 +259,8 @@ impl Session {
         })
     }
 
-    /// Sets how long this session lives without being used.
+    /// Sets how long this session lives without being used. A session with nothing else to keep is
+    /// not stored for this alone.
     ///
     /// # Errors
     ///
@@ -355,6 +356,12 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
         self.look(sessile_core::Session::id).flatten()
+    }
+
+    /// Reports whether the session is stored, or would be if the request ended now.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.look(sessile_core::Session::exists).unwrap_or(false)
     }
 
     /// Reports whether the session did not exist when the request came.

@@ -252,13 +252,29 @@ fn always_with_whole_granularity_overwrites_everybody() {
 }
 
 #[test]
+fn a_session_exists_as_soon_as_there_is_something_to_keep() {
+    both(&Policy::default(), |world| {
+        let mut session = world.open(&Client::default());
+        assert!(!session.exists());
+        session.set(&A, 1).unwrap();
+        assert!(session.exists());
+        session.remove(&A);
+        assert!(!session.exists());
+        session.set_principal(Some("ada")).unwrap();
+        assert!(session.exists());
+    });
+}
+
+#[test]
 fn an_eager_session_exists_from_the_first_request() {
     both(&policy(|rules| rules.create(Create::Eager)), |world| {
         let mut client = Client::default();
-        let finished = world.request(&mut client, |_| {});
+        let finished = world.request(&mut client, |session| assert!(session.exists()));
         assert!(is_sent(&finished));
-        let session = world.open(&client);
-        assert!(!session.is_new() && session.is_empty());
+        let mut session = world.open(&client);
+        assert!(!session.is_new() && session.is_empty() && session.exists());
+        session.invalidate();
+        assert!(!session.exists(), "it is not created again in place of what was ended");
         world.store.calls();
         let session = world.flush(world.open(&Client::default()));
         assert_eq!(world.store.calls(), [], "a flush only writes what there is");
