@@ -32,7 +32,7 @@ pub struct Options {
 impl Options {
     /// Starts with a server that writes nothing to disk.
     pub fn new() -> Self {
-        Self::default().set("save", "").set("enable-debug-command", "yes")
+        Self::default().set("save", "")
     }
 
     /// Sets a directive of `redis.conf`.
