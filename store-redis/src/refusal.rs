@@ -129,6 +129,7 @@ fn reason(code: &str, details: &str) -> Reason {
         "NOSCRIPT" => Reason::NoScript,
         "NOAUTH" | "WRONGPASS" | "NOPERM" => Reason::Forbidden,
         "WRONGTYPE" => Reason::WrongType,
+        "ERR" if FORBIDDEN.iter().any(|known| details.starts_with(known)) => Reason::Forbidden,
         "CROSSSLOT" | "EXECABORT" => Reason::Never,
         "ERR" if NEVER.iter().any(|known| details.starts_with(known)) => Reason::Never,
         _ => Reason::Unfamiliar,
@@ -151,6 +152,9 @@ fn without_arguments(details: &str) -> &str {
 fn shown(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
+
+/// What Redis 7.0, and Redis 7.2, say of a command of a script that the user may not run.
+const FORBIDDEN: [&str; 2] = ["The user executing the script can't ", "ACL failure in script:"];
 
 /// What Redis says of commands it does not even begin. A proxy before it says `ERR` too, of commands
 /// it lost the answer to.
@@ -259,6 +263,16 @@ mod tests {
             ),
             (
                 "ERR Error running script (call to f_ab): @user_script:8: -NOPERM no",
+                Reason::Forbidden,
+                false,
+            ),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: ab, on @user_script:6.",
+                Reason::Forbidden,
+                true,
+            ),
+            (
+                "ERR ACL failure in script: User x has no permissions to run the 'del' command script: ab, on @user_script:8.",
                 Reason::Forbidden,
                 false,
             ),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 use sessile_core::{
     Action, CommitError, Failure, Key, Outcome, Outside, Policy, Session, Sessions, Store, Token,
-    Ttl,
+    Ttl, UpdateError,
 };
 use sessile_store_redis::{Reason, RedisConfig, RedisStore, RedisStoreError, Warning};
 use sessile_testkit::{Options, Reply, Server, Stopwatch};
@@ -133,10 +133,17 @@ async fn f25_a_user_who_may_not_is_told_so_once_and_shown_no_password() {
 #[tokio::test]
 async fn a_log_that_cannot_be_given_its_ttl_is_not_started() {
     let (world, sessions) = world_and_sessions(Server::start());
-    world.server.say(["ACL", "SETUSER", "sessions", "-pexpire"]);
-    let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
-    assert!(made.is_err());
-    assert_eq!(world.server.say(["DBSIZE"]).number(), 0);
+    // One is refused before anything is written, the other is taken back.
+    for command in ["-rpush", "-pexpire"] {
+        world.server.say(["ACL", "SETUSER", "sessions", command]);
+        let set = |session: &mut Session| session.set(&NAME, "Ada".to_owned());
+        let made = sessions.update(None, set).await.expect_err("nothing may be started");
+        let UpdateError::Commit(failed) = made else { panic!("{command}: {made:?}") };
+        let CommitError::NotApplied(error) = failed.error() else { panic!("{command}") };
+        assert_eq!(reason(error), Reason::Forbidden, "{command}");
+        assert_eq!(world.server.say(["DBSIZE"]).number(), 0);
+        admit(&world.server);
+    }
 }
 
 #[tokio::test]
