@@ -72,15 +72,18 @@ return length",
 });
 
 /// Puts a snapshot in place of the entries up to a stamp, which stays and names the snapshot from now
-/// on. Arguments: index of the stamp, stamp, snapshot. Answers 1, or 0 if the stamp is not there.
+/// on. Arguments: index of the stamp, stamp, snapshot. Answers 1, or 0 if the stamp is not there. If the
+/// entries cannot be cut off the snapshot is taken back: behind them, nobody could read it.
 pub(crate) static COMPACT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\
 if redis.call('LINDEX', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+local body = redis.call('LINDEX', KEYS[1], ARGV[1] - 1)
 redis.call('LSET', KEYS[1], ARGV[1] - 1, ARGV[3])
-redis.call('LTRIM', KEYS[1], ARGV[1] - 1, -1)
+local cut = redis.pcall('LTRIM', KEYS[1], ARGV[1] - 1, -1)
+if cut.err then redis.call('LSET', KEYS[1], ARGV[1] - 1, body) return cut end
 return 1",
-        2,
+        3,
     )
 });
 

@@ -147,6 +147,22 @@ async fn a_log_that_cannot_be_given_its_ttl_is_not_started() {
 }
 
 #[tokio::test]
+async fn a_log_that_cannot_be_cut_is_not_compacted() {
+    let (world, sessions) = world_and_sessions(Server::start());
+    world.server.say(["ACL", "SETUSER", "sessions", "-ltrim"]);
+    let token = started(&sessions).await;
+    sessions.update(Some(&token), |session| session.add(&HITS, 1)).await.unwrap().0.unwrap();
+    let id = Token::parse(&token).unwrap().id();
+    let log = sessions.store().load(id, Outdoors.now()).await.unwrap().unwrap();
+    let compaction = log.compaction().expect("there is something to compact");
+    let compacted = sessions.store().apply(id, &compaction, Outdoors.now()).await;
+    let Err(Failure::NotApplied(error)) = compacted else { panic!("{compacted:?}") };
+    assert_eq!(reason(&error), Reason::Forbidden);
+    // Whoever holds nothing reads all of it.
+    assert_eq!(hits(&crate::world::sessions(world.direct()), &token).await, Some(1));
+}
+
+#[tokio::test]
 async fn f29_what_the_server_will_not_take_is_refused_and_the_store_goes_on() {
     let (world, sessions) =
         world_and_sessions(Options::new().set("proto-max-bulk-len", "1mb").start());
