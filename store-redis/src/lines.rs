@@ -66,6 +66,24 @@ struct Live {
     silences: Arc<Mutex<Silences>>,
 }
 
+/// Somebody who waits for an answer. Who goes away without one, be it before it was due, has waited in
+/// vain; others may not wait for longer either.
+struct Waiting<'a> {
+    lines: &'a Lines,
+    origin: Origin,
+    silences: &'a Mutex<Silences>,
+    sent: Instant,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let timeout = self.lines.config.timeout;
+        if self.silences.lock().count(self.sent, clock::now(), timeout) {
+            self.lines.give_up(self.origin);
+        }
+    }
+}
+
 impl Lines {
     pub(crate) fn new(config: RedisConfig) -> Self {
         let count = config.connections.unwrap_or(CONNECTIONS);
@@ -99,30 +117,31 @@ impl Lines {
     ) -> Result<Replies, Trouble> {
         let mut live = self.live(line, until).await.map_err(Trouble::Unsent)?;
         let origin = Origin { line, number: live.number };
-        let (sent, timeout) = (clock::now(), self.config.timeout);
-        let patience = until.min(sent + timeout);
-        match ask(&mut live.connection, commands, patience).await {
-            Ok(_) if live.number <= self.lines[line].distrusted.load(Relaxed) => {
-                Err(Trouble::Unanswered(RedisStoreError::Garbled))
-            }
-            Ok(_) if !self.terms.lock().answered(live.term) => {
-                Err(Trouble::Unanswered(RedisStoreError::NotPrimary))
-            }
+        let waiting = Waiting { lines: self, origin, silences: &live.silences, sent: clock::now() };
+        let patience = until.min(waiting.sent + self.config.timeout);
+        let values = match ask(&mut live.connection, commands, patience).await {
             Ok(values) => {
-                live.silences.lock().broken();
-                if spoil_the_connection(&values) {
-                    self.give_up(origin);
-                }
-                Ok(Replies { values, origin })
+                std::mem::forget(waiting);
+                values
             }
             Err(error) => {
-                let is_silence = matches!(error, RedisStoreError::Timeout { .. });
-                if !is_silence || live.silences.lock().count(sent, clock::now(), timeout) {
+                if !matches!(error, RedisStoreError::Timeout { .. }) {
                     self.give_up(origin);
                 }
-                Err(Trouble::Unanswered(error))
+                return Err(Trouble::Unanswered(error));
             }
+        };
+        if live.number <= self.lines[line].distrusted.load(Relaxed) {
+            return Err(Trouble::Unanswered(RedisStoreError::Garbled));
         }
+        if !self.terms.lock().answered(live.term) {
+            return Err(Trouble::Unanswered(RedisStoreError::NotPrimary));
+        }
+        live.silences.lock().broken();
+        if spoil_the_connection(&values) {
+            self.give_up(origin);
+        }
+        Ok(Replies { values, origin })
     }
 
     /// Lets go of a connection, if it is still the one of its line.

@@ -48,17 +48,26 @@ pub(crate) struct Silences {
     count: u32,
     /// When the last one was counted.
     counted: Option<Instant>,
+    /// How long others were waited for since then, and until when: each by somebody who had no time.
+    hardly: Duration,
+    until: Option<Instant>,
 }
 
 impl Silences {
     /// Counts an answer that stayed out until now, and reports whether there were too many.
     ///
-    /// Not counted is one that was hardly waited for, because the caller had no time left; nor one to
-    /// a request that was sent before another was counted, because both may wait for the same.
+    /// Not counted is one to a request that was sent before another was counted, because both may wait
+    /// for the same. Those that were hardly waited for, because their callers had no time, are counted
+    /// as one when all of them together were waited for as long as one may take.
     pub(crate) fn count(&mut self, sent: Instant, now: Instant, timeout: Duration) -> bool {
-        let is_long = now.saturating_duration_since(sent) >= timeout / 2;
-        if is_long && self.counted.is_none_or(|counted| sent >= counted) {
-            *self = Self { count: self.count + 1, counted: Some(now) };
+        if self.counted.is_none_or(|counted| sent >= counted) {
+            let begun = self.until.map_or(sent, |until| until.max(sent));
+            self.hardly += now.saturating_duration_since(begun);
+            self.until = Some(now);
+            let is_long = now.saturating_duration_since(sent) >= timeout / 2;
+            if is_long || self.hardly >= timeout {
+                *self = Self { count: self.count + 1, counted: Some(now), ..Self::default() };
+            }
         }
         self.count >= SILENCES_MAX
     }
@@ -107,12 +116,26 @@ mod tests {
         for sent in 0..500 {
             assert!(!silences.count(after(sent), after(sent + 500), timeout));
         }
-        // Of one that had no time there is nothing to be learnt.
+        // Of one that had no time there is hardly anything to be learnt.
         assert!(!silences.count(after(1000), after(1249), timeout));
         assert!(silences.count(after(1000), after(1250), timeout));
         silences.broken();
         assert!(!silences.count(after(2000), after(2500), timeout));
         assert!(silences.count(after(2500), after(3000), timeout));
+    }
+
+    #[test]
+    fn requests_that_were_hardly_waited_for_are_silent_together() {
+        let begun = Jitter::epoch();
+        let after = |millis| begun + Duration::from_millis(millis);
+        let timeout = Duration::from_millis(500);
+        let mut silences = Silences::default();
+        // Two at a time, for 100 ms each.
+        let mut tries = (0..).map(|number| number * 200).filter(|sent| {
+            let _ = silences.count(after(*sent), after(sent + 100), timeout);
+            silences.count(after(*sent), after(sent + 100), timeout)
+        });
+        assert_eq!(tries.next(), Some(9 * 200));
     }
 
     impl Jitter {

@@ -260,6 +260,24 @@ async fn callers_who_wait_for_less_than_a_connection_takes_get_one_nevertheless(
 }
 
 #[tokio::test]
+async fn callers_who_wait_for_less_than_an_answer_takes_leave_a_silent_path_nevertheless() {
+    let world = World::new(Server::start());
+    let store = RedisStore::lazy(built(world.config().timeout(Duration::from_millis(400))));
+    let nobody = SessionId::from_bytes([7; 16]);
+    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+    world.proxy.freeze();
+    let load = || timeout(Duration::from_millis(150), store.load(nobody, Outdoors.now()));
+    assert!(load().await.is_err());
+    world.proxy.heal_for_new_connections();
+    // At most 800 ms in vain, and whatever a busy machine adds.
+    let mut tries = 0;
+    while load().await.is_err() {
+        tries += 1;
+        assert!(tries < 60, "the silent connection is never left");
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_is_dropped_stops_connecting() {
     let world = World::new(Server::start());
     let patient = Duration::from_secs(60);
