@@ -54,7 +54,8 @@ async fn reach<T: Transport>(
 }
 
 /// Asks the Sentinels one after the other. The first is believed until another knows of a later
-/// primary: the others are asked after connecting, which may have taken longer than a failover.
+/// primary: the others are asked after connecting, which may have taken longer than a failover. What
+/// the latest primary says counts, whatever goes wrong with Sentinels.
 async fn through<T: Transport>(
     transport: &T,
     config: &RedisConfig,
@@ -63,7 +64,7 @@ async fn through<T: Transport>(
     until: Instant,
 ) -> Result<Dialled<T::Connection>, RedisStoreError> {
     let (mut latest, mut dialled) = (None, None);
-    let mut last = RedisStoreError::NotPrimary;
+    let mut last = None;
     for (asked, (host, port)) in nodes.iter().enumerate() {
         // One server that does not answer must not use up the time of the others.
         let share = |parts: usize| {
@@ -74,7 +75,7 @@ async fn through<T: Transport>(
         let primary = match ask(transport, (host, *port), master, patience).await {
             Ok(primary) => primary,
             Err(error) => {
-                last = error;
+                last = Some(Box::new(error));
                 continue;
             }
         };
@@ -83,19 +84,15 @@ async fn through<T: Transport>(
         }
         latest = Some(primary.term);
         let patience = share(nodes.len() - asked);
-        dialled = match primary.connect(transport, config, patience).await {
-            Ok(connection) => {
-                let Primary { term, address } = primary;
-                Some(Dialled { connection, term, address: Some(address) })
-            }
-            Err(error) => {
-                last = error;
-                None
-            }
-        };
+        let connected = primary.connect(transport, config, patience).await;
+        dialled = Some(connected.map(|connection| {
+            let Primary { term, address } = primary;
+            Dialled { connection, term, address: Some(address) }
+        }));
     }
-    let source = Some(Box::new(last));
-    dialled.ok_or_else(|| RedisStoreError::NoPrimary { master: master.to_owned(), source })
+    let nobody_knows =
+        || Err(RedisStoreError::NoPrimary { master: master.to_owned(), source: last });
+    dialled.unwrap_or_else(nobody_knows)
 }
 
 /// What a Sentinel says about the primary.

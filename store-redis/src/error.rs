@@ -64,7 +64,7 @@ pub enum RedisStoreError {
     NoPrimary {
         /// The name they were asked for.
         master: String,
-        /// What went wrong with the last of them, or with the server they named.
+        /// What went wrong with the last of them.
         source: Option<Box<Self>>,
     },
 }

@@ -11,7 +11,7 @@ use sessile_core::{
     BlockingSessions, BlockingStore, Outside, SessionId, Store, Token, UpdateError,
 };
 use sessile_store_redis::{
-    BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore, RedisStoreError,
+    BlockingRedisStore, Reason, RedisConfig, RedisConfigBuilder, RedisStore, RedisStoreError,
 };
 use sessile_testkit::{Replicas, Server, eventually};
 use tokio::time::sleep;
@@ -159,6 +159,24 @@ async fn sentinels_that_know_no_primary_are_an_error_that_names_it() {
         panic!("expected no connection, found {error:?}")
     };
     assert!(source.to_string().contains("elsewhere"), "{source}");
+}
+
+#[tokio::test]
+async fn a_primary_that_lets_nobody_in_says_so_whatever_a_sentinel_says() {
+    let replicas = replicas();
+    let gone = Server::start();
+    gone.kill();
+    let sentinels = replicas.sentinels().into_iter().chain([format!("127.0.0.1:{}", gone.port())]);
+    let wrong = RedisConfig::builder().sentinels(Replicas::MASTER, sentinels);
+    let wrong = built(wrong.user(USER).password("wrong").prefix(PREFIX));
+    let errors = [
+        RedisStore::connect(wrong.clone()).await.unwrap_err(),
+        BlockingRedisStore::connect(wrong).unwrap_err(),
+    ];
+    for error in errors {
+        let RedisStoreError::Refused(reply) = &error else { panic!("{error:?}") };
+        assert_eq!(reply.reason(), Reason::Forbidden);
+    }
 }
 
 #[tokio::test]
