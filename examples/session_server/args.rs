@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
     /// Where sessions are stored: memory, redis://user:password@host:port/database, rediss://.. or
-    /// unix://path.
+    /// unix:///path.
     #[arg(long, default_value = "memory")]
     store: StoreText,
     /// When changes are written: a list of DEFAULT, SAVE_ON_CHANGE, ALWAYS_SAVE_AFTER_REQUEST.

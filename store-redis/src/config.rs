@@ -93,7 +93,8 @@ impl RedisConfig {
 
     /// Takes everything from a URL: `redis://user:password@host:port/database`, `rediss://` for TLS,
     /// `unix:///path?db=0&user=name&pass=word`. What means something in a URL is percent-encoded in a
-    /// password: `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40`.
+    /// password: `%` as `%25`, `#` as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40`; behind `unix://`
+    /// also `&` as `%26` and `+`, which is a blank there, as `%2B`.
     ///
     /// # Errors
     ///
@@ -565,6 +566,8 @@ mod tests {
         let config = RedisConfig::from_url("unix:///run/redis.sock?db=1").unwrap();
         assert_eq!(config.place, Place::Unix("/run/redis.sock".into()));
         assert_eq!(config.login.database, 1);
+        let config = RedisConfig::from_url("unix:///p?user=ann&pass=a%2Bb%26c%25+/").unwrap();
+        assert_eq!(config.login.password.as_deref(), Some("a+b&c% /"));
         let secure = RedisConfig::from_url("rediss://h").map(|config| config.place);
         let place = Place::Tcp { host: "h".to_owned(), port: 6379, tls: true };
         let expected = if cfg!(feature = "tls") { Ok(place) } else { Err(ConfigError::NoTls) };

@@ -62,12 +62,14 @@ impl RedisConfig {
         let (mut persist, mut idle_timeout, mut ignored) = (Persist::AT_END, None, Vec::new());
         let (mut master, mut sentinels) = (None, None);
         for (name, value) in attributes {
-            let (name, value) = (name.as_ref(), value.as_ref().trim());
+            let (name, whole) = (name.as_ref(), value.as_ref());
+            let value = whole.trim();
             builder = match name {
                 "host" => builder.host(value),
                 "port" => builder.port(number("port", value, "a port")?),
                 "database" => builder.database(number("database", value, "a number")?),
-                "password" => builder.password(value),
+                // Blanks are part of it.
+                "password" => builder.password(whole),
                 "timeout" => {
                     let millis = number("timeout", value, "a number of milliseconds")?;
                     builder.timeout(Duration::from_millis(millis))
@@ -175,7 +177,7 @@ mod tests {
             ("host", "h"),
             ("port", "7"),
             ("database", "2"),
-            ("password", "canary"),
+            ("password", " canary "),
             ("timeout", "250"),
             ("maxInactiveInterval", "60"),
             ("sessionPersistPolicies", "SAVE_ON_CHANGE, ALWAYS_SAVE_AFTER_REQUEST"),
@@ -186,7 +188,7 @@ mod tests {
         let read = RedisConfig::from_tomcat(attributes).unwrap();
         assert_eq!(read.config.place, Place::Tcp { host: "h".to_owned(), port: 7, tls: false });
         assert_eq!(read.config.login.database, 2);
-        assert_eq!(read.config.login.password.as_deref(), Some("canary"));
+        assert_eq!(read.config.login.password.as_deref(), Some(" canary "));
         assert_eq!(read.config.timeout, Duration::from_millis(250));
         assert_eq!(read.config.connections, Some(3));
         assert_eq!(read.idle_timeout, Ttl::new(Duration::from_secs(60)));
