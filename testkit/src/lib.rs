@@ -28,5 +28,5 @@ pub use directory::Directory;
 pub use proxy::{Counts, Direction, Proxy};
 pub use replicas::Replicas;
 pub use resp::{Reply, Wire};
-pub use server::{Options, Server};
+pub use server::{Options, Server, free_port};
 pub use wait::{Stopwatch, eventually};

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,7 +26,7 @@ pub struct Server {
 pub struct Options {
     arguments: Vec<String>,
     is_sentinel: bool,
-    /// The cluster bus listens 10,000 ports higher.
+    /// Whether the [port of the bus](BUS) must be free too.
     needs_bus: bool,
 }
 
@@ -72,7 +73,7 @@ impl Options {
     /// Starts a server once its directory has been filled.
     pub(crate) fn start_with(self, fill: impl FnOnce(&Directory)) -> Server {
         let server = Server {
-            port: free_port(self.needs_bus),
+            port: fit_port(|port| is_free(port) && (!self.needs_bus || is_free(port + BUS))),
             directory: Directory::new(),
             options: self,
             process: Mutex::new(None),
@@ -216,12 +217,35 @@ impl Drop for Server {
     }
 }
 
-/// Returns a port nobody listens on. Somebody may come first, but the system hands ports out in turn.
-pub(crate) fn free_port(needs_bus: bool) -> u16 {
-    let is_fit = |port: u16| {
-        !needs_bus || port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok()
-    };
-    let free = || TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    let mut ports = std::iter::repeat_with(free).take(1000).flatten().map(|address| address.port());
+/// Returns a port nobody listens on, and that nobody else in this process is given.
+///
+/// It lies below those the system gives to whoever connects or asks for any, so none of them takes it
+/// before a server does, or while one starts again.
+///
+/// # Panics
+///
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    fit_port(is_free)
+}
+
+fn fit_port(is_fit: impl Fn(u16) -> bool) -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = APART.wrapping_mul(process::id());
+    let next = || first.wrapping_add(NEXT.fetch_add(1, Relaxed)) % u32::from(PORTS);
+    let numbers = std::iter::repeat_with(next).take(PORTS.into());
+    let mut ports = numbers.map(|number| FIRST_PORT + u16::try_from(number).unwrap_or_default());
     ports.find(|port| is_fit(*port)).expect("there is a free port")
 }
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// The bus of a cluster's node listens that much higher.
+const BUS: u16 = 10_000;
+const FIRST_PORT: u16 = 10_000;
+const PORTS: u16 = 10_000;
+/// How far apart processes that were started one after the other begin.
+const APART: u32 = 127;

@@ -71,7 +71,8 @@ fn f02_f09_callers_that_block_wait_no_longer_than_the_deadline_and_recover() {
                 scope.spawn(|| {
                     let begun = Stopwatch::start();
                     assert_eq!(hits(&sessions, &token), None, "{what}");
-                    assert!(begun.elapsed() < DEADLINE + TIMEOUT, "{what}: {:?}", begun.elapsed());
+                    let took = begun.elapsed();
+                    assert!(took < DEADLINE + Duration::from_secs(2), "{what}: {took:?}");
                 });
             }
         });
@@ -140,5 +141,5 @@ fn a_server_that_reads_slowly_is_not_written_to_beyond_the_deadline() {
     let applied = store.apply(SessionId::from_bytes([7; 16]), &action, Outdoors.now());
     assert!(matches!(applied, Err(Failure::Unknown(_))), "{applied:?}");
     // All of it takes a few dozen seconds.
-    assert!(begun.elapsed() < DEADLINE + Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE + Duration::from_secs(10), "{:?}", begun.elapsed());
 }

@@ -248,7 +248,7 @@ async fn callers_who_wait_for_less_than_a_connection_takes_get_one_nevertheless(
     let world = World::new(Server::start());
     let patient = Duration::from_secs(10);
     let store = RedisStore::lazy(built(world.config().timeout(patient)));
-    world.proxy.delay(Direction::Replies, Duration::from_millis(100));
+    world.proxy.delay(Direction::Replies, Duration::from_millis(400));
     let nobody = SessionId::from_bytes([7; 16]);
     for _ in 0..20 {
         let load = store.load(nobody, Outdoors.now());

@@ -72,7 +72,8 @@ async fn a_server_that_is_not_there_is_an_error_within_the_deadline() {
     assert!(matches!(error, RedisStoreError::NotConnected { source: Some(_) }), "{error:?}");
     let error = BlockingRedisStore::connect(config.clone()).unwrap_err();
     assert!(matches!(error, RedisStoreError::NotConnected { source: Some(_) }), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    // Once each, and what a busy machine adds.
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     // And is used as soon as it is there.
     let store = RedisStore::lazy(config);
     server.restart();
@@ -114,8 +115,7 @@ mod tls {
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
-        // A port that was free just now.
-        let port = sessile_testkit::Proxy::before(1).port();
+        let port = sessile_testkit::free_port();
         let server = Options::new()
             .set("tls-port", &port.to_string())
             .set("tls-cert-file", &path("cert.pem"))
