@@ -21,7 +21,7 @@ use crate::link::{Link, Origin, Replies, Transport, Trouble};
 use crate::redial::{Redial, Silences};
 use crate::refusal::spoil_the_connection;
 use crate::server_clock::LastReading;
-use crate::term::Terms;
+use crate::term::{Reign, Terms};
 use crate::{RedisConfig, RedisStoreError, clock};
 
 /// A fixed number of lines to the server. A session always uses the same one.
@@ -60,8 +60,7 @@ struct Dialling {
 struct Live {
     connection: MultiplexedConnection,
     number: u64,
-    /// The term of the server.
-    term: u64,
+    reign: Reign,
     is_closed: Arc<AtomicBool>,
     silences: Arc<Mutex<Silences>>,
 }
@@ -134,7 +133,7 @@ impl Lines {
         if live.number <= self.lines[line].distrusted.load(Relaxed) {
             return Err(Trouble::Unanswered(RedisStoreError::Garbled));
         }
-        if !self.terms.lock().answered(live.term) {
+        if !self.terms.lock().answered(live.reign) {
             return Err(Trouble::Unanswered(RedisStoreError::NotPrimary));
         }
         live.silences.lock().broken();
@@ -195,13 +194,13 @@ impl Lines {
             return Err(redial.not_connected());
         };
         match ended.unwrap_or_else(not_finished).and_then(|dialled| self.admit(dialled)) {
-            Ok(Dialled { connection: Connected { connection, is_closed }, term, .. }) => {
+            Ok((Connected { connection, is_closed }, reign)) => {
                 let number = redial.made(clock::now(), &self.jitter);
                 if number > 1 {
                     self.epoch.fetch_add(1, Relaxed);
                 }
                 let silences = Arc::default();
-                let live = Live { connection, number, term, is_closed, silences };
+                let live = Live { connection, number, reign, is_closed, silences };
                 *line.live.lock() = Some(live);
                 Ok(())
             }
@@ -215,15 +214,15 @@ impl Lines {
     /// Returns the connection of a line, if it can be used.
     fn current(&self, line: &Line) -> Option<Live> {
         let live = line.live.lock().clone()?;
-        let is_usable = !live.is_closed.load(Relaxed) && self.terms.lock().is_newest(live.term);
+        let is_usable = !live.is_closed.load(Relaxed) && self.terms.lock().is_newest(live.reign);
         is_usable.then_some(live)
     }
 
     /// Refuses a connection to a server whose place another took.
-    fn admit(&self, dialled: Dialled<Connected>) -> Result<Dialled<Connected>, RedisStoreError> {
-        let Dialled { term, address, .. } = &dialled;
-        let is_admitted = self.terms.lock().admit(*term, address.as_ref(), clock::now());
-        if is_admitted { Ok(dialled) } else { Err(RedisStoreError::NotPrimary) }
+    fn admit(&self, dialled: Dialled<Connected>) -> Result<(Connected, Reign), RedisStoreError> {
+        let Dialled { connection, term, address } = dialled;
+        let reign = self.terms.lock().admit(term, address.as_ref(), clock::now());
+        Ok((connection, reign.ok_or(RedisStoreError::NotPrimary)?))
     }
 }
 

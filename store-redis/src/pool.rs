@@ -17,7 +17,7 @@ use crate::link::{Link, Origin, Replies, Transport, Trouble};
 use crate::redial::{Redial, Silences};
 use crate::refusal::spoil_the_connection;
 use crate::server_clock::LastReading;
-use crate::term::Terms;
+use crate::term::{Reign, Terms};
 use crate::{RedisConfig, RedisStoreError, clock};
 
 /// A bounded number of connections. Who finds all of them in use waits, until the deadline.
@@ -50,11 +50,11 @@ struct State {
     silences: Silences,
 }
 
-/// A connection, its generation, and the term of the server.
+/// A connection, its generation, and the reign of the server.
 struct Lent {
     connection: Connection,
     generation: u64,
-    term: u64,
+    reign: Reign,
 }
 
 impl Pool {
@@ -161,12 +161,12 @@ impl Pool {
             at_once(dial(&self.sockets, &self.config, &self.last_reading, until))
         });
         match dialled.and_then(|dialled| state.admit(dialled)) {
-            Ok(Dialled { connection, term, .. }) => {
+            Ok((connection, reign)) => {
                 state.redial.made(clock::now(), &self.jitter);
                 if std::mem::take(&mut state.has_lost) {
                     state.epoch += 1;
                 }
-                Ok(Lent { connection, generation: state.generation, term })
+                Ok(Lent { connection, generation: state.generation, reign })
             }
             Err(error) => {
                 state.open -= 1;
@@ -193,7 +193,7 @@ impl Pool {
         let mut state = self.state.lock();
         state.silences.broken();
         let is_garbled = state.distrusted >= Some(lent.generation);
-        let is_of_the_primary = state.terms.answered(lent.term);
+        let is_of_the_primary = state.terms.answered(lent.reign);
         if is_spoilt {
             state.give_up(lent.generation);
         }
@@ -256,15 +256,15 @@ impl State {
     fn admit(
         &mut self,
         dialled: Dialled<Connection>,
-    ) -> Result<Dialled<Connection>, RedisStoreError> {
-        let is_known = self.terms.is_newest(dialled.term);
-        if !self.terms.admit(dialled.term, dialled.address.as_ref(), clock::now()) {
-            return Err(RedisStoreError::NotPrimary);
-        }
-        if !is_known {
+    ) -> Result<(Connection, Reign), RedisStoreError> {
+        let Dialled { connection, term, address } = dialled;
+        let before = self.terms.reign;
+        let reign = self.terms.admit(term, address.as_ref(), clock::now());
+        let reign = reign.ok_or(RedisStoreError::NotPrimary)?;
+        if reign != before {
             self.let_go();
         }
-        Ok(dialled)
+        Ok((connection, reign))
     }
 }
 

@@ -183,7 +183,8 @@ async fn a_primary_that_lets_nobody_in_says_so_whatever_a_sentinel_says() {
 async fn sentinels_that_were_made_anew_and_name_the_same_primary_are_believed_at_once() {
     let server = Server::start();
     let term = Arc::new(AtomicU64::new(7));
-    let sentinel = sentinel_that_says(server.port(), Arc::clone(&term));
+    let primary = Arc::new(AtomicU64::new(server.port().into()));
+    let sentinel = sentinel_that_says(primary, Arc::clone(&term));
     let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
     let store = RedisStore::lazy(built(config));
     let on_line = |number| SessionId::from_bytes([number; 16]);
@@ -194,13 +195,35 @@ async fn sentinels_that_were_made_anew_and_name_the_same_primary_are_believed_at
     assert!(store.load(on_line(0), Outdoors.now()).await.unwrap().is_none());
 }
 
-/// Listens like a Sentinel that knows one primary, of this term.
-fn sentinel_that_says(primary: u16, term: Arc<AtomicU64>) -> u16 {
+#[tokio::test]
+async fn sentinels_that_were_made_anew_and_count_alike_are_believed_about_another_primary() {
+    let [old, new] = [Server::start(), Server::start()];
+    let primary = Arc::new(AtomicU64::new(old.port().into()));
+    let sentinel = sentinel_that_says(Arc::clone(&primary), Arc::new(AtomicU64::new(0)));
+    let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
+    let config = built(config.connections(2));
+    let on_line = |number| SessionId::from_bytes([number; 16]);
+
+    let store = RedisStore::lazy(config);
+    assert!(store.load(on_line(0), Outdoors.now()).await.unwrap().is_none());
+    primary.store(new.port().into(), Relaxed);
+    // The other line connects only now.
+    assert!(store.load(on_line(1), Outdoors.now()).await.unwrap().is_none());
+    let asked = |server: &Server| server.info("cmdstat_lrange");
+    let before = asked(&old);
+    for number in [0, 1, 0, 1] {
+        assert!(store.load(on_line(number), Outdoors.now()).await.unwrap().is_none());
+    }
+    assert_eq!(asked(&old), before, "nobody goes on with the old one");
+}
+
+/// Listens like a Sentinel that knows one primary, on this port and of this term.
+fn sentinel_that_says(primary: Arc<AtomicU64>, term: Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
     let port = listener.local_addr().expect("a listener has an address").port();
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
-            let term = term.load(Relaxed);
+            let (primary, term) = (primary.load(Relaxed), term.load(Relaxed));
             thread::spawn(move || {
                 let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
                 let place = format!("*2\r\n$9\r\n127.0.0.1\r\n{}", bulk(primary.to_string()));
