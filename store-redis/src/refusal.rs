@@ -23,7 +23,8 @@ pub enum Reason {
     NotNow,
     /// It is a replica, or no longer the node for this key: another server must be asked.
     NotHere,
-    /// It has no memory or disk left to write with. Touching and deleting still work.
+    /// It has no memory left to write with, which keeps nobody from touching and deleting, or cannot
+    /// write to its disk, which does. Reading still works.
     Full,
     /// It does not know the script; it is told and asked again.
     NoScript,

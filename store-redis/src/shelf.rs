@@ -55,7 +55,11 @@ impl<L: Link> Shelf<L> {
     ) -> Result<Option<Loaded>, Failure<RedisStoreError>> {
         let until = self.deadline();
         if self.graves.holds(id, now) {
-            return self.end_again(id, until).await.map(|()| None);
+            return match self.end_again(id, until).await {
+                // A server that does not write now cannot be told. The session has ended all the same.
+                Ok(()) | Err(Failure::NotApplied(RedisStoreError::Refused(_))) => Ok(None),
+                Err(failure) => Err(failure),
+            };
         }
         // Before anything is sent: what comes back may be older than the next connection.
         let epoch = self.link.epoch();

@@ -75,6 +75,29 @@ async fn f16_a_full_server_refuses_to_write_and_still_touches_and_ends() {
 }
 
 #[tokio::test]
+async fn a_server_that_cannot_write_to_its_disk_still_serves_whoever_reads() {
+    let (world, sessions) = world_and_sessions(Server::start());
+    let [kept, ended] = [started(&sessions).await, started(&sessions).await];
+    let mut session = sessions.open(Some(&ended)).await.unwrap();
+    session.invalidate();
+    let _ = sessions.close(session).await.unwrap();
+    std::fs::remove_dir_all(world.server.directory().path()).unwrap();
+    world.server.say(["CONFIG", "SET", "save", "3600 1"]);
+    world.server.say(["BGSAVE"]);
+    let fails = || world.server.info("rdb_last_bgsave_status") == "err";
+    eventually("saving fails", Duration::from_secs(10), fails);
+
+    let id = Token::parse(&kept).unwrap().id();
+    for action in [Action::Touch { ttl: Ttl::MAX }, Action::Delete { ttl: Ttl::MAX }] {
+        let refused = sessions.store().apply(id, &action, Outdoors.now()).await;
+        let Err(Failure::NotApplied(error)) = refused else { panic!("{refused:?}") };
+        assert_eq!(reason(&error), Reason::Full);
+    }
+    assert_eq!(hits(&sessions, &kept).await, Some(0));
+    assert_eq!(hits(&sessions, &ended).await, None, "it has ended, whoever can be told");
+}
+
+#[tokio::test]
 async fn f17_a_server_that_will_lose_sessions_is_warned_of() {
     let world = World::new(Options::new().set("maxmemory-policy", "allkeys-lru").start());
     let store = RedisStore::connect(built(world.config())).await.unwrap();
