@@ -75,6 +75,9 @@ impl RedisStoreError {
         if error.is_timeout() {
             return Self::Timeout { waited: Duration::ZERO };
         }
+        if let Some(reply) = error.detail().and_then(ServerReply::to_select) {
+            return Self::Refused(reply);
+        }
         match redis::ServerError::try_from(error) {
             Ok(reply) => Self::Refused(ServerReply::new(&reply)),
             // The text of a parse error quotes the bytes it did not understand, which may be

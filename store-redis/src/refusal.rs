@@ -71,6 +71,15 @@ impl ServerReply {
         }
     }
 
+    /// Reads what was said to `SELECT`, of which the client keeps all but the code, if it will be said
+    /// again; `None` if it was something else.
+    pub(crate) fn to_select(details: &str) -> Option<Self> {
+        let is_forbidden = details.ends_with(" no permissions to run the 'select' command");
+        let code = if is_forbidden { "NOPERM" } else { "ERR" };
+        let is_known = is_forbidden || details == NO_DATABASE;
+        is_known.then(|| Self::parse(code, details))
+    }
+
     /// Returns the first word of the reply, `OOM` say.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -159,7 +168,8 @@ const FORBIDDEN: [&str; 2] = ["The user executing the script can't ", "ACL failu
 
 /// What Redis says of commands it does not even begin. A proxy before it says `ERR` too, of commands
 /// it lost the answer to.
-const NEVER: [&str; 7] = [
+const NEVER: [&str; 8] = [
+    NO_DATABASE,
     "unknown command",
     "unknown subcommand",
     "wrong number of arguments",
@@ -168,6 +178,8 @@ const NEVER: [&str; 7] = [
     "syntax error",
     "Protocol error",
 ];
+
+const NO_DATABASE: &str = "DB index is out of range";
 
 const CODE_MAX: usize = 32;
 const TEXT_MAX: usize = 200;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use sessile_core::{BlockingStore, Outside, SessionId, Store};
-use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore, RedisStoreError};
+use sessile_store_redis::{BlockingRedisStore, Reason, RedisConfig, RedisStore, RedisStoreError};
 use sessile_testkit::{Directory, Options, Server, eventually};
 
 use crate::world::{Outdoors, admit, built, config, hits, sessions, started};
@@ -59,6 +59,27 @@ async fn a_node_of_a_cluster_is_refused_at_the_start() {
     admit(&server);
     let refused = RedisStore::connect(built(config(server.port()))).await;
     assert!(matches!(refused, Err(RedisStoreError::Cluster)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_or_may_not_be_used_is_refused_at_once() {
+    let server = Server::start();
+    admit(&server);
+    let nobody = || RedisConfig::builder().host("127.0.0.1").port(server.port());
+    for (config, reason) in [
+        (nobody().database(99), Reason::Never),
+        (config(server.port()).database(1), Reason::Forbidden),
+    ] {
+        let config = built(config);
+        let errors = [
+            RedisStore::connect(config.clone()).await.unwrap_err(),
+            BlockingRedisStore::connect(config).unwrap_err(),
+        ];
+        for error in errors {
+            let RedisStoreError::Refused(reply) = &error else { panic!("{error:?}") };
+            assert_eq!(reply.reason(), reason, "{error}");
+        }
+    }
 }
 
 #[tokio::test]
