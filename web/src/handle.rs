@@ -86,6 +86,8 @@ pub(crate) struct Inside {
     writes_begun: u64,
     /// The number of the last write that ended, and how.
     last_write: Option<(u64, Result<(), SessionError>)>,
+    /// The number of the last write that was done, with all that was changed before it began.
+    last_done: u64,
     /// The error of the session the handler answered with.
     given_up: Option<SessionError>,
     pub(crate) operations: Operations,
@@ -310,6 +312,8 @@ impl Session {
             _ => Ok(inside.writes_begun + 1),
         })?;
         self.wait(move |inside| match &inside.last_write {
+            // Another one may have failed since.
+            _ if inside.last_done >= ticket => Poll::Ready(Ok(())),
             Some((number, result)) if *number >= ticket => Poll::Ready(result.clone()),
             _ => Poll::Pending,
         })
@@ -570,6 +574,9 @@ impl Inside {
     /// Ends a write.
     pub(crate) fn end_write(&mut self, result: Result<(), SessionError>) {
         let event = if result.is_ok() { Event::Written } else { Event::Failed };
+        if result.is_ok() {
+            self.last_done = self.writes_begun;
+        }
         self.last_write = Some((self.writes_begun, result));
         self.advance(event);
         self.wake_waiters();

@@ -237,6 +237,24 @@ async fn the_token_of_a_flushed_session_is_sent_even_if_a_later_flush_fails() {
     assert_eq!(client.get(&app, "/read").await.text, "Some(\"Ada\") 0");
 }
 
+#[tokio::test]
+async fn a_flush_that_was_written_is_no_failure_although_the_next_one_failed() {
+    async fn twice(session: Session) -> Result<String, SessionError> {
+        session.set(&NAME, "Ada".to_owned())?;
+        let (one, other) = tokio::join!(session.flush(), async {
+            // The first write is on its way.
+            tokio::task::yield_now().await;
+            session.set(&COLOUR, "blue".to_owned())?;
+            session.flush().await
+        });
+        Ok(format!("{} {}", one.is_ok(), other.is_ok()))
+    }
+    let world = World::new();
+    let layer = failing_after(&world, 0, [Fault::Delay(2), Fault::Refuse]);
+    let app = Router::new().route("/", get(twice)).layer(layer);
+    assert_eq!(Client::default().get(&app, "/").await.text, "true false");
+}
+
 /// A layer around a store that fails like that after so many calls.
 fn failing_after<const N: usize>(
     world: &World,
