@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use sessile_core::{
     Action, Failed, Notice, Opening, Outside, SessionId, Sessions, Step, Store, Upkeep, begin,
 };
@@ -201,14 +201,22 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         let (result, notice, operations, upkeep) = self.outcome();
         // Another session layer, within this one, may have counted already.
         let within = response.extensions().get().copied().unwrap_or_default();
+        let mut told = response.extensions_mut().remove::<Told>().unwrap_or_default();
         let failure = result.err().or_else(|| response.extensions_mut().remove::<SessionError>());
         if let Some(error) = failure {
             response = (self.config.on_error)(&error).map(Body::from);
             // It is no error of a session layer around this one.
             response.extensions_mut().remove::<SessionError>();
+            told.0.iter().for_each(|tell| tell(response.headers_mut()));
         }
-        let by = self.presented.as_ref().map(|(index, _)| *index);
-        self.config.transports.answer(by, &notice, response.headers_mut());
+        if !matches!(notice, Notice::Keep) {
+            let tell = self.teller(notice);
+            tell(response.headers_mut());
+            told.0.push(tell);
+        }
+        if !told.0.is_empty() {
+            response.extensions_mut().insert(told);
+        }
         response.extensions_mut().insert(operations.plus(within));
         if let Some(upkeep) = upkeep {
             self.upkeep(upkeep).await;
@@ -331,6 +339,13 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         })
     }
 
+    /// Returns what tells the client what it must learn.
+    fn teller(&self, notice: Notice) -> Tell {
+        let config = Arc::clone(&self.config);
+        let by = self.presented.as_ref().map(|(index, _)| *index);
+        Arc::new(move |headers| config.transports.answer(by, &notice, headers))
+    }
+
     async fn upkeep(&self, upkeep: Upkeep) {
         let sessions = self.config.sessions.clone();
         // What fails here is tried again by the next commit that crosses a threshold.
@@ -378,6 +393,13 @@ impl Inside {
         }
     }
 }
+
+/// What the client was told by this layer and those within, in the extensions of the response: it is
+/// told again by whoever puts another response in its place.
+#[derive(Clone, Default)]
+struct Told(Vec<Tell>);
+
+type Tell = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 
 /// What a write needs next.
 enum Next {

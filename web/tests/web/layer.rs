@@ -195,6 +195,26 @@ async fn two_layers_count_their_operations_together() {
 }
 
 #[tokio::test]
+async fn what_a_layer_within_told_the_client_is_told_although_the_response_is_replaced() {
+    let (inner, outer) = (World::new(), World::new());
+    async fn first(request: Request<Body>, next: Next) -> Result<Response<Body>, SessionError> {
+        Session::of(request.extensions()).await?.set(&NAME, "Ada".to_owned())?;
+        Ok(next.run(request).await)
+    }
+    let (app, cookie) = (routes().layer(inner.layer()), CookieTransport::builder());
+    let mut client = Client::default();
+    client.get(&app, "/write").await;
+    let store = Faulty::new(Arc::clone(&outer.store), |_, _| Fault::Refuse);
+    let outer = outer.layer_on(store).transports(cookie.name("__Host-outer").build().unwrap());
+    let both = app.clone().layer(from_fn(first)).layer(outer);
+
+    assert_eq!(client.get(&both, "/login").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.get(&app, "/read").await.text, "Some(\"Ada\") None");
+    assert_eq!(client.get(&both, "/logout").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.cookie, None);
+}
+
+#[tokio::test]
 async fn two_extractions_are_the_same_session() {
     async fn twice(one: Session, other: Session) -> Result<String, SessionError> {
         one.set(&NAME, "Ada".to_owned())?;
