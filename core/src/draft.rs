@@ -319,7 +319,7 @@ impl Session {
 
     /// Notes what is on its way, so that it is not wanted any more.
     fn send(&mut self, token: Option<Token>) -> Sent {
-        self.overlay.mark_additions_sent();
+        self.overlay.mark_sent();
         self.is_writing = true;
         Sent {
             token,

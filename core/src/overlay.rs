@@ -33,6 +33,8 @@ pub(crate) struct Entry {
     /// It was a change to what the request saw, even if others have done the same since: the last
     /// append wins, and that is this one.
     is_kept: bool,
+    /// It was there when the write that is in flight was drafted.
+    pub(crate) is_sent: bool,
 }
 
 impl Entry {
@@ -41,7 +43,7 @@ impl Entry {
         let is_same = match &self.held {
             Held::Set(value) => below == Some(value.as_attribute()),
             Held::Removed => below.is_none(),
-            Held::Add { .. } | Held::Live { .. } => false,
+            Held::Add { .. } | Held::AddTo { .. } | Held::Live { .. } => false,
         };
         is_same && !self.is_kept
     }
@@ -55,6 +57,11 @@ pub(crate) enum Held {
     Add {
         total: i64,
         sent: i64,
+    },
+    /// This much more than a counter that the write in flight starts anew.
+    AddTo {
+        start: i64,
+        more: i64,
     },
     /// A value that was lent out to be changed in place, and its size before.
     Live {
@@ -115,7 +122,7 @@ impl Overlay {
     }
 
     pub(crate) fn put(&mut self, name: Name, held: Held, group: Group) {
-        let entry = Entry { held, group, is_kept: false };
+        let entry = Entry { held, group, is_kept: false, is_sent: false };
         match self.find(&name) {
             Ok(index) => self.entries[index].1 = entry,
             Err(index) => self.entries.insert(index, (name, entry)),
@@ -150,7 +157,8 @@ impl Overlay {
                 Change::Add(total) => Held::Add { total, sent: 0 },
                 Change::Remove | Change::Unknown(_) => Held::Removed,
             };
-            (name, Entry { held, group: group.unwrap_or(Group::NONE), is_kept: true })
+            let group = group.unwrap_or(Group::NONE);
+            (name, Entry { held, group, is_kept: true, is_sent: false })
         };
         self.entries = changes.into_iter().map(keep).collect();
     }
@@ -168,7 +176,7 @@ impl Overlay {
         let change = |held: &Held| match held {
             Held::Set(value) => Some(Change::Set(value.clone())),
             Held::Removed => Some(Change::Remove),
-            Held::Add { .. } | Held::Live { .. } => None,
+            Held::Add { .. } | Held::AddTo { .. } | Held::Live { .. } => None,
         };
         kept.filter_map(|(name, entry)| Some((name.clone(), change(&entry.held)?))).collect()
     }
@@ -177,9 +185,10 @@ impl Overlay {
         self.entries.clear();
     }
 
-    /// Notes that every addition there is now is in a write that is in flight.
-    pub(crate) fn mark_additions_sent(&mut self) {
+    /// Notes that what there is now is in a write that is in flight, if it is a change.
+    pub(crate) fn mark_sent(&mut self) {
         for (_, entry) in &mut self.entries {
+            entry.is_sent = true;
             if let Held::Add { total, sent } = &mut entry.held {
                 *sent = *total;
             }
@@ -190,11 +199,21 @@ impl Overlay {
     pub(crate) fn answered(&mut self, written: bool) {
         for (_, entry) in &mut self.entries {
             entry.is_kept &= !written;
-            if let Held::Add { total, sent } = &mut entry.held {
-                if written {
-                    *total = total.wrapping_sub(*sent);
+            entry.is_sent = false;
+            match &mut entry.held {
+                Held::Add { total, sent } => {
+                    if written {
+                        *total = total.wrapping_sub(*sent);
+                    }
+                    *sent = 0;
                 }
-                *sent = 0;
+                Held::AddTo { more, .. } if written => {
+                    entry.held = Held::Add { total: *more, sent: 0 };
+                }
+                Held::AddTo { start, more } => {
+                    entry.held = Held::Set(Value::counter(start.wrapping_add(*more)));
+                }
+                Held::Set(_) | Held::Removed | Held::Live { .. } => {}
             }
         }
     }
@@ -216,6 +235,7 @@ impl Held {
             Self::Set(value) => Ok(Some(value.clone())),
             Self::Removed => Ok(None),
             Self::Live { lent, .. } => lent.encode(shapes, scratch).map(Some),
+            Self::AddTo { start, more } => Ok(Some(Value::counter(start.wrapping_add(*more)))),
             Self::Add { total: 0, .. } => Ok(below.map(Attribute::to_value)),
             Self::Add { total, .. } => Ok(Some(match below {
                 None => Value::counter(*total),
@@ -252,6 +272,7 @@ impl Held {
             // Nothing added to nothing is nothing.
             Self::Add { total: 0, .. } => below.map(|attribute| attribute.bytes().len()),
             Self::Add { .. } => Some(below.map_or(8, |attribute| attribute.bytes().len())),
+            Self::AddTo { .. } => Some(8),
             Self::Live { size, .. } => Some(*size),
         }
     }
@@ -264,6 +285,7 @@ impl fmt::Debug for Held {
             Self::Set(_) => "Set",
             Self::Removed => "Removed",
             Self::Add { .. } => "Add",
+            Self::AddTo { .. } => "AddTo",
             Self::Live { .. } => "Live",
         })
     }
@@ -287,7 +309,10 @@ pub(crate) fn names<'a>(
                     let is_there = match entry.held {
                         Held::Removed => false,
                         Held::Add { total: 0, .. } => is_below,
-                        Held::Set(_) | Held::Add { .. } | Held::Live { .. } => true,
+                        Held::Set(_)
+                        | Held::Add { .. }
+                        | Held::AddTo { .. }
+                        | Held::Live { .. } => true,
                     };
                     if is_there {
                         return Some(name.as_ref());

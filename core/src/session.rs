@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::EncodeError;
 use crate::draft::Sent;
-use crate::overlay::{self, Held, Lent, Name, Overlay};
+use crate::overlay::{self, Entry, Held, Lent, Name, Overlay};
 use crate::store::Action;
 use crate::{
     Attribute, Counter, Create, Delta, EntropyError, Granularity, Group, Key, Mismatch, OnConflict,
@@ -329,19 +329,23 @@ impl Session {
     /// Returns [`SetError`] if the attribute is no counter, or a limit of the policy is reached. The
     /// session is unchanged.
     pub fn add(&mut self, counter: &Counter, number: i64) -> Result<i64, SetError> {
-        let value = self.count(counter)?.wrapping_add(number);
+        let start = self.count(counter)?;
+        let value = start.wrapping_add(number);
         let below = self.below(counter.name());
-        // What was written in mid-request is below by now, and others may have added to it. While a
-        // write is on its way, what lies below is about to change.
-        let settled = !self.is_writing;
-        let above = self.overlay.get(counter.name());
-        let above = above.filter(|entry| !(settled && entry.is_below(below)));
-        let held = match above.map(|entry| &entry.held) {
+        // What was written in mid-request is below by now, or on its way there, and others may add to
+        // it. While a write is on its way, what was changed since is not.
+        let stays = |entry: &Entry| (entry.is_sent || !self.is_writing) && entry.is_below(below);
+        let above = self.overlay.get(counter.name()).filter(|entry| !stays(entry));
+        let held = match above.map(|entry| (&entry.held, entry.is_sent)) {
             None => Held::Add { total: number, sent: 0 },
-            Some(Held::Add { total, sent }) => {
+            Some((Held::Add { total, sent }, _)) => {
                 Held::Add { total: total.wrapping_add(number), sent: *sent }
             }
-            Some(_) => Held::Set(Value::counter(value)),
+            Some((Held::AddTo { start, more }, _)) => {
+                Held::AddTo { start: *start, more: more.wrapping_add(number) }
+            }
+            Some((_, true)) => Held::AddTo { start, more: number },
+            Some((_, false)) => Held::Set(Value::counter(value)),
         };
         self.put(counter.owned_name(), held, Group::NONE)?;
         Ok(value)
@@ -502,6 +506,7 @@ impl Session {
             None => below.map_or(Ok(0), number),
             Some(Held::Set(value)) => number(value.as_attribute()),
             Some(Held::Removed) => Ok(0),
+            Some(Held::AddTo { start, more }) => Ok(start.wrapping_add(*more)),
             Some(Held::Add { total, .. }) => Ok(below.map_or(Ok(0), number)?.wrapping_add(*total)),
             Some(Held::Live { .. }) => Err(GetError::new(counter.name())),
         }

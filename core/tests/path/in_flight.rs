@@ -207,3 +207,65 @@ fn a_counter_removed_and_added_to_while_a_write_is_in_flight_starts_anew() {
         });
     }
 }
+
+#[test]
+fn additions_to_a_counter_that_a_write_in_flight_starts_anew_all_count() {
+    let fresh_starts: [Work; 2] = [
+        |session| assert!(session.remove_counter(&HITS)),
+        |session| {
+            assert!(session.remove_counter(&HITS));
+            hit(10)(session);
+        },
+    ];
+    for start in fresh_starts {
+        for fault in [None, Some(Fault::RequestLost), Some(Fault::ReplyLost)] {
+            both(&Policy::default(), |world| {
+                let mut client = world.visitor(hit(1));
+                let mut session = world.open(&client);
+                start(&mut session);
+                let before = session.count(&HITS).unwrap();
+                let session = meanwhile(world, session, fault, |session| {
+                    hit(100)(session);
+                    assert_eq!(session.count(&HITS), Ok(before + 100));
+                });
+                world.visit(&mut client, hit(1000));
+                assert_eq!(session.count(&HITS), Ok(before + 100));
+                world.leave(&mut client, session);
+                assert_eq!(seen(world, &client).2, before + 1100, "{fault:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn additions_to_a_counter_that_was_started_anew_and_written_all_count() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(hit(1));
+        let mut session = world.open(&client);
+        assert!(session.remove_counter(&HITS));
+        hit(10)(&mut session);
+        let mut session = world.flush(session);
+        set_a(1)(&mut session);
+        let session = meanwhile(world, session, None, hit(100));
+        world.visit(&mut client, hit(1000));
+        world.leave(&mut client, session);
+        assert_eq!(seen(world, &client).2, 1110);
+    });
+}
+
+#[test]
+fn a_counter_is_started_anew_although_the_write_in_flight_fails() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(hit(1));
+        let mut session = world.open(&client);
+        assert!(session.remove_counter(&HITS));
+        hit(10)(&mut session);
+        let step = session.flush::<Broken>(&world.outside).unwrap();
+        let Step::Apply(mut pending) = step else { panic!("it is dirty") };
+        hit(100)(pending.session_mut());
+        let said = Err(sessile_core::Failure::NotApplied(Broken));
+        let failed = pending.finish(said, &world.outside).expect_err("it fails");
+        world.leave(&mut client, failed.into_session());
+        assert_eq!(seen(world, &client).2, 110);
+    });
+}
