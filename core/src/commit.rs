@@ -383,7 +383,7 @@ impl Commit {
         let is_create = matches!(action, Action::Create { .. });
         let applied = found.as_ref().is_some_and(|log| log.record.remembers(stamp.commit));
         match found {
-            Some(log) if applied && sent.has_won(&action, &log.record, now) => {
+            Some(log) if applied && sent.has_won(self.session.base(), &log.record, now) => {
                 sent.forget_replaced_token(&log.record, now);
                 self.written(id, action, sent, None, outside)
             }
@@ -432,15 +432,16 @@ impl Commit {
         let Source::Stored(stored) = &session.source else {
             return self.retry(outside);
         };
-        let (held, generation) = (stored.held, stored.record.generation());
-        if log.record.generation() != generation {
+        let held = stored.held;
+        let continues = log.record.continues(&stored.record);
+        if !continues || log.record.generation() != stored.record.generation() {
             // A grace that ends while the request runs puts nobody out: it came in time.
             let standing = log.record.standing(&held, Timestamp::default());
             let is_out = matches!(standing, Standing::Stale | Standing::Forged);
             if !session.lose_rotation(&log.record, is_out) {
                 return Err(self.fail(CommitError::Superseded));
             }
-            if is_out && log.record.generation() < generation {
+            if is_out && !continues {
                 // A failover forgot a rotation, and with it the token.
                 return Err(self.fail(CommitError::Gone));
             }

@@ -40,9 +40,9 @@ pub(crate) struct Sent {
 impl Sent {
     /// Reports whether an applied action counts: it is void if its rotation lost, or if the log never
     /// saw a rotation it builds on.
-    pub(crate) fn has_won(&self, action: &Action, record: &Record, now: Timestamp) -> bool {
+    pub(crate) fn has_won(&self, base: Option<&Record>, record: &Record, now: Timestamp) -> bool {
         let standing = |token: &Token| record.standing(&token.verifier(), now);
-        action.generation() <= record.generation()
+        base.is_none_or(|base| record.continues(base))
             && self.token.as_ref().is_none_or(|token| standing(token) != Standing::Forged)
     }
 

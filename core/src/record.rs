@@ -227,6 +227,17 @@ impl Record {
         standing
     }
 
+    /// Reports whether the log this came of still shows the rotations `earlier` shows: a failover can
+    /// forget some, and others may have come since.
+    pub(crate) fn continues(&self, earlier: &Self) -> bool {
+        let since = self.head.generation.checked_sub(earlier.head.generation);
+        let is_shown = || {
+            let standing = self.standing(&earlier.head.verifier, Timestamp::default());
+            standing != Standing::Forged
+        };
+        since.is_some_and(|since| since > limits::REPLACED as u64 || is_shown())
+    }
+
     pub(crate) const fn head(&self) -> &RecordHead {
         &self.head
     }

@@ -188,14 +188,6 @@ impl Action {
             Self::Compact { .. } | Self::Touch { .. } | Self::Delete { .. } => None,
         }
     }
-
-    /// Returns how many rotations of the log this builds on.
-    pub(crate) const fn generation(&self) -> u64 {
-        match self {
-            Self::Append { delta, .. } | Self::AppendAt { delta, .. } => delta.generation,
-            _ => 0,
-        }
-    }
 }
 
 /// What a store found. Closed: the engine handles every outcome.

@@ -192,6 +192,45 @@ fn a_write_under_a_rotation_the_log_forgot_is_never_called_a_success() {
     assert!(matches!(error(world.commit(session)), CommitError::Gone));
 }
 
+/// A failover forgot the rotation the request builds on, and somebody rotated since.
+#[test]
+fn a_write_under_another_rotation_than_the_logs_is_never_called_a_success() {
+    let world = World::by_default();
+    let mut client = world.visitor(set_a(1));
+    let mut other = client.clone();
+    world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+    let mut slow = world.open(&client);
+    set_a(3)(&mut slow);
+    world.store.edit_log(client.id(), |log| {
+        log.remove(1);
+    });
+    world.store.fail(0, Fault::ReplyLost);
+    let Step::Apply(pending) = slow.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let said = BlockingStore::apply(&*world.store, pending.id(), pending.action(), world.now());
+    let step = pending.finish(said, &world.outside).unwrap();
+    world.visit(&mut other, |session| session.rotate(RotationReason::Renewal));
+    assert!(matches!(error(world.walk(step)), CommitError::Gone));
+    assert_eq!(seen(&world, &other).0, Some(1));
+}
+
+/// What was written is found although the rotation it builds on is long forgotten.
+#[test]
+fn a_write_that_many_rotations_came_behind_counts_once() {
+    let world = World::by_default();
+    let mut client = world.visitor(hit(1));
+    let mut slow = world.open(&client);
+    hit(10)(&mut slow);
+    world.store.fail(0, Fault::ReplyLost);
+    let Step::Apply(pending) = slow.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let said = BlockingStore::apply(&*world.store, pending.id(), pending.action(), world.now());
+    let step = pending.finish(said, &world.outside).unwrap();
+    for _ in 0..12 {
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+    }
+    assert!(world.walk(step).is_ok());
+    assert_eq!(seen(&world, &client).2, 11);
+}
+
 #[test]
 fn clearing_keeps_a_group_whole() {
     let world = World::by_default();
