@@ -8,8 +8,9 @@
 //! compared. Maps are written sorted, so an unchanged `HashMap` has unchanged bytes.
 //!
 //! The guard takes `Serialize` and `Deserialize` for two halves of one thing. It cannot see that
-//! hand-written ones disagree about numbers, or that in a struct whose fields have no names one is
-//! only written and another only read.
+//! hand-written ones disagree about numbers or about what is optional (a `deserialize_with` that reads
+//! an `Option` where none is written), or that in a struct whose fields have no names one is only
+//! written and another only read.
 
 mod decode;
 #[cfg(feature = "json")]

@@ -18,6 +18,10 @@ use crate::{Attribute, Codec, Value};
 /// shape is found by letting the type read samples; a type that refuses them all, a text in a notation
 /// of its own for instance, needs a [tag](Key::tagged) or a JSON key.
 ///
+/// Maps are stored sorted: an order of their own is lost. `Serialize` and `Deserialize` are taken for
+/// two halves of one thing: that a `deserialize_with` reads what is not written, an `Option` in place of
+/// the plain value for instance, may go unnoticed until the value is read. Such a type needs a JSON key.
+///
 /// # Example
 ///
 /// ```
@@ -84,8 +88,9 @@ impl<T> Key<T> {
     ///
     /// A tag has no meaning here and is ignored.
     ///
-    /// As in JSON everywhere, a float that is not finite reads back as absent or fails, and nothing
-    /// within something (`Some(None)`) reads back as nothing.
+    /// As in JSON everywhere, a float that is not finite reads back as absent or fails, nothing within
+    /// something (`Some(None)`) reads back as nothing, and reading fails for a map with numbers for keys
+    /// within a type that is internally tagged, untagged or flattened.
     #[cfg(feature = "json")]
     #[must_use]
     pub const fn json(mut self) -> Self {
