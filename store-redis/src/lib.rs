@@ -25,9 +25,9 @@
 //! is replaced, and a primary that was replaced without noticing takes writes until it notices, for
 //! some ten seconds, unless `min-replicas-to-write` keeps it from that. A handle leaves it as soon as
 //! one of its connections is made anew: that asks every Sentinel, and whoever knows of the newest
-//! primary goes back to no older one. All this holds for the end of
-//! a session too, which is why the handle that ended one keeps a tombstone and ends it again if it
-//! comes back.
+//! primary goes back to no older one. All this holds for the end of a session too, which is why the
+//! handle that ended one keeps a tombstone and ends it again if it comes back. And if a rotation is lost,
+//! what a request that had loaded it still appends is acknowledged, but does not count.
 //!
 //! Sessions expire by the ttl of their key, by the server's clock alone. No key is ever without one.
 //! What the engine reckons with, above all the absolute deadline, is the time its
