@@ -51,7 +51,9 @@
 //! # Servers
 //!
 //! Made for Redis 6.2 and later and for Valkey: commands and scripts keep to what Redis 6.2 knows.
-//! Tested on Redis 7.0.15, alone and behind Sentinels. A Redis Cluster is not supported.
+//! Every run of the tests is on the installed server, which was Redis 7.0.15, alone and behind Sentinels;
+//! by hand they ran on Redis 6.2.14 and Valkey 9.1.2 too, there without TLS. A Redis Cluster is not
+//! supported.
 
 #[cfg(not(any(feature = "tokio", feature = "blocking")))]
 compile_error!("a store needs the feature tokio, blocking or both");

@@ -53,12 +53,13 @@ impl ServerReply {
 
     /// Reads an error reply: the first word, then the rest of the line.
     pub(crate) fn parse(code: &str, details: &str) -> Self {
-        let mut whole = details;
-        // Redis 6.2 wraps what a script's command said.
+        let (mut word, mut whole) = (code, details);
         let inner = details.rfind("user_script:").map(|at| &details[at + "user_script:".len()..]);
         let line = inner.map(script_line);
-        let mut word = code;
-        if let (true, Some(inner)) = (details.starts_with("Error running script"), inner) {
+        // Redis 6.2 wraps what a script's command said, and what a script returns of it.
+        let is_wrapped = details.starts_with("Error running script");
+        let returned = (code == "@user_script:").then_some(details);
+        if let Some(inner) = inner.filter(|_| is_wrapped).or(returned) {
             whole = inner.trim_start_matches(|c: char| c.is_ascii_digit() || " :-".contains(c));
             word = whole.split(' ').next().unwrap_or_default();
         }
@@ -74,7 +75,7 @@ impl ServerReply {
     /// Reads what was said to `SELECT`, of which the client keeps all but the code, if it will be said
     /// again; `None` if it was something else.
     pub(crate) fn to_select(details: &str) -> Option<Self> {
-        let is_forbidden = details.ends_with(" no permissions to run the 'select' command");
+        let is_forbidden = details.contains(" no permissions to run the 'select' command");
         let code = if is_forbidden { "NOPERM" } else { "ERR" };
         let is_known = is_forbidden || details == NO_DATABASE;
         is_known.then(|| Self::parse(code, details))
@@ -130,6 +131,7 @@ impl fmt::Display for ServerReply {
 
 fn reason(code: &str, details: &str) -> Reason {
     match code {
+        _ if FORBIDDEN.iter().any(|known| details.starts_with(known)) => Reason::Forbidden,
         "LOADING" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "NOREPLICAS" => {
             Reason::NotNow
         }
@@ -139,7 +141,6 @@ fn reason(code: &str, details: &str) -> Reason {
         "NOSCRIPT" => Reason::NoScript,
         "NOAUTH" | "WRONGPASS" | "NOPERM" => Reason::Forbidden,
         "WRONGTYPE" => Reason::WrongType,
-        "ERR" if FORBIDDEN.iter().any(|known| details.starts_with(known)) => Reason::Forbidden,
         "CROSSSLOT" | "EXECABORT" => Reason::Never,
         "ERR" if NEVER.iter().any(|known| details.starts_with(known)) => Reason::Never,
         _ => Reason::Unfamiliar,
@@ -163,7 +164,7 @@ fn shown(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
 
-/// What Redis 7.0, and Redis 7.2, say of a command of a script that the user may not run.
+/// What Redis up to 7.0, and Redis 7.2, say of a command of a script that the user may not run.
 const FORBIDDEN: [&str; 2] = ["The user executing the script can't ", "ACL failure in script:"];
 
 /// What Redis says of commands it does not even begin. A proxy before it says `ERR` too, of commands
@@ -195,7 +196,7 @@ mod tests {
     }
 
     /// The texts of Redis 7.0.15, and what each means.
-    const TABLE: [(&str, Reason); 23] = [
+    const TABLE: [(&str, Reason); 25] = [
         ("NOSCRIPT No matching script. Please use EVAL.", Reason::NoScript),
         ("LOADING Redis is loading the dataset in memory", Reason::NotNow),
         ("READONLY You can't write against a read only replica.", Reason::NotHere),
@@ -222,6 +223,12 @@ mod tests {
         ("ERR invalid expire time in 'set' command", Reason::Never),
         ("ERR value is not an integer or out of range", Reason::Never),
         ("ERR Protocol error: invalid bulk length", Reason::Never),
+        // What a script of ours returns on Redis 6.2, having taken back what it did.
+        (
+            "@user_script: 8: The user executing the script can't run this command or subcommand",
+            Reason::Forbidden,
+        ),
+        ("@user_script: 8: -OOM command not allowed when used memory > 'maxmemory'.", Reason::Full),
     ];
 
     #[test]
@@ -303,6 +310,11 @@ mod tests {
                 "ERR Error running script (call to f_ab): @user_script:8: @user_script: 8: -OOM command not allowed when used memory > 'maxmemory'. ",
                 Reason::Full,
                 false,
+            ),
+            (
+                "ERR Error running script (call to f_ab): @user_script:4: @user_script: 4: The user executing the script can't run this command or subcommand",
+                Reason::Forbidden,
+                true,
             ),
             ("ERR something else script: ab, on @user_script:x.", Reason::Unfamiliar, false),
         ];
