@@ -271,8 +271,8 @@ fn overlapping_requests_race_as_promised() {
             move || client.post(path, &body)
         };
         thread::scope(|scope| {
-            let one = scope.spawn(slow("/session?sleepMs=300", json!({"a": 1})));
-            let other = scope.spawn(slow("/session?sleepMs=300", json!({"b": 2})));
+            let one = scope.spawn(slow("/session?sleepMs=1000", json!({"a": 1})));
+            let other = scope.spawn(slow("/session?sleepMs=1000", json!({"b": 2})));
             assert_eq!(one.join().unwrap().status, 200);
             assert_eq!(other.join().unwrap().status, 200);
         });
@@ -280,9 +280,9 @@ fn overlapping_requests_race_as_promised() {
 
         let mut leaving = client.clone();
         thread::scope(|scope| {
-            let late = scope.spawn(slow("/session?sleepMs=600", json!({"name": "Eve"})));
+            let late = scope.spawn(slow("/session?sleepMs=2000", json!({"name": "Eve"})));
             // The slow request has loaded when a request that came after it is answered.
-            client.clone().send("GET", "/session?sleepMs=200", None);
+            client.clone().send("GET", "/session?sleepMs=700", None);
             leaving.send("DELETE", "/session", None);
             let late = late.join().unwrap();
             assert_eq!(late.error(410), "the session has ended meanwhile");
@@ -301,9 +301,9 @@ fn with_reject_the_clash_is_named() {
         let mut slow = client.clone();
         thread::scope(|scope| {
             let late = scope.spawn(move || {
-                slow.send("PUT", "/session/attributes/name?sleepMs=600", Some("\"Eve\""))
+                slow.send("PUT", "/session/attributes/name?sleepMs=2000", Some("\"Eve\""))
             });
-            client.clone().send("GET", "/session?sleepMs=200", None);
+            client.clone().send("GET", "/session?sleepMs=700", None);
             client.post("/session", &json!({"name": "Ada Lovelace"}));
             let late = late.join().unwrap();
             assert!(late.error(409).contains("\"name\""));
@@ -320,8 +320,8 @@ fn with_reject_disjoint_changes_both_survive() {
         client.post("/session", &json!({"name": "Ada"}));
         let mut slow = client.clone();
         thread::scope(|scope| {
-            let late = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
-            client.clone().send("GET", "/session?sleepMs=200", None);
+            let late = scope.spawn(move || slow.post("/session?sleepMs=2000", &json!({"b": 2})));
+            client.clone().send("GET", "/session?sleepMs=700", None);
             client.post("/session", &json!({"a": 1}));
             let late = late.join().unwrap();
             let budget = "load=2 append=2 touch=0 create=0 delete=0 compact=0";
@@ -342,8 +342,9 @@ fn save_on_change_writes_while_the_handler_sleeps() {
             client.post("/session", &json!({"a": 1}));
             let mut slow = client.clone();
             thread::scope(|scope| {
-                let slow = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
-                client.clone().send("GET", "/session?sleepMs=200", None);
+                let slow =
+                    scope.spawn(move || slow.post("/session?sleepMs=2000", &json!({"b": 2})));
+                client.clone().send("GET", "/session?sleepMs=700", None);
                 assert_eq!(client.get()["attributes"], expected);
                 let budget = "load=1 append=1 touch=0 create=0 delete=0 compact=0";
                 assert_eq!(slow.join().unwrap().header("x-session-store"), Some(budget));
@@ -387,8 +388,8 @@ fn a_signal_lets_running_requests_finish() {
         client.post("/session", &json!({"a": 1}));
         thread::scope(|scope| {
             let mut slow = client.clone();
-            let slow = scope.spawn(move || slow.post("/session?sleepMs=600", &json!({"b": 2})));
-            client.clone().send("GET", "/session?sleepMs=200", None);
+            let slow = scope.spawn(move || slow.post("/session?sleepMs=2000", &json!({"b": 2})));
+            client.clone().send("GET", "/session?sleepMs=700", None);
             server.signal(signal);
             assert_eq!(slow.join().unwrap().status, 200);
         });
