@@ -167,7 +167,10 @@ impl Commit {
         Step::Load(Settling { commit: self, id, why })
     }
 
-    fn fail<E>(self, error: CommitError<E>) -> Box<Failed<E>> {
+    fn fail<E>(mut self, error: CommitError<E>) -> Box<Failed<E>> {
+        if let (CommitError::Gone, Source::Stored(stored)) = (&error, &mut self.session.source) {
+            stored.has_ended = true;
+        }
         Box::new(Failed { session: self.session, error })
     }
 
@@ -545,7 +548,8 @@ impl<E: Error + 'static> Error for Failed<E> {
 #[non_exhaustive]
 pub enum CommitError<E> {
     /// The session was ended meanwhile, by somebody or by time. It does not come back: answer as to
-    /// somebody without a session.
+    /// somebody without a session. Every later commit says so too, unless the session is
+    /// [ended](Session::invalidate) here as well.
     Gone,
     /// The presented token was replaced, and its grace is over: the client should come again with
     /// the newer token it has.

@@ -74,6 +74,7 @@ impl Session {
     ) -> Result<Draft, CommitError<E>> {
         match &self.source {
             Source::Fresh { .. } => self.draft_create(is_last, outside),
+            Source::Stored(stored) if stored.has_ended => Err(CommitError::Gone),
             Source::Stored(_) => self.draft_append(is_last, outside),
             Source::Stale => {
                 let Wants { rotation, principal, idle_timeout, everything: _ } = &self.wants;
@@ -413,6 +414,7 @@ impl Session {
                     expires_at: now + ttl.as_duration(),
                     loaded_at: now,
                     last_accessed_at: now,
+                    has_ended: false,
                 });
                 self.rebase(record);
             }

@@ -97,6 +97,7 @@ impl Stored {
             tail_bytes: loaded.tail_bytes,
             expires_at,
             loaded_at: now,
+            has_ended: false,
         }
     }
 }

@@ -102,6 +102,8 @@ pub(crate) struct Stored {
     pub(crate) loaded_at: Timestamp,
     /// When it was used last before it was loaded.
     pub(crate) last_accessed_at: Timestamp,
+    /// This request was told that it has ended.
+    pub(crate) has_ended: bool,
 }
 
 /// A copy of an attribute, to be changed; see [`Session::start_edit`].

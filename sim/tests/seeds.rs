@@ -6,6 +6,9 @@ use sessile_sim::{Bug, Kind, Rng, Script, Tally, explain, run, shrink};
 
 const FIXED: u64 = 20_000;
 const FRESH: Duration = Duration::from_secs(5);
+/// What these found is mended: a removal others made too that did not come last, and a flush that was
+/// called a success after another one had said that the session has ended.
+const FOUND: [u64; 2] = [90_760_697, 401_327_756];
 
 /// Runs a seed; if something happens that must not, shows how little it takes.
 #[track_caller]
@@ -26,7 +29,7 @@ fn check(seed: u64, tally: &mut Tally) {
 #[test]
 fn nothing_that_must_not_happens_in_twenty_thousand_fixed_seeds() {
     let mut tally = Tally::default();
-    (0..FIXED).for_each(|seed| check(seed, &mut tally));
+    (0..FIXED).chain(FOUND).for_each(|seed| check(seed, &mut tally));
     println!("{tally}");
     assert!(tally.is_clean());
 }

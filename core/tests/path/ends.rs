@@ -77,6 +77,30 @@ fn a_late_commit_never_revives_a_destroyed_session() {
 }
 
 #[test]
+fn who_was_told_that_a_session_has_ended_is_not_told_later_that_all_is_written() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut slow = world.open(&client);
+        world.visit(&mut client, Session::invalidate);
+        set_a(2)(&mut slow);
+        let failed = world.try_flush(slow).expect_err("the session has ended");
+        assert!(matches!(failed.error(), CommitError::Gone), "{failed}");
+        // As it was loaded: there is nothing left to write, and nowhere to.
+        let mut slow = failed.into_session();
+        set_a(1)(&mut slow);
+        world.store.calls();
+        let failed = world.try_flush(slow).expect_err("the session has ended");
+        assert!(matches!(failed.error(), CommitError::Gone), "{failed}");
+        assert_eq!(world.store.calls(), []);
+        // What is set after it was ended here too belongs to a new one.
+        let mut slow = failed.into_session();
+        slow.invalidate();
+        set_b(1)(&mut slow);
+        assert!(is_sent(&world.commit(slow).expect("it is a new session")));
+    });
+}
+
+#[test]
 fn a_session_that_ended_by_time_does_not_come_back() {
     both(&Policy::default(), |world| {
         let client = world.visitor(set_a(1));
