@@ -204,6 +204,7 @@ impl Ledger {
                 found.extend(self.undone(origin, id));
                 found.extend(self.unfulfilled(origin, id));
                 found.extend(self.neglected(origin, id).filter(|_| is_last));
+                self.visits[origin].told(id);
             }
             Some(_) => {}
             None => found.extend(self.unwritten(origin, is_last)),
@@ -244,7 +245,11 @@ impl Ledger {
             return Some((kind, format!("r{origin} added {wanted} to {name}, and {sum} counts")));
         }
         let wanted = |value: Option<&Val>| steps.iter().any(|step| same(step.want.as_ref(), value));
-        let is_done = match visit.effect(id, name) {
+        let effect = visit.effect(id, name);
+        // What it was told before, others may have changed since.
+        let told = own.told.as_ref().filter(|told| told.from == from && told.effect == effect);
+        let since = told.map_or(visit.segment, |told| told.segment);
+        let is_done = match effect {
             Effect::Unclear | Effect::Sum(_) => true,
             Effect::None => {
                 steps.iter().any(|step| log.ever_held(name, step.want.as_ref(), visit.base))
@@ -258,7 +263,7 @@ impl Ledger {
                 });
                 let rewritten = rewrites && (visit.writes > 1 || is_nothing);
                 // Others may have done the same in the meantime.
-                let is_there = |wanted: Option<&Val>| log.ever_held(name, wanted, visit.segment);
+                let is_there = |wanted: Option<&Val>| log.ever_held(name, wanted, since);
                 wanted(value.as_ref())
                     || steps.iter().any(|step| is_there(step.want.as_ref()))
                     || rewritten && log.ever_held(name, value.as_ref(), visit.base)

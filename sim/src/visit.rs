@@ -63,6 +63,16 @@ pub(crate) struct Visit {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Own {
     pub(crate) steps: Vec<OwnStep>,
+    pub(crate) told: Option<Told>,
+}
+
+/// What a request was told is written: from which step on, behind which version, and what its entries
+/// amounted to then.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) from: usize,
+    pub(crate) segment: usize,
+    pub(crate) effect: Effect,
 }
 
 /// What an attribute was to a request after one of its steps.
@@ -106,7 +116,7 @@ pub(crate) enum Did {
 }
 
 /// What a request's entries amount to for one attribute.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Effect {
     /// It left the attribute alone.
     None,
@@ -193,6 +203,18 @@ impl Visit {
             principal: self.principal.clone(),
             idle: self.idle,
         };
+    }
+
+    /// Notes that the request was told that all that was due is in a log.
+    pub(crate) fn told(&mut self, log: SessionId) {
+        for (name, from) in self.due.names.clone() {
+            let told = Told { from, segment: self.segment, effect: self.effect(log, name) };
+            let Some(own) = self.own.get_mut(name) else { continue };
+            // What was told before counts, unless something happened since.
+            if own.told.as_ref().is_none_or(|old| old.from != from || old.effect != told.effect) {
+                own.told = Some(told);
+            }
+        }
     }
 
     /// Notes that the request begins anew, since others came first: nothing of it counts.
