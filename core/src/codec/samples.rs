@@ -1,19 +1,10 @@
 //! What a type is given to read when its shape is looked at.
 //!
-//! The first three samples of every kind are those of the first look, which gives everything the
-//! sample of one number, and never change. What comes behind them is only for places that refused
-//! those, and may grow: fingerprints are made of questions and not of answers.
+//! A place that refuses a sample gets another. The lists may grow and change their order: fingerprints
+//! are made of questions and not of answers.
 
 use alloc::vec::Vec;
 use core::any;
-
-/// How samples are given out.
-pub(super) enum Samples {
-    /// Every place gets the sample of this number.
-    Same(usize),
-    /// Every place has a number of its own.
-    Each(Places),
-}
 
 /// Where in a type something is read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -33,7 +24,7 @@ impl Place {
 
 /// Which sample each place gets.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct Samples {
     /// The places that do not get their first.
     numbers: Vec<(Place, usize)>,
     /// The places that were given a sample in this run, and how many there are for each.
@@ -58,65 +49,39 @@ struct Search {
 impl Samples {
     /// Begins a run.
     pub(super) fn begin(&mut self) {
-        if let Self::Each(places) = self {
-            places.asked.clear();
-            places.suspects = 0;
-            places.reach = 0;
-        }
+        self.asked.clear();
+        self.suspects = 0;
+        self.reach = 0;
     }
 
     /// Chooses a sample for a place.
     pub(super) fn answer<A: Copy>(&mut self, place: Place, samples: &[A]) -> A {
-        let number = match self {
-            Self::Same(number) => *number,
-            Self::Each(places) => places.ask(place, samples.len()),
-        };
-        samples[number.min(samples.len() - 1)]
+        self.suspects = self.asked.len();
+        self.reach += 1;
+        self.asked.push((place, samples.len()));
+        let known = self.numbers.iter().find(|(known, _)| *known == place);
+        samples[known.map_or(0, |(_, number)| *number).min(samples.len() - 1)]
     }
 
     /// Remembers where something begins.
-    pub(super) fn mark(&self) -> usize {
-        match self {
-            Self::Same(_) => 0,
-            Self::Each(places) => places.asked.len(),
-        }
+    pub(super) const fn mark(&self) -> usize {
+        self.asked.len()
     }
 
     /// Says that something was read from the mark on: if it is refused now, it is for what it holds.
-    pub(super) fn suspect(&mut self, mark: usize) {
-        if let Self::Each(places) = self {
-            places.suspects = mark;
-            places.reach += 1;
-        }
+    pub(super) const fn suspect(&mut self, mark: usize) {
+        self.suspects = mark;
+        self.reach += 1;
+    }
+
+    /// Says that the next run is another one.
+    pub(super) fn forget(&mut self) {
+        self.search = None;
     }
 
     /// Takes another sample for what was refused last, and reports whether there is one. The next run
     /// must be the same up to there.
     pub(super) fn try_another(&mut self) -> bool {
-        match self {
-            Self::Same(_) => false,
-            Self::Each(places) => places.try_another(),
-        }
-    }
-
-    /// Says that the next run is another one.
-    pub(super) fn forget(&mut self) {
-        if let Self::Each(places) = self {
-            places.search = None;
-        }
-    }
-}
-
-impl Places {
-    fn ask(&mut self, place: Place, count: usize) -> usize {
-        self.suspects = self.asked.len();
-        self.reach += 1;
-        self.asked.push((place, count));
-        let known = self.numbers.iter().find(|(known, _)| *known == place);
-        known.map_or(0, |(_, number)| *number)
-    }
-
-    fn try_another(&mut self) -> bool {
         let reach = self.reach;
         let search = match &mut self.search {
             Some(search) if reach <= search.reach => search,
@@ -156,12 +121,9 @@ impl Search {
 
 pub(super) const BOOLS: &[bool] = &[false, true];
 
-/// Clipped to the type: -1 is the largest of a type without sign.
+/// Clipped to the type: too large a number is its largest, and -1 is that of a type without sign.
 pub(super) const NUMBERS: &[i32] =
     &[0, 1, 2, 3, 5, 10, 16, 20, 32, 64, 100, 256, 1000, 2000, 10_000, 1_000_000, -1];
-
-/// The same for the smallest type with a sign, which the first look gives no 2.
-pub(super) const SMALL_NUMBERS: &[i32] = &[0, 1, 1, 2, 3, 5, 10, 16, 20, 32, 64, 100, -1];
 
 pub(super) const FLOATS: &[f32] = &[0.0, 1.0, 2.0, 0.5, 10.0, 100.0, -1.0];
 
@@ -188,7 +150,7 @@ pub(super) const BYTES: &[&[u8]] = &[
 ];
 
 /// How many elements a sequence or map has.
-pub(super) const LENGTHS: &[usize] = &[1, 1, 1, 2, 3, 4, 8, 16, 32];
+pub(super) const LENGTHS: &[usize] = &[1, 2, 3, 4, 8, 16, 32];
 
 pub(super) const TEXTS: &[&str] = &[
     "",
