@@ -5,18 +5,17 @@
 //! [`Pending::finish`] and [`Settling::resume`], and nowhere in a store or a driver.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 
 use crate::draft::{Draft, Sent};
 use crate::record::Standing;
-use crate::session::{Source, Stored};
+use crate::session::Source;
+use crate::stored::Stored;
 use crate::{
-    Action, EntropyError, Failure, Loaded, Notice, OnConflict, Outcome, Outside, Position, Session,
-    SessionId, SetError, Timestamp,
+    Action, CommitError, Failure, Loaded, Notice, OnConflict, Outcome, Outside, Position, Session,
+    SessionId, Timestamp,
 };
 
 /// What a commit needs next.
@@ -536,101 +535,6 @@ impl<E> fmt::Display for Failed<E> {
 impl<E: Error + 'static> Error for Failed<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.error.source()
-    }
-}
-
-/// Why a session was not written.
-///
-/// Nothing of this commit is in the log, except after [`CommitError::Unknown`]. A session that was
-/// [ended](Session::invalidate) before something was set stays ended if only the new one failed:
-/// [`Session::notice`] says what the client must learn.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum CommitError<E> {
-    /// The session was ended meanwhile, by somebody or by time. It does not come back: answer as to
-    /// somebody without a session. Every later commit says so too, unless the session is
-    /// [ended](Session::invalidate) here as well.
-    Gone,
-    /// The presented token was replaced, and its grace is over: the client should come again with
-    /// the newer token it has.
-    Stale,
-    /// Another request rotated the token first, and what this one wanted with it no longer holds.
-    /// Load again and decide again.
-    Superseded,
-    /// Under [`OnConflict::Reject`], attributes this request read or wrote have changed. Load again
-    /// and decide again.
-    Conflict {
-        /// The names of the attributes.
-        names: Vec<String>,
-    },
-    /// Others kept coming first. Try again later.
-    Contended,
-    /// A value that was lent out for change cannot be stored; the text names it.
-    Attribute(SetError),
-    /// There is no randomness to name the commit or the token with.
-    Entropy(EntropyError),
-    /// The store failed and certainly did nothing. Committing again is safe.
-    NotApplied(E),
-    /// The store failed and may have acted, or may yet. Committing again is safe: the commit is
-    /// looked for first.
-    Unknown(Option<E>),
-}
-
-impl<E> CommitError<E> {
-    /// Says what went wrong in the store in other words.
-    pub fn map<F>(self, words: impl FnOnce(E) -> F) -> CommitError<F> {
-        match self {
-            Self::Gone => CommitError::Gone,
-            Self::Stale => CommitError::Stale,
-            Self::Superseded => CommitError::Superseded,
-            Self::Conflict { names } => CommitError::Conflict { names },
-            Self::Contended => CommitError::Contended,
-            Self::Attribute(source) => CommitError::Attribute(source),
-            Self::Entropy(source) => CommitError::Entropy(source),
-            Self::NotApplied(source) => CommitError::NotApplied(words(source)),
-            Self::Unknown(source) => CommitError::Unknown(source.map(words)),
-        }
-    }
-}
-
-impl<E> From<EntropyError> for CommitError<E> {
-    fn from(source: EntropyError) -> Self {
-        Self::Entropy(source)
-    }
-}
-
-impl<E> From<SetError> for CommitError<E> {
-    fn from(source: SetError) -> Self {
-        Self::Attribute(source)
-    }
-}
-
-impl<E> fmt::Display for CommitError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Gone => f.write_str("the session has ended meanwhile"),
-            Self::Stale => f.write_str("the session token was replaced by a newer one"),
-            Self::Superseded => f.write_str("the session token was rotated by another request"),
-            Self::Conflict { names } => {
-                f.write_str("session attributes were changed by another request:")?;
-                names.iter().try_for_each(|name| write!(f, " {name:?}"))
-            }
-            Self::Contended => f.write_str("the session is changed by too many requests at once"),
-            Self::Attribute(source) => source.fmt(f),
-            Self::Entropy(source) => source.fmt(f),
-            Self::NotApplied(_) => f.write_str("the session store failed and did nothing"),
-            Self::Unknown(_) => f.write_str("the session store failed, perhaps after acting"),
-        }
-    }
-}
-
-impl<E: Error + 'static> Error for CommitError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Attribute(source) => source.source(),
-            Self::NotApplied(source) | Self::Unknown(Some(source)) => Some(source),
-            _ => None,
-        }
     }
 }
 

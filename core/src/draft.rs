@@ -8,11 +8,12 @@ use alloc::vec::Vec;
 use crate::commit::Upkeep;
 use crate::overlay::{self, Held, Name};
 use crate::record::{Committed, RecordHead, Standing, limits};
-use crate::session::{Source, Stored, Wants, renew_token};
+use crate::session::{Source, Wants, renew_token};
+use crate::stored::{Stored, time_to_live};
 use crate::{
     Action, Attribute, Change, Codec, CommitError, CommitId, Delta, EntropyError, Granularity,
-    Loaded, Notice, OnConflict, Outside, Policy, Position, Record, Rotation, RotationReason,
-    Session, SessionId, SetError, Stamp, Timestamp, Token, Ttl, Value, fold,
+    Loaded, Notice, OnConflict, Outside, Position, Record, Rotation, RotationReason, Session,
+    SessionId, SetError, Stamp, Timestamp, Token, Value, fold,
 };
 
 /// What a session has to write.
@@ -479,51 +480,6 @@ impl Session {
             Source::Fresh { .. } | Source::Stale => false,
         }
     }
-}
-
-impl Stored {
-    fn appended(
-        &mut self,
-        delta: &Delta,
-        stamp: Stamp,
-        position: Option<Position>,
-        ttl: Ttl,
-        now: Timestamp,
-    ) {
-        self.stamp = stamp;
-        self.position = position;
-        self.tail_bytes += delta.size_hint();
-        self.expires_at = now + ttl.as_duration();
-        self.loaded_at = now;
-    }
-
-    /// Reports whether so much of the idle timeout has passed that reading must renew it, or the ttl
-    /// is longer than it should be.
-    fn touch_is_due(&self, policy: &Policy) -> bool {
-        let idle = self.record.idle_timeout();
-        let Some(full) = time_to_live(idle, self.record.deadline(), self.loaded_at) else {
-            return false;
-        };
-        // A session with an idle timeout of its own is touched in proportion.
-        let share = |millis: u64| {
-            let scaled = u128::from(millis) * u128::from(idle.as_millis());
-            u64::try_from(scaled / u128::from(policy.idle_timeout().as_millis()))
-                .unwrap_or(u64::MAX)
-        };
-        let interval = share(crate::timestamp::millis(policy.touch_interval()));
-        let remaining = crate::timestamp::millis(self.expires_at.since(self.loaded_at));
-        let full = full.as_millis();
-        remaining > full.saturating_add(interval) || remaining.saturating_add(interval) <= full
-    }
-}
-
-/// Returns how long a log lives from now: its idle timeout, cut off at the deadline.
-fn time_to_live(idle: Ttl, deadline: Option<Timestamp>, now: Timestamp) -> Option<Ttl> {
-    let Some(deadline) = deadline else {
-        return Some(idle);
-    };
-    let left = deadline.since(now);
-    if left > idle.as_duration() { Some(idle) } else { Ttl::new(left) }
 }
 
 fn draw_commit(outside: &dyn Outside) -> Result<CommitId, EntropyError> {

@@ -1,7 +1,8 @@
 //! From a token to a session: the first half of the path.
 
 use crate::record::Standing;
-use crate::session::{Source, Stored};
+use crate::session::Source;
+use crate::stored::Stored;
 use crate::{Loaded, Policy, Session, SessionId, Timestamp, Token, Verifier};
 
 /// Starts the path with what a client presented.
@@ -80,24 +81,5 @@ impl Loading {
             }
         };
         Session::with_source(self.policy, source)
-    }
-}
-
-impl Stored {
-    pub(crate) fn new(id: SessionId, held: Verifier, loaded: Loaded, now: Timestamp) -> Self {
-        let expires_at = now + loaded.remaining;
-        let used_at = expires_at - loaded.record.idle_timeout().as_duration();
-        Self {
-            id,
-            held,
-            last_accessed_at: used_at.max(loaded.record.created_at()),
-            record: loaded.record,
-            stamp: loaded.position.stamp(),
-            position: Some(loaded.position),
-            tail_bytes: loaded.tail_bytes,
-            expires_at,
-            loaded_at: now,
-            has_ended: false,
-        }
     }
 }

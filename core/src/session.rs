@@ -8,21 +8,20 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::cell::RefCell;
-use core::error::Error;
 use core::fmt;
 use core::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::EncodeError;
 use crate::draft::Sent;
 use crate::overlay::{self, Entry, Held, Lent, Name, Overlay};
 use crate::store::Action;
+use crate::stored::Stored;
 use crate::{
-    Attribute, Counter, Create, Delta, EntropyError, Granularity, Group, Key, Mismatch, OnConflict,
-    Outside, Policy, Position, Record, RotationReason, SessionId, Stamp, Timestamp, Token, Ttl,
-    Value, Verifier,
+    Attribute, Counter, Create, Delta, EntropyError, GetError, Granularity, Group, Key, Mismatch,
+    OnConflict, Outside, Policy, Record, RotationReason, SessionId, SetError, Stamp, Timestamp,
+    Token, Ttl, Value,
 };
 
 /// A request's view of a session.
@@ -84,26 +83,6 @@ pub(crate) enum Source {
     Stored(Stored),
     /// The presented token was replaced, and its grace is over: nothing can be written.
     Stale,
-}
-
-/// A session as it was loaded.
-pub(crate) struct Stored {
-    pub(crate) id: SessionId,
-    /// The verifier the request came with, or the one it won a rotation with.
-    pub(crate) held: Verifier,
-    pub(crate) record: Arc<Record>,
-    /// The last entry known to be in the log that `record` came from.
-    pub(crate) stamp: Stamp,
-    /// Where the log ended, unless this request appended without looking.
-    pub(crate) position: Option<Position>,
-    pub(crate) tail_bytes: usize,
-    /// When the log ends if nothing touches it.
-    pub(crate) expires_at: Timestamp,
-    pub(crate) loaded_at: Timestamp,
-    /// When it was used last before it was loaded.
-    pub(crate) last_accessed_at: Timestamp,
-    /// This request was told that it has ended.
-    pub(crate) has_ended: bool,
 }
 
 /// A copy of an attribute, to be changed; see [`Session::start_edit`].
@@ -832,138 +811,4 @@ pub(crate) fn renew_token(id: SessionId, outside: &dyn Outside) -> Result<Token,
     let mut secret = zeroize::Zeroizing::new([0; 16]);
     outside.fill(secret.as_mut())?;
     Ok(Token::from_parts(id, *secret))
-}
-
-/// An attribute holds something else than its key says, or is damaged.
-///
-/// Every other attribute can still be read. Setting or removing this one mends it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct GetError {
-    name: String,
-}
-
-impl GetError {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned() }
-    }
-
-    /// Returns the name of the attribute.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl fmt::Display for GetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "attribute {:?} holds another type of value, or a damaged one", self.name)
-    }
-}
-
-impl Error for GetError {}
-
-/// Why a session was not changed.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum SetError {
-    /// An attribute must have a name.
-    NameEmpty,
-    /// The name or principal is longer than [`Limits::name_bytes_max`](crate::Limits).
-    NameTooLong {
-        /// Its length, in bytes.
-        len: usize,
-        /// The longest allowed.
-        max: usize,
-    },
-    /// The encoded value is larger than [`Limits::value_bytes_max`](crate::Limits).
-    ValueTooLarge {
-        /// The name of the attribute.
-        name: String,
-        /// The size of the value, in bytes.
-        len: usize,
-        /// The largest allowed.
-        max: usize,
-    },
-    /// The session would grow beyond [`Limits::session_bytes_max`](crate::Limits).
-    SessionTooLarge {
-        /// The size the session would have, in bytes.
-        len: usize,
-        /// The largest allowed.
-        max: usize,
-    },
-    /// The session has [`Limits::attributes_max`](crate::Limits) attributes already.
-    TooManyAttributes {
-        /// The largest number allowed.
-        max: usize,
-    },
-    /// A lifetime is not 1 ms to 400 days.
-    Lifetime,
-    /// The value cannot be stored under its key.
-    Encode {
-        /// The name of the attribute.
-        name: String,
-        /// Why not.
-        source: EncodeError,
-    },
-    /// The attribute could not be read, to be changed.
-    Get(GetError),
-}
-
-impl SetError {
-    pub(crate) fn encode(name: &str, source: EncodeError) -> Self {
-        Self::Encode { name: name.to_owned(), source }
-    }
-
-    /// Reports whether a limit was reached, of the policy or of what can be stored at all.
-    #[must_use]
-    pub const fn is_limit(&self) -> bool {
-        use EncodeError::{TooDeep, TooManyElements};
-        matches!(
-            self,
-            Self::Encode { source: TooDeep { .. } | TooManyElements, .. }
-                | Self::NameTooLong { .. }
-                | Self::ValueTooLarge { .. }
-                | Self::SessionTooLarge { .. }
-                | Self::TooManyAttributes { .. }
-        )
-    }
-}
-
-impl From<GetError> for SetError {
-    fn from(source: GetError) -> Self {
-        Self::Get(source)
-    }
-}
-
-impl fmt::Display for SetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NameEmpty => f.write_str("attribute name is empty"),
-            Self::NameTooLong { len, max } => {
-                write!(f, "name is {len} bytes, more than the {max} allowed")
-            }
-            Self::ValueTooLarge { name, len, max } => {
-                write!(f, "attribute {name:?} is {len} bytes, more than the {max} allowed")
-            }
-            Self::SessionTooLarge { len, max } => {
-                write!(f, "session would be {len} bytes, more than the {max} allowed")
-            }
-            Self::TooManyAttributes { max } => {
-                write!(f, "session has the {max} attributes allowed already")
-            }
-            Self::Lifetime => f.write_str("lifetime is not 1 ms to 400 days"),
-            Self::Encode { name, source } => write!(f, "attribute {name:?} not set: {source}"),
-            Self::Get(source) => source.fmt(f),
-        }
-    }
-}
-
-impl Error for SetError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Encode { source, .. } => Some(source),
-            Self::Get(source) => source.source(),
-            _ => None,
-        }
-    }
 }

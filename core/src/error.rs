@@ -1,0 +1,238 @@
+//! Why a session was not read, not changed or not written.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
+
+use crate::{EncodeError, EntropyError};
+
+/// An attribute holds something else than its key says, or is damaged.
+///
+/// Every other attribute can still be read. Setting or removing this one mends it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GetError {
+    name: String,
+}
+
+impl GetError {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
+    /// Returns the name of the attribute.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attribute {:?} holds another type of value, or a damaged one", self.name)
+    }
+}
+
+impl Error for GetError {}
+
+/// Why a session was not changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SetError {
+    /// An attribute must have a name.
+    NameEmpty,
+    /// The name or principal is longer than [`Limits::name_bytes_max`](crate::Limits).
+    NameTooLong {
+        /// Its length, in bytes.
+        len: usize,
+        /// The longest allowed.
+        max: usize,
+    },
+    /// The encoded value is larger than [`Limits::value_bytes_max`](crate::Limits).
+    ValueTooLarge {
+        /// The name of the attribute.
+        name: String,
+        /// The size of the value, in bytes.
+        len: usize,
+        /// The largest allowed.
+        max: usize,
+    },
+    /// The session would grow beyond [`Limits::session_bytes_max`](crate::Limits).
+    SessionTooLarge {
+        /// The size the session would have, in bytes.
+        len: usize,
+        /// The largest allowed.
+        max: usize,
+    },
+    /// The session has [`Limits::attributes_max`](crate::Limits) attributes already.
+    TooManyAttributes {
+        /// The largest number allowed.
+        max: usize,
+    },
+    /// A lifetime is not 1 ms to 400 days.
+    Lifetime,
+    /// The value cannot be stored under its key.
+    Encode {
+        /// The name of the attribute.
+        name: String,
+        /// Why not.
+        source: EncodeError,
+    },
+    /// The attribute could not be read, to be changed.
+    Get(GetError),
+}
+
+impl SetError {
+    pub(crate) fn encode(name: &str, source: EncodeError) -> Self {
+        Self::Encode { name: name.to_owned(), source }
+    }
+
+    /// Reports whether a limit was reached, of the policy or of what can be stored at all.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        use EncodeError::{TooDeep, TooManyElements};
+        matches!(
+            self,
+            Self::Encode { source: TooDeep { .. } | TooManyElements, .. }
+                | Self::NameTooLong { .. }
+                | Self::ValueTooLarge { .. }
+                | Self::SessionTooLarge { .. }
+                | Self::TooManyAttributes { .. }
+        )
+    }
+}
+
+impl From<GetError> for SetError {
+    fn from(source: GetError) -> Self {
+        Self::Get(source)
+    }
+}
+
+impl fmt::Display for SetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameEmpty => f.write_str("attribute name is empty"),
+            Self::NameTooLong { len, max } => {
+                write!(f, "name is {len} bytes, more than the {max} allowed")
+            }
+            Self::ValueTooLarge { name, len, max } => {
+                write!(f, "attribute {name:?} is {len} bytes, more than the {max} allowed")
+            }
+            Self::SessionTooLarge { len, max } => {
+                write!(f, "session would be {len} bytes, more than the {max} allowed")
+            }
+            Self::TooManyAttributes { max } => {
+                write!(f, "session has the {max} attributes allowed already")
+            }
+            Self::Lifetime => f.write_str("lifetime is not 1 ms to 400 days"),
+            Self::Encode { name, source } => write!(f, "attribute {name:?} not set: {source}"),
+            Self::Get(source) => source.fmt(f),
+        }
+    }
+}
+
+impl Error for SetError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Encode { source, .. } => Some(source),
+            Self::Get(source) => source.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Why a session was not written.
+///
+/// Nothing of this commit is in the log, except after [`CommitError::Unknown`]. A session that was
+/// [ended](crate::Session::invalidate) before something was set stays ended if only the new one failed:
+/// [`Session::notice`](crate::Session::notice) says what the client must learn.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum CommitError<E> {
+    /// The session was ended meanwhile, by somebody or by time. It does not come back: answer as to
+    /// somebody without a session. Every later commit says so too, unless the session is
+    /// [ended](crate::Session::invalidate) here as well.
+    Gone,
+    /// The presented token was replaced, and its grace is over: the client should come again with
+    /// the newer token it has.
+    Stale,
+    /// Another request rotated the token first, and what this one wanted with it no longer holds.
+    /// Load again and decide again.
+    Superseded,
+    /// Under [`OnConflict::Reject`](crate::OnConflict::Reject), attributes this request read or wrote have changed. Load again
+    /// and decide again.
+    Conflict {
+        /// The names of the attributes.
+        names: Vec<String>,
+    },
+    /// Others kept coming first. Try again later.
+    Contended,
+    /// A value that was lent out for change cannot be stored; the text names it.
+    Attribute(SetError),
+    /// There is no randomness to name the commit or the token with.
+    Entropy(EntropyError),
+    /// The store failed and certainly did nothing. Committing again is safe.
+    NotApplied(E),
+    /// The store failed and may have acted, or may yet. Committing again is safe: the commit is
+    /// looked for first.
+    Unknown(Option<E>),
+}
+
+impl<E> CommitError<E> {
+    /// Says what went wrong in the store in other words.
+    pub fn map<F>(self, words: impl FnOnce(E) -> F) -> CommitError<F> {
+        match self {
+            Self::Gone => CommitError::Gone,
+            Self::Stale => CommitError::Stale,
+            Self::Superseded => CommitError::Superseded,
+            Self::Conflict { names } => CommitError::Conflict { names },
+            Self::Contended => CommitError::Contended,
+            Self::Attribute(source) => CommitError::Attribute(source),
+            Self::Entropy(source) => CommitError::Entropy(source),
+            Self::NotApplied(source) => CommitError::NotApplied(words(source)),
+            Self::Unknown(source) => CommitError::Unknown(source.map(words)),
+        }
+    }
+}
+
+impl<E> From<EntropyError> for CommitError<E> {
+    fn from(source: EntropyError) -> Self {
+        Self::Entropy(source)
+    }
+}
+
+impl<E> From<SetError> for CommitError<E> {
+    fn from(source: SetError) -> Self {
+        Self::Attribute(source)
+    }
+}
+
+impl<E> fmt::Display for CommitError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("the session has ended meanwhile"),
+            Self::Stale => f.write_str("the session token was replaced by a newer one"),
+            Self::Superseded => f.write_str("the session token was rotated by another request"),
+            Self::Conflict { names } => {
+                f.write_str("session attributes were changed by another request:")?;
+                names.iter().try_for_each(|name| write!(f, " {name:?}"))
+            }
+            Self::Contended => f.write_str("the session is changed by too many requests at once"),
+            Self::Attribute(source) => source.fmt(f),
+            Self::Entropy(source) => source.fmt(f),
+            Self::NotApplied(_) => f.write_str("the session store failed and did nothing"),
+            Self::Unknown(_) => f.write_str("the session store failed, perhaps after acting"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CommitError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Attribute(source) => source.source(),
+            Self::NotApplied(source) | Self::Unknown(Some(source)) => Some(source),
+            _ => None,
+        }
+    }
+}
