@@ -5,8 +5,13 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use sessile_testkit::eventually;
+
+/// How long anything may take that is over in a moment.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server, stopped when it is dropped.
 struct Server {
@@ -406,9 +411,7 @@ fn a_second_signal_ends_the_server_although_a_client_never_ends() {
     server.client().get();
     server.signal("-TERM");
     // The server stops listening as soon as it has heard the first.
-    while TcpStream::connect(&server.address).is_ok() {
-        thread::sleep(std::time::Duration::from_millis(10));
-    }
+    eventually("it stops listening", PATIENCE, || TcpStream::connect(&server.address).is_err());
     server.signal("-TERM");
     assert!(server.process.wait().unwrap().success());
     drop(stuck);
@@ -427,19 +430,15 @@ fn a_redis_that_stops_is_a_503_in_time_and_heals_by_itself() {
     assert!(answer.error(503).contains("store") && answer.header("set-cookie").is_none());
     redis.resume();
     // What lay in the stalled server may have been executed; what was answered since counts.
-    let healed = (0..100).any(|_| {
-        thread::sleep(std::time::Duration::from_millis(50));
+    eventually("the server answers again", PATIENCE, || {
         client.clone().post("/session", &json!({"name": "Grace"})).status == 200
     });
-    assert!(healed, "the server answers again within five seconds");
     assert_eq!(client.get()["attributes"], json!({"name": "Grace"}));
     redis.restart_empty();
-    let gone = (0..100).any(|_| {
-        thread::sleep(std::time::Duration::from_millis(50));
+    eventually("an empty Redis has no sessions", PATIENCE, || {
         let answer = client.clone().send("GET", "/session", None);
         answer.status == 200 && answer.json["attributes"] == json!({})
     });
-    assert!(gone, "an empty Redis has no sessions");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::record::limits;
+use crate::limits;
 use crate::value::Head;
 use crate::wire::{self, DecodeError, Reader};
 use crate::{Attribute, Timestamp, Ttl, Value, Verifier};

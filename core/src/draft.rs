@@ -6,8 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::commit::Upkeep;
+use crate::limits;
 use crate::overlay::{self, Held, Name};
-use crate::record::{Committed, RecordHead, Standing, limits};
+use crate::record::{Committed, RecordHead, Standing};
 use crate::session::{Source, Wants, renew_token};
 use crate::stored::{Stored, time_to_live};
 use crate::{

@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::record::{Committed, RecordHead, Replaced, limits};
+use crate::limits;
+use crate::record::{Committed, RecordHead, Replaced};
 use crate::{Attribute, Change, Codec, Delta, Record, Rotation};
 
 /// Folds one delta into a record: what a store that keeps folded records does on every append.

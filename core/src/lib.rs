@@ -77,6 +77,7 @@ mod draft;
 mod error;
 mod fold;
 mod key;
+mod limits;
 mod open;
 mod outside;
 mod overlay;

@@ -360,7 +360,7 @@ impl PolicyBuilder {
 
 impl Limits {
     fn check(&self) -> Result<(), PolicyError> {
-        use crate::record::limits;
+        use crate::limits;
         let limits = [
             ("name_bytes_max", self.name_bytes_max, limits::NAME_BYTES),
             ("value_bytes_max", self.value_bytes_max, self.session_bytes_max),
