@@ -29,4 +29,4 @@ pub use proxy::{Counts, Direction, Proxy};
 pub use replicas::Replicas;
 pub use resp::{Reply, Wire};
 pub use server::{Options, Server, free_port};
-pub use wait::{Stopwatch, eventually};
+pub use wait::{Stopwatch, eventually, in_time};

@@ -23,6 +23,19 @@ impl Stopwatch {
     }
 }
 
+/// Does something that says how long it took, again if that was too long, up to five times: whatever
+/// else a machine does makes things take longer, and never all of the time.
+///
+/// # Panics
+///
+/// If it took longer each time.
+#[track_caller]
+pub fn in_time(what: &str, at_most: Duration, run: impl FnMut() -> Duration) {
+    let times: Vec<_> =
+        std::iter::repeat_with(run).take(5).take_while(|took| *took > at_most).collect();
+    assert!(times.len() < 5, "{what} took {times:?}, and may take {at_most:?}");
+}
+
 /// Asks again and again until there is an answer, and returns how long that took.
 ///
 /// # Panics

@@ -158,6 +158,21 @@ impl Shared {
 }
 
 impl Tally {
+    /// Starts with so many trials on a server, where no key may be left for ever.
+    pub(crate) fn of(trials: i64, server: &Server) -> Self {
+        Self { trials, without_ttl: server.keys_without_ttl(), ..Self::default() }
+    }
+
+    /// Compares what a session counts with what it must; nothing is a session that has ended.
+    pub(crate) fn compare(mut self, found: Option<i64>, expected: Option<i64>) -> Self {
+        self.revived += usize::from(found.is_some() && expected.is_none());
+        if let Some(expected) = expected {
+            self.lost += i64::from(found.is_none_or(|found| found < expected));
+            self.doubled += i64::from(found.is_some_and(|found| found > expected));
+        }
+        self
+    }
+
     /// Prints the figures, and checks that nothing was lost, doubled, revived or left for ever.
     #[track_caller]
     pub(crate) fn check(&self, fault: &str) {
