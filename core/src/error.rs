@@ -1,12 +1,17 @@
 //! Why a session was not read, not changed or not written.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
+use core::time::Duration;
 
-use crate::{EncodeError, EntropyError};
+use crate::codec::EncodeError;
+use crate::entropy::EntropyError;
+use crate::timestamp::Ttl;
 
 /// An attribute holds something else than its key says, or is damaged.
 ///
@@ -70,8 +75,18 @@ pub enum SetError {
         /// The largest number allowed.
         max: usize,
     },
-    /// A lifetime is not 1 ms to 400 days.
-    Lifetime,
+    /// The name holds U+001E or U+001F, which name the entries of collections.
+    NameReserved {
+        /// The name of the attribute.
+        name: String,
+    },
+    /// A lifetime is not 1 ms to the longest the policy allows.
+    Lifetime {
+        /// What it was.
+        given: Duration,
+        /// The longest allowed.
+        max: Ttl,
+    },
     /// The value cannot be stored under its key.
     Encode {
         /// The name of the attribute.
@@ -125,8 +140,13 @@ impl fmt::Display for SetError {
             Self::TooManyAttributes { max } => {
                 write!(f, "session has the {max} attributes allowed already")
             }
-            Self::Lifetime => f.write_str("lifetime is not 1 ms to 400 days"),
-            Self::Encode { name, source } => write!(f, "attribute {name:?} not set: {source}"),
+            Self::NameReserved { name } => {
+                write!(f, "attribute name {name:?} holds a separator of collections")
+            }
+            Self::Lifetime { given, max } => {
+                write!(f, "lifetime is {given:?}, expected 1 ms to {max}")
+            }
+            Self::Encode { name, .. } => write!(f, "attribute {name:?} cannot be stored"),
             Self::Get(source) => source.fmt(f),
         }
     }
@@ -146,12 +166,12 @@ impl Error for SetError {
 ///
 /// Nothing of this commit is in the log, except after [`CommitError::Unknown`]. A session that was
 /// [ended](crate::Session::invalidate) before something was set stays ended if only the new one failed:
-/// [`Session::notice`](crate::Session::notice) says what the client must learn.
+/// [`Session::token_update`](crate::Session::token_update) says what the client must learn.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum CommitError<E> {
-    /// The session was ended meanwhile, by somebody or by time. It does not come back: answer as to
-    /// somebody without a session. Every later commit says so too, unless the session is
+pub enum CommitError {
+    /// The session has ended meanwhile, by another request or by time. It does not come back: answer
+    /// as to a client without a session. Every later commit says so too, unless the session is
     /// [ended](crate::Session::invalidate) here as well.
     Gone,
     /// The presented token was replaced, and its grace is over: the client should come again with
@@ -160,55 +180,52 @@ pub enum CommitError<E> {
     /// Another request rotated the token first, and what this one wanted with it no longer holds.
     /// Load again and decide again.
     Superseded,
-    /// Under [`OnConflict::Reject`](crate::OnConflict::Reject), attributes this request read or wrote have changed. Load again
-    /// and decide again.
+    /// Under [`OnConflict::Reject`](crate::OnConflict::Reject), attributes this request read or wrote
+    /// have changed. Load again and decide again.
     Conflict {
         /// The names of the attributes.
         names: Vec<String>,
     },
-    /// Others kept coming first. Try again later.
+    /// Other requests kept coming first. Try again later.
     Contended,
     /// A value that was lent out for change cannot be stored; the text names it.
     Attribute(SetError),
+    /// Another request changed an attribute first, and the closure of
+    /// [`Session::update`](crate::Session::update) failed on what that one left.
+    Update {
+        /// The name of the attribute.
+        name: String,
+        /// What the closure said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// There is no randomness to name the commit or the token with.
     Entropy(EntropyError),
     /// The store failed and certainly did nothing. Committing again is safe.
-    NotApplied(E),
+    NotApplied,
     /// The store failed and may have acted, or may yet. Committing again is safe: the commit is
     /// looked for first.
-    Unknown(Option<E>),
+    Unknown,
 }
 
-impl<E> CommitError<E> {
-    /// Says what went wrong in the store in other words.
-    pub fn map<F>(self, words: impl FnOnce(E) -> F) -> CommitError<F> {
-        match self {
-            Self::Gone => CommitError::Gone,
-            Self::Stale => CommitError::Stale,
-            Self::Superseded => CommitError::Superseded,
-            Self::Conflict { names } => CommitError::Conflict { names },
-            Self::Contended => CommitError::Contended,
-            Self::Attribute(source) => CommitError::Attribute(source),
-            Self::Entropy(source) => CommitError::Entropy(source),
-            Self::NotApplied(source) => CommitError::NotApplied(words(source)),
-            Self::Unknown(source) => CommitError::Unknown(source.map(words)),
-        }
+impl CommitError {
+    pub(crate) fn update(name: &str, source: Box<dyn Error + Send + Sync>) -> Self {
+        Self::Update { name: name.to_owned(), source: source.into() }
     }
 }
 
-impl<E> From<EntropyError> for CommitError<E> {
+impl From<EntropyError> for CommitError {
     fn from(source: EntropyError) -> Self {
         Self::Entropy(source)
     }
 }
 
-impl<E> From<SetError> for CommitError<E> {
+impl From<SetError> for CommitError {
     fn from(source: SetError) -> Self {
         Self::Attribute(source)
     }
 }
 
-impl<E> fmt::Display for CommitError<E> {
+impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone => f.write_str("the session has ended meanwhile"),
@@ -220,18 +237,21 @@ impl<E> fmt::Display for CommitError<E> {
             }
             Self::Contended => f.write_str("the session is changed by too many requests at once"),
             Self::Attribute(source) => source.fmt(f),
+            Self::Update { name, .. } => {
+                write!(f, "attribute {name:?} was changed by another request and not updated")
+            }
             Self::Entropy(source) => source.fmt(f),
-            Self::NotApplied(_) => f.write_str("the session store failed and did nothing"),
-            Self::Unknown(_) => f.write_str("the session store failed, perhaps after acting"),
+            Self::NotApplied => f.write_str("the session store failed and did nothing"),
+            Self::Unknown => f.write_str("the session store failed, perhaps after acting"),
         }
     }
 }
 
-impl<E: Error + 'static> Error for CommitError<E> {
+impl Error for CommitError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Attribute(source) => source.source(),
-            Self::NotApplied(source) | Self::Unknown(Some(source)) => Some(source),
+            Self::Update { source, .. } => Some(&**source),
             _ => None,
         }
     }

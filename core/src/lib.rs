@@ -1,37 +1,37 @@
 //! A web session is a log. A request loads it, changes a view of it, and appends what changed.
 //!
 //! This crate is the whole engine without any I/O: no clock, no randomness, no sockets, no runtime,
-//! no `std`. It says what to load and what to apply; you say what the store found. A driver for
-//! people who want no details is [`Sessions`].
+//! no `std`. It says what to load and what to apply; you say what the store found. [`Sessions`] drives
+//! it in two calls, for a program that wants no details.
 //!
 //! ```text
 //!  token --begin--> Loading --resume--> Session --commit--> Pending --finish--> Finished
-//!                     |  ^                |                   |  ^
-//!                  id |  | Loaded?     get/set/edit/    Action|  |Outcome
-//!                     v  |             remove/add/            v  |
-//!                 [ store.load ]       rotate/invalidate  [ store.apply ]
+//!                     |  ^               |    ^              |     ^
+//!                  id |  | Loaded?       |    +--- reopen ---|-----|--- (save: a commit in mid-request)
+//!                     v  |          get/set/edit       Action|     |Answer
+//!                 [ store.load ]    remove/add/..            v     |
+//!                     ^             rotate/invalidate    [ store.apply ]
+//!                     +------------------ Reload <-- lost reply, conflict
 //! ```
 //!
-//! The modules, in the order in which a request meets them: `token`, `open`, `session` (with `key`,
-//! `codec`, `overlay`), `draft`, `commit`, `store` (with `record`, `delta`, `fold`).
+//! The files in the order in which a request meets them: `token`, `session/open`, `session` with
+//! `session/view` and `session/edits`, `session/draft`, `session/commit`, `store`, `log`.
+//!
+//! What an application uses is at the root. [`engine`] is the path by hand, for adapters to
+//! frameworks; [`store`] is for whoever writes a store; [`log`] is what a store keeps.
 //!
 //! # Example
 //!
 //! The path by hand, with a log of one entry for a store:
 //!
 //! ```
-//! use sessile_core::{
-//!     Action, EntropyError, Key, Loaded, Notice, Opening, Outcome, Outside, Policy, Position,
-//!     Step, Timestamp, begin,
-//! };
+//! use sessile_core::engine::{Answer, Opening, Step, begin};
+//! use sessile_core::store::{Action, Loaded, Outcome, Position};
+//! use sessile_core::{Entropy, EntropyError, Key, Policy, Timestamp, TokenUpdate};
 //!
-//! struct Fixed;
+//! struct Sevens;
 //!
-//! impl Outside for Fixed {
-//!     fn now(&self) -> Timestamp {
-//!         Timestamp::from_millis(1_000)
-//!     }
-//!
+//! impl Entropy for Sevens {
 //!     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
 //!         bytes.fill(7); // Your own system's randomness, of course.
 //!         Ok(())
@@ -39,24 +39,24 @@
 //! }
 //!
 //! const NAME: Key<String> = Key::new("name");
-//! let policy = Policy::default();
+//! let (policy, now) = (Policy::default(), Timestamp::from_millis(1_000));
 //!
 //! // The first request has no token, so there is nothing to load.
 //! let Opening::Fresh(mut session) = begin(&policy, None) else { panic!() };
-//! session.set(&NAME, "Ada".to_owned())?;
-//! let Step::Apply(pending) = session.commit::<EntropyError>(&Fixed)? else { panic!() };
-//! let Action::Create { record, stamp, ttl } = pending.action().clone() else { panic!() };
-//! let Step::Done(finished) = pending.finish::<EntropyError>(Ok(Outcome::Created), &Fixed)? else {
+//! session.set(&NAME, "Ada".into())?;
+//! let Step::Apply(pending) = session.commit(now, &Sevens)? else { panic!() };
+//! let Action::Create(create) = pending.action() else { panic!() };
+//! let create = create.clone();
+//! let Step::Done(finished) = pending.finish(Answer::Done(Outcome::Done(None)), now, &Sevens)? else {
 //!     panic!()
 //! };
-//! let Notice::Send(token) = finished.notice() else { panic!() };
+//! let TokenUpdate::Issue(token) = finished.token_update() else { panic!() };
 //!
 //! // The second presents the token and finds what was stored.
 //! let Opening::Load(loading) = begin(&policy, Some(token.expose().as_str())) else { panic!() };
-//! let position = Position::new(1, stamp);
-//! let remaining = ttl.as_duration();
-//! let loaded = Loaded { record, position, remaining, tail_bytes: 0 };
-//! let session = loading.resume(Some(loaded), Fixed.now());
+//! let position = Position::new(1, create.stamp);
+//! let loaded = Loaded::new(create.record, position, create.ttl.as_duration());
+//! let session = loading.resume(Some(loaded), now);
 //! assert_eq!(session.get(&NAME)?.as_deref(), Some("Ada"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -66,50 +66,41 @@
 
 extern crate alloc;
 
-mod blocking;
-mod box_store;
+mod blocking_sessions;
+mod clock;
 mod codec;
-mod commit;
-#[cfg(feature = "conformance")]
-pub mod conformance;
-mod delta;
-mod draft;
+mod collection;
+mod counter;
+pub mod engine;
+mod entropy;
 mod error;
-mod fold;
+mod family;
 mod key;
-mod limits;
-mod open;
-mod outside;
-mod overlay;
+pub mod log;
 mod persist;
 mod policy;
-mod record;
+mod schedule;
 mod session;
 mod sessions;
-mod store;
-mod stored;
+pub mod store;
 mod timestamp;
 mod token;
-mod value;
-mod wire;
 
-pub use blocking::{BlockingSessions, BlockingStore, Immediate};
-pub use box_store::{BoxStore, BoxStoreError};
+pub use blocking_sessions::BlockingSessions;
+pub use clock::Clock;
 pub use codec::EncodeError;
-pub use commit::{Failed, Finished, Pending, Settling, Step, Upkeep};
-pub use delta::{Change, CommitId, Delta, Rotation, RotationReason, Stamp, UnknownChange};
+pub use collection::{List, Map, Named};
+pub use counter::Counter;
+pub use entropy::{Entropy, EntropyError};
 pub use error::{CommitError, GetError, SetError};
-pub use fold::{Fold, fold};
-pub use key::{Counter, Group, Key, Mismatch};
-pub use open::{Loading, Opening, begin};
-pub use outside::{EntropyError, Outside};
-pub use persist::{Effect, Event, Persist, PersistError, State, step};
-pub use policy::{Create, Granularity, Limits, OnConflict, Policy, PolicyBuilder, PolicyError};
-pub use record::Record;
-pub use session::{Edit, Notice, Session};
+pub use key::{Key, OnMismatch};
+pub use log::delta::RotationReason;
+pub use persist::{Persist, PersistError};
+pub use policy::{
+    CreateWhen, Granularity, Limits, OnConflict, Policy, PolicyBuilder, PolicyError,
+};
+pub use session::commit::{Failed, Finished};
+pub use session::{Session, TokenUpdate};
 pub use sessions::{Sessions, UpdateError};
-pub use store::{Action, Failure, Loaded, Outcome, Position, Store};
 pub use timestamp::{Timestamp, Ttl};
-pub use token::{SessionId, Token, TokenError, TokenText, Verifier};
-pub use value::{Attribute, Codec, Value};
-pub use wire::DecodeError;
+pub use token::{SessionId, Token, TokenError, TokenText};

@@ -6,8 +6,9 @@ use core::error::Error;
 use core::fmt;
 use core::time::Duration;
 
-use crate::codec::Shapes;
-use crate::{Persist, Ttl};
+use crate::log::limits;
+use crate::persist::Persist;
+use crate::timestamp::Ttl;
 
 /// The rules a session lives by: validated when built, immutable after, cheap to clone.
 ///
@@ -20,7 +21,7 @@ use crate::{Persist, Ttl};
 /// | persist | [`Persist::AT_END`] |
 /// | granularity | [`Granularity::Attributes`] |
 /// | on conflict | [`OnConflict::Merge`] |
-/// | create | [`Create::WhenWritten`] |
+/// | create | [`CreateWhen::Written`] |
 /// | manual dirty key | off |
 /// | limits | [`Limits::default`] |
 /// | compact every | 64 entries |
@@ -44,16 +45,17 @@ pub struct Policy {
 struct Rules {
     idle_timeout: Ttl,
     absolute_timeout: Option<Ttl>,
+    max_idle_timeout: Ttl,
+    max_absolute_timeout: Ttl,
     touch_interval: Duration,
     renewal_grace: Duration,
     persist: Persist,
     granularity: Granularity,
     on_conflict: OnConflict,
-    create: Create,
+    create: CreateWhen,
     manual_dirty_key: Option<Cow<'static, str>>,
     limits: Limits,
     compact_every: u64,
-    shapes: Shapes,
 }
 
 /// What a commit writes.
@@ -83,12 +85,12 @@ pub enum OnConflict {
 /// When a session that does not exist yet is created.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "closed: with something to keep, or without")]
-pub enum Create {
+pub enum CreateWhen {
     /// When there is something to keep: an anonymous visit stores nothing.
     #[default]
-    WhenWritten,
+    Written,
     /// When a request opens it, even if it stays empty.
-    Eager,
+    Opened,
 }
 
 /// How large a session may grow. A session that is larger already still loads, and may shrink.
@@ -134,6 +136,18 @@ impl Policy {
         self.rules.absolute_timeout
     }
 
+    /// Returns the longest idle timeout one session may be given.
+    #[must_use]
+    pub fn max_idle_timeout(&self) -> Ttl {
+        self.rules.max_idle_timeout
+    }
+
+    /// Returns the longest absolute timeout one session may be given.
+    #[must_use]
+    pub fn max_absolute_timeout(&self) -> Ttl {
+        self.rules.max_absolute_timeout
+    }
+
     /// Returns how much of the idle timeout may pass before a reading request renews it.
     #[must_use]
     pub fn touch_interval(&self) -> Duration {
@@ -166,7 +180,7 @@ impl Policy {
 
     /// Returns when a session that does not exist yet is created.
     #[must_use]
-    pub fn create(&self) -> Create {
+    pub fn create(&self) -> CreateWhen {
         self.rules.create
     }
 
@@ -187,10 +201,6 @@ impl Policy {
     pub fn compact_every(&self) -> u64 {
         self.rules.compact_every
     }
-
-    pub(crate) fn shapes(&self) -> &Shapes {
-        &self.rules.shapes
-    }
 }
 
 impl Default for Policy {
@@ -205,12 +215,14 @@ impl Default for Policy {
 pub struct PolicyBuilder {
     idle_timeout: Duration,
     absolute_timeout: Option<Duration>,
+    max_idle_timeout: Option<Duration>,
+    max_absolute_timeout: Option<Duration>,
     touch_interval: Option<Duration>,
     renewal_grace: Duration,
     persist: Persist,
     granularity: Granularity,
     on_conflict: OnConflict,
-    create: Create,
+    create: CreateWhen,
     manual_dirty_key: Option<Cow<'static, str>>,
     limits: Limits,
     compact_every: u64,
@@ -221,12 +233,14 @@ impl Default for PolicyBuilder {
         Self {
             idle_timeout: Duration::from_secs(30 * 60),
             absolute_timeout: Some(Duration::from_secs(12 * 60 * 60)),
+            max_idle_timeout: None,
+            max_absolute_timeout: None,
             touch_interval: None,
             renewal_grace: Duration::from_secs(10),
             persist: Persist::AT_END,
             granularity: Granularity::Attributes,
             on_conflict: OnConflict::Merge,
-            create: Create::WhenWritten,
+            create: CreateWhen::Written,
             manual_dirty_key: None,
             limits: Limits::default(),
             compact_every: 64,
@@ -245,6 +259,20 @@ impl PolicyBuilder {
     /// it.
     pub fn absolute_timeout(mut self, absolute_timeout: impl Into<Option<Duration>>) -> Self {
         self.absolute_timeout = absolute_timeout.into();
+        self
+    }
+
+    /// Sets the longest idle timeout that [one session](crate::Session::set_idle_timeout) may be given,
+    /// up to 400 days. The policy's absolute timeout by default, and 400 days if it has none.
+    pub const fn max_idle_timeout(mut self, max_idle_timeout: Duration) -> Self {
+        self.max_idle_timeout = Some(max_idle_timeout);
+        self
+    }
+
+    /// Sets the longest absolute timeout that [one session](crate::Session::set_absolute_timeout) may
+    /// be given, up to 400 days. The policy's absolute timeout by default, and 400 days if it has none.
+    pub const fn max_absolute_timeout(mut self, max_absolute_timeout: Duration) -> Self {
+        self.max_absolute_timeout = Some(max_absolute_timeout);
         self
     }
 
@@ -281,7 +309,7 @@ impl PolicyBuilder {
     }
 
     /// Sets when a session that does not exist yet is created.
-    pub const fn create(mut self, create: Create) -> Self {
+    pub const fn create(mut self, create: CreateWhen) -> Self {
         self.create = create;
         self
     }
@@ -312,14 +340,25 @@ impl PolicyBuilder {
     ///
     /// Returns [`PolicyError`] if two rules contradict each other or one is out of range.
     pub fn build(self) -> Result<Policy, PolicyError> {
-        let idle_timeout = Ttl::new(self.idle_timeout)
-            .ok_or(PolicyError::Timeout { rule: "idle_timeout", given: self.idle_timeout })?;
-        let absolute_timeout = match self.absolute_timeout {
-            None => None,
-            Some(given) => Some(
-                Ttl::new(given).ok_or(PolicyError::Timeout { rule: "absolute_timeout", given })?,
-            ),
-        };
+        let idle_timeout = timeout("idle_timeout", self.idle_timeout)?;
+        let optional =
+            |rule, given: Option<Duration>| given.map(|given| timeout(rule, given)).transpose();
+        let absolute_timeout = optional("absolute_timeout", self.absolute_timeout)?;
+        // No session outlives its absolute timeout, however long its idle timeout is.
+        let longest = absolute_timeout.unwrap_or(Ttl::MAX);
+        let max_idle_timeout =
+            optional("max_idle_timeout", self.max_idle_timeout)?.unwrap_or(longest);
+        let max_absolute_timeout =
+            optional("max_absolute_timeout", self.max_absolute_timeout)?.unwrap_or(longest);
+        let own_absolute = absolute_timeout.unwrap_or(max_absolute_timeout);
+        for (rule, max, own) in [
+            ("max_idle_timeout", max_idle_timeout, idle_timeout),
+            ("max_absolute_timeout", max_absolute_timeout, own_absolute),
+        ] {
+            if max < own {
+                return Err(PolicyError::MaxBelowTimeout { rule, max, own });
+            }
+        }
         if let Some(absolute) = absolute_timeout.filter(|absolute| *absolute < idle_timeout) {
             return Err(PolicyError::AbsoluteBelowIdle { absolute, idle: idle_timeout });
         }
@@ -343,6 +382,8 @@ impl PolicyBuilder {
             rules: Arc::new(Rules {
                 idle_timeout,
                 absolute_timeout,
+                max_idle_timeout,
+                max_absolute_timeout,
                 touch_interval,
                 renewal_grace: self.renewal_grace,
                 persist: self.persist,
@@ -352,15 +393,17 @@ impl PolicyBuilder {
                 manual_dirty_key: self.manual_dirty_key,
                 limits: self.limits,
                 compact_every: self.compact_every,
-                shapes: Shapes::new(),
             }),
         })
     }
 }
 
+fn timeout(rule: &'static str, given: Duration) -> Result<Ttl, PolicyError> {
+    Ttl::new(given).ok_or(PolicyError::Timeout { rule, given })
+}
+
 impl Limits {
     fn check(&self) -> Result<(), PolicyError> {
-        use crate::limits;
         let limits = [
             ("name_bytes_max", self.name_bytes_max, limits::NAME_BYTES),
             ("value_bytes_max", self.value_bytes_max, self.session_bytes_max),
@@ -393,6 +436,15 @@ pub enum PolicyError {
         absolute: Ttl,
         /// The idle timeout.
         idle: Ttl,
+    },
+    /// The longest timeout one session may be given is shorter than what every session has.
+    MaxBelowTimeout {
+        /// Which one.
+        rule: &'static str,
+        /// The longest timeout.
+        max: Ttl,
+        /// The timeout of every session.
+        own: Ttl,
     },
     /// The touch interval is not shorter than the idle timeout: sessions in use would end.
     TouchInterval {
@@ -432,6 +484,9 @@ impl fmt::Display for PolicyError {
             }
             Self::AbsoluteBelowIdle { absolute, idle } => {
                 write!(f, "absolute_timeout is {absolute}, less than the idle_timeout of {idle}")
+            }
+            Self::MaxBelowTimeout { rule, max, own } => {
+                write!(f, "{rule} is {max}, less than the timeout of {own} itself")
             }
             Self::TouchInterval { given, idle } => {
                 write!(f, "touch_interval is {given:?}, not less than the idle_timeout of {idle}")

@@ -1,186 +1,177 @@
 //! A request's view of a session: what was loaded, and what the request did on top of it.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
-use core::borrow::Borrow;
-use core::cell::RefCell;
+use core::any::Any;
+use core::convert::Infallible;
+use core::error::Error;
 use core::fmt;
 use core::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::draft::Sent;
-use crate::overlay::{self, Entry, Held, Lent, Name, Overlay};
-use crate::store::Action;
-use crate::stored::Stored;
-use crate::{
-    Attribute, Counter, Create, Delta, EntropyError, GetError, Granularity, Group, Key, Mismatch,
-    OnConflict, Outside, Policy, Record, RotationReason, SessionId, SetError, Stamp, Timestamp,
-    Token, Ttl, Value,
-};
+use crate::codec::EncodeError;
+use crate::collection::{List, Map, Named};
+use crate::counter::Counter;
+use crate::entropy::{Entropy, EntropyError, draw_token};
+use crate::error::{GetError, SetError};
+use crate::family;
+use crate::key::Key;
+use crate::log::delta::RotationReason;
+use crate::log::lifetime::Lifetime;
+use crate::log::net::Net;
+use crate::log::record::Record;
+use crate::log::value::{Value, ValueRef};
+use crate::policy::{CreateWhen, Granularity, OnConflict, Policy};
+use crate::timestamp::{Timestamp, Ttl};
+use crate::token::{SessionId, Token};
+
+pub(crate) mod commit;
+mod draft;
+mod edits;
+mod intent;
+pub(crate) mod open;
+mod origin;
+mod outbox;
+mod reads;
+pub(crate) mod upkeep;
+mod view;
+
+use edits::{Lent, Op, Seen, Update};
+use intent::Intent;
+use origin::{Origin, Reserved};
+use outbox::Outbox;
+use view::View;
 
 /// A request's view of a session.
 ///
-/// Between [`Loading::resume`](crate::Loading::resume) and [`Session::commit`]. Everything here is
-/// synchronous and touches no store: attributes are decoded when asked for, changes lie in an overlay,
-/// and what is dirty is found out at commit by comparing the two.
+/// Stands between [`Loading::resume`](crate::engine::Loading::resume) and [`Session::commit`].
+/// Everything here is synchronous and touches no store: attributes are decoded when asked for, changes
+/// lie on top of what was loaded, and what is dirty is found out at commit by comparing the two.
 ///
 /// # Example
 ///
 /// ```
-/// use sessile_core::{Key, Opening, Policy, Timestamp, begin};
+/// use sessile_core::engine::{Opening, begin};
+/// use sessile_core::{Key, Policy};
 ///
 /// const NAME: Key<String> = Key::new("name");
 /// const TAGS: Key<Vec<String>> = Key::new("tags");
 ///
 /// let Opening::Fresh(mut session) = begin(&Policy::default(), None) else { unreachable!() };
-/// session.set(&NAME, "Ada".to_owned())?;
+/// session.set(&NAME, "Ada".into())?;
 /// session.edit(&TAGS, |tags| tags.push("mathematics".into()))?;
 /// assert_eq!(session.get(&NAME)?.as_deref(), Some("Ada"));
 /// assert_eq!(session.names(), ["name", "tags"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Session {
-    pub(crate) policy: Policy,
-    pub(crate) source: Source,
-    pub(crate) overlay: Overlay,
-    pub(crate) wants: Wants,
+    policy: Policy,
+    /// The policy's, or stricter for this request.
+    on_conflict: OnConflict,
+    origin: Origin,
+    view: View,
+    outbox: Outbox,
     /// A session this request ended: to be deleted before anything else is written.
-    pub(crate) doomed: Option<(SessionId, Ttl)>,
-    /// A write nobody knows the fate of: to be settled before anything else is written.
-    pub(crate) unsettled: Option<Box<(SessionId, Action, Sent)>>,
-    /// What was appended, until somebody needs it folded into the record below.
-    pub(crate) written: Option<Box<(Delta, Stamp)>>,
-    /// A write is on its way, so what lies below the overlay is about to change.
-    pub(crate) is_writing: bool,
+    to_delete: Option<(SessionId, Ttl)>,
     /// What the client must learn, whatever else happens.
-    pub(crate) notice: Notice,
+    token_update: TokenUpdate,
     /// The session did not exist when the request came.
-    pub(crate) is_new: bool,
-    /// How many sessions this request has ended: a write that is in flight belongs to one of them.
-    pub(crate) ended: u32,
-    /// The groups of the keys this request changed something with.
-    groups: Vec<Group>,
-    /// What the request looked at; kept only where a conflict depends on it.
-    reads: RefCell<BTreeSet<Name>>,
-    /// The number of attributes and the size of their names and values, as the request sees them.
-    count: usize,
-    bytes: usize,
-    pub(crate) scratch: Vec<u8>,
-}
-
-/// Where a session comes from.
-pub(crate) enum Source {
-    /// There is none yet; perhaps a token is drawn for it already.
-    Fresh {
-        reserved: Option<(Token, Timestamp)>,
-    },
-    Stored(Stored),
-    /// The presented token was replaced, and its grace is over: nothing can be written.
-    Stale,
-}
-
-/// A copy of an attribute, to be changed; see [`Session::start_edit`].
-pub struct Edit<T> {
-    /// The attribute, as it was or as it was made since.
-    pub value: T,
-    /// It as it was, encoded as it is now. What is stored may be encoded otherwise: a HashSet has
-    /// other bytes each time, an older form of a value as well.
-    before: Value,
-}
-
-/// `Debug` never shows the value.
-impl<T> fmt::Debug for Edit<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Edit").finish_non_exhaustive()
-    }
-}
-
-/// What a request wants beside attributes.
-#[derive(Default)]
-pub(crate) struct Wants {
-    pub(crate) rotation: Option<RotationReason>,
-    pub(crate) principal: Option<Option<String>>,
-    pub(crate) idle_timeout: Option<Ttl>,
-    /// Every attribute is to be written as this request sees it.
-    pub(crate) everything: bool,
+    is_new: bool,
+    /// This request has ended a session.
+    has_ended_one: bool,
+    scratch: Vec<u8>,
 }
 
 /// What the client must learn about its token.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::exhaustive_enums, reason = "closed: a transport handles every notice")]
-pub enum Notice {
+#[expect(clippy::exhaustive_enums, reason = "closed: a transport handles every update")]
+pub enum TokenUpdate {
     /// Nothing: what it holds is right, or not ours to take away.
     #[default]
-    Keep,
+    Unchanged,
     /// Its token is this one from now on.
-    Send(Token),
+    Issue(Token),
     /// Its token is worthless: the session was ended by this request.
-    Forget,
+    Revoke,
 }
 
 impl Session {
-    pub(crate) fn fresh(policy: Policy) -> Self {
-        Self::with_source(policy, Source::Fresh { reserved: None })
+    fn fresh(policy: Policy) -> Self {
+        Self::new(policy, Origin::Fresh(None), None)
     }
 
-    pub(crate) fn with_source(policy: Policy, source: Source) -> Self {
-        let (count, bytes) = match &source {
-            Source::Stored(stored) => (stored.record.len(), stored.record.attribute_bytes()),
-            Source::Fresh { .. } | Source::Stale => (0, 0),
-        };
-        Self {
-            policy,
-            is_new: matches!(source, Source::Fresh { .. }),
-            source,
-            overlay: Overlay::default(),
-            wants: Wants::default(),
-            doomed: None,
-            unsettled: None,
-            written: None,
-            is_writing: false,
-            notice: Notice::Keep,
-            ended: 0,
-            groups: Vec::new(),
-            reads: RefCell::default(),
-            count,
-            bytes,
+    fn new(policy: Policy, origin: Origin, record: Option<Arc<Record>>) -> Self {
+        let mut session = Self {
+            on_conflict: OnConflict::Merge,
+            is_new: matches!(origin, Origin::Fresh(_)),
+            origin,
+            view: View::new(record),
+            outbox: Outbox::Empty,
+            to_delete: None,
+            token_update: TokenUpdate::Unchanged,
+            has_ended_one: false,
             scratch: Vec::new(),
+            policy,
+        };
+        if session.policy.on_conflict() == OnConflict::Reject {
+            session.reject_conflicts();
         }
+        session
     }
 
-    /// Sets an attribute. Setting what it holds already writes nothing; what has no order of its own,
-    /// like a `HashSet`, is stored in another one each time, so set only what is new.
+    /// Makes this request go by [`OnConflict::Reject`] from now on, whatever the policy says: what it
+    /// reads and writes must not have changed when it commits.
+    pub fn reject_conflicts(&mut self) {
+        self.on_conflict = OnConflict::Reject;
+        self.view.reads.track();
+    }
+
+    /// Sets an attribute. Setting what it holds already writes nothing.
     ///
     /// # Errors
     ///
     /// Returns [`SetError`] if the value cannot be stored under this key or a limit of the policy is
     /// reached. The session is unchanged.
-    pub fn set<T>(&mut self, key: &Key<T>, value: impl Borrow<T>) -> Result<(), SetError>
+    pub fn set<T>(&mut self, key: &Key<T>, value: T) -> Result<(), SetError>
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        let mut scratch = core::mem::take(&mut self.scratch);
-        let encoded = self.encode(key, value.borrow(), &mut scratch);
-        self.scratch = scratch;
-        let value = encoded?;
-        self.put(key.owned_name(), Held::Set(value), key.group())
+        let value = self.encode(key, &value)?;
+        self.put(key, Op::set(value))
     }
 
-    /// Removes an attribute and reports whether it was there. Removing what is not there writes
-    /// nothing.
-    pub fn remove<T>(&mut self, key: &Key<T>) -> bool {
-        self.remove_name(key.owned_name(), key.group())
-    }
-
-    /// Removes a counter and reports whether it was there.
-    pub fn remove_counter(&mut self, counter: &Counter) -> bool {
-        self.remove_name(counter.owned_name(), Group::NONE)
+    /// Removes an attribute, a counter or a collection, and reports whether it was there. Removing
+    /// what is not there writes nothing.
+    ///
+    /// Of a collection, what this request sees of it is removed: what another request inserts or
+    /// pushes meanwhile stays.
+    pub fn remove(&mut self, what: &impl Named) -> bool {
+        let name = what.name();
+        let Some(separator) = what.separator() else {
+            return self.remove_name(name.to_owned());
+        };
+        let prefix = family::prefix(name, separator);
+        self.view.reads.insert(&prefix);
+        let entries = self.view.names_from(&prefix);
+        let entries: Vec<String> = entries.into_iter().map(ToOwned::to_owned).collect();
+        let mut was_there = false;
+        for entry in entries {
+            was_there |= self.remove_name(entry);
+        }
+        if separator == family::LIST {
+            self.view.retain_unnamed(name, |_| {
+                was_there = true;
+                false
+            });
+        }
+        was_there
     }
 
     /// Removes an attribute and returns what it held.
@@ -200,6 +191,9 @@ impl Session {
     /// Changes an attribute in place, starting from the default if it is absent, and returns what
     /// the closure returns. A change that leaves the value as it was writes nothing.
     ///
+    /// If another request changes the same attribute meanwhile, the last writer wins. Use
+    /// [`Session::update`] where every change must count.
+    ///
     /// # Errors
     ///
     /// Returns [`SetError`] if the attribute holds something else than the key says, or if what the
@@ -212,14 +206,44 @@ impl Session {
     where
         T: Default + Serialize + DeserializeOwned + 'static,
     {
-        let mut edit = self.start_edit(key)?;
+        let mut edit = Edit::start(self, key)?;
         let result = change(&mut edit.value);
-        self.finish_edit(key, &edit)?;
+        edit.finish(self, key)?;
         Ok(result)
     }
 
-    /// Takes a copy of an attribute to be changed, the default if it is absent: the first half of
-    /// [`Session::edit`], for those who cannot hold on to the session while they change it.
+    /// Changes an attribute atomically, starting from the default if it is absent, and returns what
+    /// the closure returned.
+    ///
+    /// The closure runs now, on what this request sees. If another request changes the attribute
+    /// before this one commits, it runs again on what that one left, under every policy; so it must
+    /// do nothing but change the value. A later [`Session::set`] of the attribute overwrites what it
+    /// did.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::edit`]. A commit fails with
+    /// [`CommitError::Update`](crate::CommitError::Update) if what the closure makes of the value
+    /// another request left cannot be stored.
+    pub fn update<T, R>(
+        &mut self,
+        key: &Key<T>,
+        mut change: impl FnMut(&mut T) -> R + Send + Sync + 'static,
+    ) -> Result<R, SetError>
+    where
+        T: Default + Serialize + DeserializeOwned + 'static,
+    {
+        match self.try_update(key, move |value| Ok::<R, Infallible>(change(value)))? {
+            Ok(result) => Ok(result),
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`Session::update`], with a closure that may refuse.
+    ///
+    /// If it refuses now, that is the inner error and nothing is changed. If it refuses when it runs
+    /// again, the commit fails with [`CommitError::Update`](crate::CommitError::Update) and writes
+    /// nothing.
     ///
     /// # Errors
     ///
@@ -228,41 +252,51 @@ impl Session {
     /// # Example
     ///
     /// ```
-    /// use sessile_core::{Key, Opening, Policy, begin};
+    /// use sessile_core::engine::{Opening, begin};
+    /// use sessile_core::{Key, Policy};
     ///
-    /// const TAGS: Key<Vec<String>> = Key::new("tags");
+    /// const CREDITS: Key<u32> = Key::new("credits");
     ///
     /// let Opening::Fresh(mut session) = begin(&Policy::default(), None) else { unreachable!() };
-    /// let mut edit = session.start_edit(&TAGS)?;
-    /// edit.value.push("mathematics".to_owned());
-    /// session.finish_edit(&TAGS, &edit)?;
-    /// assert_eq!(session.get(&TAGS)?.unwrap(), ["mathematics"]);
+    /// session.set(&CREDITS, 5)?;
+    /// let mut pay = |price: u32| {
+    ///     session.try_update(&CREDITS, move |credits| {
+    ///         *credits = credits.checked_sub(price).ok_or("too few credits")?;
+    ///         Ok::<_, &str>(*credits)
+    ///     })
+    /// };
+    /// assert_eq!(pay(3)?, Ok(2));
+    /// assert_eq!(pay(3)?, Err("too few credits"));
+    /// assert_eq!(session.get(&CREDITS)?, Some(2));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn start_edit<T>(&self, key: &Key<T>) -> Result<Edit<T>, SetError>
+    pub fn try_update<T, R, E>(
+        &mut self,
+        key: &Key<T>,
+        mut change: impl FnMut(&mut T) -> Result<R, E> + Send + Sync + 'static,
+    ) -> Result<Result<R, E>, SetError>
     where
         T: Default + Serialize + DeserializeOwned + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let value = self.get(key)?.unwrap_or_default();
-        let before = self.encode(key, &value, &mut Vec::new())?;
-        Ok(Edit { value, before })
-    }
-
-    /// Sets what was changed, if it was: the second half of [`Session::edit`]. Whatever became of the
-    /// attribute in between is overwritten then.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::edit`].
-    pub fn finish_edit<T>(&mut self, key: &Key<T>, edit: &Edit<T>) -> Result<(), SetError>
-    where
-        T: Serialize + DeserializeOwned + 'static,
-    {
-        let after = self.encode(key, &edit.value, &mut Vec::new())?;
-        if after == edit.before {
-            return Ok(());
-        }
-        self.put(key.owned_name(), Held::Set(after), key.group())
+        let mut value = self.peek(key)?.unwrap_or_default();
+        let outcome = match change(&mut value) {
+            Ok(outcome) => outcome,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let result = self.encode(key, &value)?;
+        let again = key.clone();
+        let step = move |below: Option<ValueRef<'_>>| {
+            let mut value = match below {
+                Some(below) => again.get(below)?.unwrap_or_default(),
+                None => T::default(),
+            };
+            drop(change(&mut value).map_err(Into::into)?);
+            Ok(again.encode(below, &value, &mut Vec::new())?)
+        };
+        let update = Update { steps: vec![Box::new(step)], result };
+        self.put(key, Op::Update(update))?;
+        Ok(Ok(outcome))
     }
 
     /// Lends an attribute out to be changed in place; `None` if it is absent. It is encoded and
@@ -277,29 +311,19 @@ impl Session {
     /// Never: what was lent out under a key is found again under it.
     pub fn get_mut<T>(&mut self, key: &Key<T>) -> Result<Option<&mut T>, GetError>
     where
-        T: Serialize + DeserializeOwned + Send + 'static,
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let lent = match self.overlay.get_mut(key.name()).map(|entry| &mut entry.held) {
-            Some(Held::Live { lent, .. }) => lent.as_any().is::<Lent<T>>(),
-            _ => false,
-        };
-        if !lent {
+        let lent = self.view.lent(key.name());
+        if !lent.is_some_and(|lent| lent.as_any().is::<LentValue<T>>()) {
             let Some(value) = self.get(key)? else {
                 return Ok(None);
             };
-            let size = self.size_of(key.name()).unwrap_or(0);
-            let was = self.stored(key.name()).ok().flatten();
-            let lent = Lent::new(key.clone(), value, was, self.policy.shapes(), &mut self.scratch);
-            let lent = Box::new(lent);
-            self.learn(key.group());
-            self.overlay.put(key.owned_name(), Held::Live { lent, size }, key.group());
+            let seen = self.value(key.name()).ok().flatten();
+            let lent = LentValue::new(key.clone(), value, seen);
+            self.view.lend(key.owned_name(), Box::new(lent));
         }
-        let Some(Held::Live { lent, .. }) =
-            self.overlay.get_mut(key.name()).map(|entry| &mut entry.held)
-        else {
-            unreachable!("the value was lent out above");
-        };
-        Ok(lent.as_any().downcast_mut::<Lent<T>>().map(|lent| &mut lent.value))
+        let lent = self.view.lent(key.name()).expect("the value was lent out above");
+        Ok(lent.as_any().downcast_mut::<LentValue<T>>().map(|lent| &mut lent.value))
     }
 
     /// Adds to a counter and returns its value as this request sees it. Concurrent additions all
@@ -310,36 +334,79 @@ impl Session {
     /// Returns [`SetError`] if the attribute is no counter, or a limit of the policy is reached. The
     /// session is unchanged.
     pub fn add(&mut self, counter: &Counter, number: i64) -> Result<i64, SetError> {
-        let start = self.count(counter)?;
-        let value = start.wrapping_add(number);
-        let below = self.below(counter.name());
-        // What was written in mid-request is below by now, or on its way there, and others may add to
-        // it. While a write is on its way, what was changed since is not.
-        let stays = |entry: &Entry| (entry.is_sent || !self.is_writing) && entry.is_below(below);
-        let above = self.overlay.get(counter.name()).filter(|entry| !stays(entry));
-        let held = match above.map(|entry| (&entry.held, entry.is_sent)) {
-            None => Held::Add { total: number, sent: 0 },
-            Some((Held::Add { total, sent }, _)) => {
-                Held::Add { total: total.wrapping_add(number), sent: *sent }
-            }
-            Some((Held::AddTo { start, more }, _)) => {
-                Held::AddTo { start: *start, more: more.wrapping_add(number) }
-            }
-            Some((_, true)) => Held::AddTo { start, more: number },
-            Some((_, false)) => Held::Set(Value::counter(value)),
-        };
-        self.put(counter.owned_name(), held, Group::NONE)?;
+        let value = self.count(counter)?.wrapping_add(number);
+        self.put_name(counter.owned_name(), false, Op::Net(Net::Add(number)))?;
         Ok(value)
     }
 
-    /// Removes every attribute. Principal, token and lifetimes stay as they are. Groups are removed
-    /// whole as far as this request knows them: from keys it changed something with.
-    pub fn clear(&mut self) {
-        for name in self.names() {
-            let known = self.groups.iter().find(|group| group.names().contains(&name.as_str()));
-            let group = known.copied().unwrap_or(Group::NONE);
-            self.remove_name(Name::Owned(name), group);
+    /// Appends an item to a list. What concurrent requests push all survives.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::set`].
+    pub fn push<V>(&mut self, list: &List<V>, item: V) -> Result<(), SetError>
+    where
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        let key = list.item_key(list.name().to_owned().into());
+        let encoded = key.encode(None, &item, &mut self.scratch);
+        let value = encoded.map_err(|source| SetError::encode(list.name(), source))?;
+        check_name(&key.owned_name(), !family::holds_separator(list.name()))?;
+        self.view.push(key.owned_name(), value, self.policy.limits())
+    }
+
+    /// Removes the items of a list that `keep` says no to. What another request pushes meanwhile
+    /// stays.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GetError`] if an item holds something else than the list says. Nothing is removed.
+    pub fn retain<V>(
+        &mut self,
+        list: &List<V>,
+        mut keep: impl FnMut(&V) -> bool,
+    ) -> Result<(), GetError>
+    where
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        let mut verdicts = Vec::new();
+        for item in self.items(list) {
+            verdicts.push(keep(&item?));
         }
+        let prefix = family::prefix(list.name(), family::LIST);
+        let names: Vec<String> =
+            self.view.names_from(&prefix).into_iter().map(ToOwned::to_owned).collect();
+        let mut verdicts = verdicts.into_iter();
+        for name in names {
+            if verdicts.next() == Some(false) {
+                self.remove_name(name);
+            }
+        }
+        self.view.retain_unnamed(list.name(), |_| verdicts.next() != Some(false));
+        Ok(())
+    }
+
+    /// Removes every attribute. Principal, token and lifetimes stay as they are.
+    pub fn clear(&mut self) {
+        let names: Vec<String> =
+            self.view.names_from("").into_iter().map(ToOwned::to_owned).collect();
+        for name in names {
+            self.remove_name(name);
+        }
+        self.view.since_mut().pushes.clear();
+        self.view.resize();
+    }
+
+    /// Forgets what this request changed and did not save: attributes as they were loaded are what it
+    /// sees again.
+    ///
+    /// A login, a rotation, a lifetime and the end of a session that were asked for stay asked for.
+    pub fn discard(&mut self) {
+        let since = self.view.since_mut();
+        since.ops.clear();
+        since.pushes.clear();
+        since.intent.everything = false;
+        self.view.resize();
     }
 
     /// Says whom the session belongs to. Wins whole or not at all against concurrent rotations.
@@ -354,12 +421,12 @@ impl Session {
         if len > max {
             return Err(SetError::NameTooLong { len, max });
         }
-        self.wants.principal = Some(principal.map(ToOwned::to_owned));
+        self.intent_mut().principal = Some(principal.map(ToOwned::to_owned));
         Ok(())
     }
 
-    /// Says whom the session belongs to from now on and rotates its token, so that whoever knew the
-    /// token before is out (OWASP ASVS 5.0, 7.2.4).
+    /// Says whom the session belongs to from now on, a user id for instance, and rotates its token,
+    /// so that the token from before is refused (OWASP ASVS 5.0, 7.2.4).
     ///
     /// # Errors
     ///
@@ -376,56 +443,69 @@ impl Session {
     /// A renewal asked for under a token that is being renewed already is none: the client has, or is
     /// about to get, the newer one.
     pub fn rotate(&mut self, reason: RotationReason) {
-        let strongest = match self.wants.rotation {
-            Some(RotationReason::PrivilegeChange) => RotationReason::PrivilegeChange,
-            Some(RotationReason::Renewal) | None => reason,
-        };
-        self.wants.rotation = Some(strongest);
+        self.intent_mut().rotate(reason);
     }
 
     /// Sets how long this session lives without being used, from now on and after reloading. The
-    /// absolute deadline stays. A session with nothing else to keep is not stored for this alone.
+    /// deadline stays. A session with nothing else to keep is not stored for this alone.
     ///
     /// # Errors
     ///
-    /// Returns [`SetError::Lifetime`] if it is not 1 ms to 400 days. The session is unchanged.
+    /// Returns [`SetError::Lifetime`] if it is not 1 ms to the policy's
+    /// [`max_idle_timeout`](crate::PolicyBuilder::max_idle_timeout). The session is unchanged.
     pub fn set_idle_timeout(&mut self, idle_timeout: Duration) -> Result<(), SetError> {
-        let idle_timeout = Ttl::new(idle_timeout).ok_or(SetError::Lifetime)?;
-        self.wants.idle_timeout = Some(idle_timeout);
+        let max = self.policy.max_idle_timeout();
+        self.intent_mut().idle_timeout = Some(lifetime(idle_timeout, max)?);
+        Ok(())
+    }
+
+    /// Sets how long this session lives whatever happens, counted from its creation. A session with
+    /// nothing else to keep is not stored for this alone.
+    ///
+    /// If so much time has passed already, the commit fails with
+    /// [`CommitError::Gone`](crate::CommitError::Gone).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SetError::Lifetime`] if it is not 1 ms to the policy's
+    /// [`max_absolute_timeout`](crate::PolicyBuilder::max_absolute_timeout). The session is unchanged.
+    pub fn set_absolute_timeout(&mut self, absolute_timeout: Duration) -> Result<(), SetError> {
+        let max = self.policy.max_absolute_timeout();
+        self.intent_mut().absolute_timeout = Some(lifetime(absolute_timeout, max)?);
         Ok(())
     }
 
     /// Ends the session: nothing of it is left, and nothing brings it back. What is set afterwards
-    /// belongs to a new session under a new token. A [stale](Session::is_stale) session is somebody
-    /// else's to end, and committing says so.
+    /// belongs to a new session under a new token. A [stale](Session::is_stale) session is another
+    /// client's to end, and committing says so.
     pub fn invalidate(&mut self) {
-        self.overlay.clear();
-        self.wants = Wants::default();
-        self.written = None;
-        self.is_writing = false;
-        if let Some(unsettled) = self.unsettled.take() {
-            self.doom(unsettled.0);
+        if matches!(self.token_update, TokenUpdate::Issue(_)) {
+            // The client never heard of that token. It still holds one if this ended another session.
+            let holds_none = !self.has_ended_one;
+            self.token_update =
+                if holds_none { TokenUpdate::Unchanged } else { TokenUpdate::Revoke };
         }
-        self.reads = RefCell::default();
-        (self.count, self.bytes) = (0, 0);
-        if matches!(self.notice, Notice::Send(_)) {
-            self.notice = if self.ended == 0 { Notice::Keep } else { Notice::Forget };
+        let undecided = self.outbox.take_undecided();
+        self.outbox = Outbox::Empty;
+        if let Origin::Loaded(end) = &self.origin {
+            let deadline = self.view.base().and_then(Record::deadline);
+            let left = deadline.map(|deadline| deadline.since(end.loaded_at));
+            self.to_delete = Some((end.id, left.and_then(Ttl::new).unwrap_or(Ttl::MAX)));
+        } else if let Some(envelope) = undecided {
+            // It may not even have been created.
+            let ttl = self.policy.absolute_timeout().unwrap_or(Ttl::MAX);
+            self.to_delete.get_or_insert((envelope.id, ttl));
         }
-        self.ended += 1;
-        if let Source::Stored(stored) = &self.source {
-            let left = stored.record.deadline().map(|deadline| deadline.since(stored.loaded_at));
-            self.doomed = Some((stored.id, left.and_then(Ttl::new).unwrap_or(Ttl::MAX)));
+        let mut view = View::default();
+        if self.on_conflict == OnConflict::Reject {
+            view.reads.track();
         }
-        if !matches!(self.source, Source::Stale) {
-            self.source = Source::Fresh { reserved: None };
+        self.view = view;
+        self.has_ended_one = true;
+        if !self.is_stale() {
+            self.origin = Origin::Fresh(None);
             self.is_new = true;
         }
-    }
-
-    /// Notes that a session is to be deleted that may not even have been created.
-    pub(crate) fn doom(&mut self, id: SessionId) {
-        let ttl = self.policy.absolute_timeout().unwrap_or(Ttl::MAX);
-        self.doomed.get_or_insert((id, ttl));
     }
 
     /// Draws the token of a session that does not exist yet, so that it has an id before it is
@@ -434,9 +514,9 @@ impl Session {
     /// # Errors
     ///
     /// Returns [`EntropyError`] if there is no randomness. The session is unchanged.
-    pub fn reserve(&mut self, outside: &dyn Outside) -> Result<(), EntropyError> {
-        if let Source::Fresh { reserved: reserved @ None } = &mut self.source {
-            *reserved = Some((draw_token(outside)?, outside.now()));
+    pub fn reserve(&mut self, now: Timestamp, entropy: &dyn Entropy) -> Result<(), EntropyError> {
+        if let Origin::Fresh(reserved @ None) = &mut self.origin {
+            *reserved = Some(Reserved { token: draw_token(entropy)?, created_at: now });
         }
         Ok(())
     }
@@ -451,26 +531,8 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        self.note_read(key.name());
-        let shapes = self.policy.shapes();
-        let encoded;
-        let stored = match self.overlay.get(key.name()).map(|entry| &entry.held) {
-            None => self.below(key.name()),
-            Some(Held::Set(value)) => Some(value.as_attribute()),
-            Some(held) => {
-                let stored = held.stored(self.below(key.name()), shapes, &mut Vec::new());
-                encoded = stored.map_err(|_| GetError::new(key.name()))?;
-                encoded.as_ref().map(Value::as_attribute)
-            }
-        };
-        let Some(stored) = stored else {
-            return Ok(None);
-        };
-        match key.decode(stored, shapes) {
-            Some(value) => Ok(Some(value)),
-            None if key.mismatch() == Mismatch::Absent => Ok(None),
-            None => Err(GetError::new(key.name())),
-        }
+        self.view.reads.insert(key.name());
+        self.peek(key)
     }
 
     /// Returns the value of a counter as this request sees it; an absent one is 0.
@@ -479,81 +541,119 @@ impl Session {
     ///
     /// Returns [`GetError`] if the attribute is no counter or is damaged.
     pub fn count(&self, counter: &Counter) -> Result<i64, GetError> {
-        self.note_read(counter.name());
-        let number =
-            |stored: Attribute<'_>| stored.counter().ok_or_else(|| GetError::new(counter.name()));
-        let below = self.below(counter.name());
-        match self.overlay.get(counter.name()).map(|entry| &entry.held) {
-            None => below.map_or(Ok(0), number),
-            Some(Held::Set(value)) => number(value.as_attribute()),
-            Some(Held::Removed) => Ok(0),
-            Some(Held::AddTo { start, more }) => Ok(start.wrapping_add(*more)),
-            Some(Held::Add { total, .. }) => Ok(below.map_or(Ok(0), number)?.wrapping_add(*total)),
-            Some(Held::Live { .. }) => Err(GetError::new(counter.name())),
-        }
+        self.view.reads.insert(counter.name());
+        let seen = self.view.get(counter.name()).map_err(|_| GetError::new(counter.name()))?;
+        let Some(seen) = seen else { return Ok(0) };
+        seen.as_ref().counter().ok_or_else(|| GetError::new(counter.name()))
     }
 
-    /// Returns an attribute as it would be stored, whatever type it is of; for tools. This is no
-    /// reading that a conflict depends on.
+    /// Returns the entries of a map, sorted by key, each decoded when it is its turn.
+    ///
+    /// An entry that holds something else than the map says is an error that names it; the others can
+    /// still be read.
+    pub fn entries<V>(
+        &self,
+        map: &Map<V>,
+    ) -> impl Iterator<Item = Result<(&str, V), GetError>> + use<'_, V>
+    where
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        let prefix = family::prefix(map.name(), family::MAP);
+        self.view.reads.insert(&prefix);
+        let len = prefix.len();
+        self.view.names_from(&prefix).into_iter().filter_map(move |name| {
+            let value = self.peek(&Key::entry(name.to_owned().into())).transpose()?;
+            Some(value.map(|value| (&name[len..], value)))
+        })
+    }
+
+    /// Returns the items of a list, in order, each decoded when it is its turn.
+    ///
+    /// An item that holds something else than the list says is an error that names it; the others can
+    /// still be read.
+    pub fn items<V>(&self, list: &List<V>) -> impl Iterator<Item = Result<V, GetError>> + use<'_, V>
+    where
+        V: Serialize + DeserializeOwned + 'static,
+    {
+        let prefix = family::prefix(list.name(), family::LIST);
+        self.view.reads.insert(&prefix);
+        let named = self.view.names_from(&prefix).into_iter();
+        let named =
+            named.filter_map(|name| self.peek(&Key::entry(name.to_owned().into())).transpose());
+        let key = list.item_key(list.name().to_owned().into());
+        let unnamed = self.view.unnamed(key.owned_name());
+        named.chain(unnamed.filter_map(move |value| key.get(value).transpose()))
+    }
+
+    /// Returns an attribute as it would be stored, whatever type it is of; for tools.
+    ///
+    /// Not tracked as a read.
     ///
     /// # Errors
     ///
     /// Returns [`SetError::Encode`] if a value that was lent out cannot be stored.
-    pub fn stored(&self, name: &str) -> Result<Option<Value>, SetError> {
-        self.as_seen(name, &mut Vec::new())
+    pub fn value(&self, name: &str) -> Result<Option<Value>, SetError> {
+        let seen = self.view.get(name).map_err(|source| SetError::encode(name, source))?;
+        Ok(seen.map(|seen| seen.as_ref().to_value()))
     }
 
-    /// Reports whether there is an attribute of that name.
+    /// Reports whether there is such an attribute, or anything in such a collection.
     #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
-        self.note_read(name);
-        self.size_of(name).is_some()
+    pub fn contains(&self, what: &impl Named) -> bool {
+        let name = what.name();
+        match what.separator() {
+            None => {
+                self.view.reads.insert(name);
+                self.view.contains(name)
+            }
+            Some(separator) => {
+                let prefix = family::prefix(name, separator);
+                self.view.reads.insert(&prefix);
+                let is_pushed_to = || self.view.pushed_lists().any(|list| list == name);
+                !self.view.names_from(&prefix).is_empty()
+                    || separator == family::LIST && is_pushed_to()
+            }
+        }
     }
 
-    /// Returns the names of all attributes, sorted. This is no reading that a conflict depends on.
+    /// Returns the names of all attributes, counters and collections, sorted.
+    ///
+    /// Not tracked as a read.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        overlay::names(&self.overlay, self.base()).map(ToOwned::to_owned).collect()
+        let names = self.view.names_from("").into_iter().map(family::collection);
+        let names: BTreeSet<&str> = names.chain(self.view.pushed_lists()).collect();
+        names.into_iter().map(ToOwned::to_owned).collect()
     }
 
-    /// Returns the number of attributes.
+    /// Returns the number of attributes. Each entry of a collection counts as one.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.count
+        self.view.size().count
     }
 
     /// Reports whether there are no attributes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len() == 0
     }
 
     /// Returns the id of the session, which may be logged; `None` if there is no session yet.
     #[must_use]
     pub fn id(&self) -> Option<SessionId> {
-        match &self.source {
-            Source::Fresh { reserved } => reserved.as_ref().map(|(token, _)| token.id()),
-            Source::Stored(stored) => Some(stored.id),
-            Source::Stale => None,
-        }
+        self.origin.id()
     }
 
     /// Reports whether the session is stored, or would be if the request ended now.
     #[must_use]
     pub fn exists(&self) -> bool {
-        match &self.source {
-            Source::Fresh { .. } => {
-                self.count > 0 || self.principal().is_some() || self.is_created_empty()
+        match &self.origin {
+            Origin::Fresh(_) => {
+                !self.is_empty() || self.principal().is_some() || self.is_created_empty()
             }
-            Source::Stored(_) => true,
-            Source::Stale => false,
+            Origin::Loaded(_) => true,
+            Origin::Stale => false,
         }
-    }
-
-    /// Reports whether a session without anything in it is stored at the end of the request: not in
-    /// place of one that was ended.
-    pub(crate) fn is_created_empty(&self) -> bool {
-        self.policy.create() == Create::Eager && self.ended == 0
     }
 
     /// Reports whether the session did not exist when the request came.
@@ -566,25 +666,26 @@ impl Session {
     /// empty and nothing can be written: the client has a newer token, which it should use.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
-        matches!(self.source, Source::Stale)
+        matches!(self.origin, Origin::Stale)
     }
 
     /// Returns whom the session belongs to, as this request sees it.
     #[must_use]
     pub fn principal(&self) -> Option<&str> {
-        match &self.wants.principal {
+        let wanted = self.intents().find_map(|intent| intent.principal.as_ref());
+        match wanted {
             Some(principal) => principal.as_deref(),
-            None => self.base()?.principal(),
+            None => self.view.base()?.principal(),
         }
     }
 
     /// Returns when the session was created; `None` if there is no session yet.
     #[must_use]
     pub fn created_at(&self) -> Option<Timestamp> {
-        match &self.source {
-            Source::Fresh { reserved } => reserved.as_ref().map(|(_, at)| *at),
-            Source::Stored(stored) => Some(stored.record.created_at()),
-            Source::Stale => None,
+        match &self.origin {
+            Origin::Fresh(reserved) => reserved.as_ref().map(|reserved| reserved.created_at),
+            Origin::Loaded(_) => self.view.base().map(Record::created_at),
+            Origin::Stale => None,
         }
     }
 
@@ -593,31 +694,35 @@ impl Session {
     /// if there is no session yet.
     #[must_use]
     pub fn last_accessed_at(&self) -> Option<Timestamp> {
-        match &self.source {
-            Source::Stored(stored) => Some(stored.last_accessed_at),
-            Source::Fresh { .. } | Source::Stale => self.created_at(),
+        match self.origin.log_end() {
+            Some(end) => Some(end.last_accessed_at),
+            None => self.created_at(),
         }
     }
 
     /// Returns how long the session lives without being used, as this request sees it.
     #[must_use]
     pub fn idle_timeout(&self) -> Ttl {
-        let stored = self.base().map_or(self.policy.idle_timeout(), Record::idle_timeout);
-        self.wants.idle_timeout.unwrap_or(stored)
+        let stored = self.view.base().map_or(self.policy.idle_timeout(), Record::idle_timeout);
+        self.intents().find_map(|intent| intent.idle_timeout).unwrap_or(stored)
     }
 
-    /// Returns when the session ends whatever happens; `None` if only idleness ends it, or if there
-    /// is no session yet.
+    /// Returns when the session ends whatever happens, as this request sees it; `None` if only
+    /// idleness ends it, or if there is no session yet.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
-        self.base()?.deadline()
+        let created_at = self.created_at()?;
+        match self.view.base() {
+            Some(record) => self.lifetime(record).deadline,
+            None => self.first_lifetime(created_at).deadline,
+        }
     }
 
     /// Returns what the client must learn, whatever becomes of the next commit: a session that was
-    /// flushed exists, and only this request knows its token.
+    /// saved exists, and only this request knows its token.
     #[must_use]
-    pub const fn notice(&self) -> &Notice {
-        &self.notice
+    pub const fn token_update(&self) -> &TokenUpdate {
+        &self.token_update
     }
 
     /// Returns the rules this session lives by.
@@ -626,164 +731,166 @@ impl Session {
         &self.policy
     }
 
-    /// Returns the size of all names and values. A lent value counts as it was.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+    /// Reports whether a session without anything in it is stored at the end of the request: not in
+    /// place of one that was ended.
+    fn is_created_empty(&self) -> bool {
+        self.policy.create() == CreateWhen::Opened && !self.has_ended_one
     }
 
-    pub(crate) fn base(&self) -> Option<&Record> {
-        match &self.source {
-            Source::Stored(stored) => Some(&stored.record),
-            Source::Fresh { .. } | Source::Stale => None,
-        }
+    /// Reports whether a commit writes every attribute if it writes any.
+    fn writes_everything(&self) -> bool {
+        self.view.since().intent.everything || self.policy.granularity() == Granularity::Whole
     }
 
-    /// Puts another record below the overlay.
-    pub(crate) fn rebase(&mut self, record: Arc<Record>) {
-        if let Source::Stored(stored) = &mut self.source {
-            stored.record = record;
-        }
-        let mut overlay = core::mem::take(&mut self.overlay);
-        let base = self.base();
-        let size = |record: &Record| (record.len(), record.attribute_bytes());
-        let (mut count, mut bytes) = base.map_or((0, 0), size);
-        for (name, entry) in overlay.iter_mut() {
-            let below = base.and_then(|base| base.get(name));
-            if let (Held::Live { size, .. }, Some(below)) = (&mut entry.held, below) {
-                *size = below.bytes().len();
-            }
-            if let Some(below) = below {
-                count -= 1;
-                bytes -= name.len() + below.bytes().len();
-            }
-            if let Some(size) = entry.held.size(below) {
-                count += 1;
-                bytes += name.len() + size;
-            }
-        }
-        (self.count, self.bytes) = (count, bytes);
-        self.overlay = overlay;
+    /// Returns the lifetime of a session that is created at that time.
+    fn first_lifetime(&self, created_at: Timestamp) -> Lifetime {
+        let deadline = |ttl: Ttl| created_at + ttl.as_duration();
+        let deadline = self.policy.absolute_timeout().map(deadline);
+        self.with_own(Lifetime::by_policy(self.policy.idle_timeout(), deadline), created_at)
     }
 
-    /// Returns the names this request looked at or may have changed, and on which `other` differs.
-    pub(crate) fn clashes(&self, other: &Record) -> Vec<String> {
-        let reads = self.reads.borrow();
-        let mut mine: BTreeSet<&str> = reads.iter().map(Name::as_ref).collect();
-        for (name, entry) in self.overlay.iter() {
-            mine.insert(name);
-            mine.extend(entry.group.names());
-        }
-        if self.wants.everything || self.policy.granularity() == Granularity::Whole {
-            let records = self.base().into_iter().chain([other]);
-            mine.extend(records.flat_map(Record::iter).map(|(name, _)| name));
-        }
-        let below = |name: &str| self.base().and_then(|base| base.get(name));
-        let differing = mine.into_iter().filter(|name| below(name) != other.get(name));
-        differing.map(ToOwned::to_owned).collect()
+    /// Returns the lifetime this request wants for a session that is stored.
+    fn lifetime(&self, record: &Record) -> Lifetime {
+        self.with_own(record.head().lifetime, record.created_at())
     }
 
-    /// Returns an attribute as it would be stored if the view were written out as it is.
-    pub(crate) fn as_seen(
-        &self,
-        name: &str,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Option<Value>, SetError> {
-        let below = self.below(name);
-        match self.overlay.get(name) {
-            None => Ok(below.map(Attribute::to_value)),
-            Some(entry) => entry
-                .held
-                .stored(below, self.policy.shapes(), scratch)
-                .map_err(|source| SetError::encode(name, source)),
+    fn with_own(&self, mut lifetime: Lifetime, created_at: Timestamp) -> Lifetime {
+        if let Some(idle_timeout) = self.intents().find_map(|intent| intent.idle_timeout) {
+            lifetime.idle_timeout = idle_timeout;
+            lifetime.has_own_idle_timeout = true;
         }
+        if let Some(timeout) = self.intents().find_map(|intent| intent.absolute_timeout) {
+            lifetime.deadline = Some(created_at + timeout.as_duration());
+            lifetime.has_own_deadline = true;
+        }
+        lifetime
     }
 
-    pub(crate) fn below(&self, name: &str) -> Option<Attribute<'_>> {
-        self.base()?.get(name)
+    /// Returns what was wanted, the latest first.
+    fn intents(&self) -> impl Iterator<Item = &Intent> {
+        self.view.layers().into_iter().map(|layer| &layer.intent)
     }
 
-    fn encode<T>(&self, key: &Key<T>, value: &T, scratch: &mut Vec<u8>) -> Result<Value, SetError>
+    const fn intent_mut(&mut self) -> &mut Intent {
+        &mut self.view.since_mut().intent
+    }
+
+    /// As [`Session::get`], without taking it for a read.
+    fn peek<T>(&self, key: &Key<T>) -> Result<Option<T>, GetError>
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        let encoded = key.encode(value, self.policy.shapes(), scratch);
+        match self.view.get(key.name()) {
+            Ok(Some(seen)) => key.get(seen.as_ref()),
+            Ok(None) => Ok(None),
+            Err(_) => Err(GetError::new(key.name())),
+        }
+    }
+
+    /// Encodes a value. What means the same as the attribute holds is encoded as that is.
+    fn encode<T>(&mut self, key: &Key<T>, value: &T) -> Result<Value, SetError>
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let below = self.view.get(key.name()).ok().flatten();
+        let below = below.as_ref().map(Seen::as_ref);
+        let encoded = key.encode(below, value, &mut self.scratch);
         encoded.map_err(|source| SetError::encode(key.name(), source))
     }
 
-    fn put(&mut self, name: Name, held: Held, group: Group) -> Result<(), SetError> {
+    fn put<T>(&mut self, key: &Key<T>, op: Op) -> Result<(), SetError> {
+        self.put_name(key.owned_name(), key.is_entry(), op)
+    }
+
+    fn put_name(&mut self, name: Cow<'static, str>, is_entry: bool, op: Op) -> Result<(), SetError> {
         if self.policy.manual_dirty_key() == Some(&*name) {
-            self.wants.everything = true;
+            self.intent_mut().everything = true;
             return Ok(());
         }
-        let limits = self.policy.limits();
-        let below = self.below(&name);
-        let before = self.size_above(&name, below);
-        let after = held.size(below);
-        let whole = |value: Option<usize>| value.map_or(0, |size| name.len() + size);
-        let bytes = self.bytes - whole(before) + whole(after);
-        let count = self.count - usize::from(before.is_some()) + usize::from(after.is_some());
-        let after = after.unwrap_or(0);
-        if name.is_empty() {
-            return Err(SetError::NameEmpty);
-        }
-        if name.len() > limits.name_bytes_max {
-            return Err(SetError::NameTooLong { len: name.len(), max: limits.name_bytes_max });
-        }
-        if after > limits.value_bytes_max && before.is_none_or(|before| after > before) {
-            let max = limits.value_bytes_max;
-            return Err(SetError::ValueTooLarge { name: name.into_owned(), len: after, max });
-        }
-        if bytes > limits.session_bytes_max && bytes > self.bytes {
-            return Err(SetError::SessionTooLarge { len: bytes, max: limits.session_bytes_max });
-        }
-        if count > limits.attributes_max && count > self.count {
-            return Err(SetError::TooManyAttributes { max: limits.attributes_max });
-        }
-        self.learn(group);
-        self.overlay.put(name, held, group);
-        (self.count, self.bytes) = (count, bytes);
-        Ok(())
+        check_name(&name, is_entry)?;
+        self.view.put(name, op, self.policy.limits())
     }
 
-    fn remove_name(&mut self, name: Name, group: Group) -> bool {
-        self.note_read(&name);
-        let Some(size) = self.size_of(&name) else {
-            return false;
-        };
-        self.count -= 1;
-        self.bytes -= name.len() + size;
-        self.learn(group);
-        self.overlay.put(name, Held::Removed, group);
-        true
+    fn remove_name(&mut self, name: String) -> bool {
+        self.view.reads.insert(&name);
+        self.view.remove(name.into())
+    }
+}
+
+/// A copy of an attribute, to be changed while the session is out of reach.
+///
+/// The two halves of [`Session::edit`], for adapters whose closures must not run under a lock.
+pub struct Edit<T> {
+    /// The attribute, as it was or as it was made since.
+    pub value: T,
+    /// It as it was, encoded as it is now. What is stored may be an older form of it.
+    before: Value,
+    /// What was stored.
+    seen: Option<Value>,
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
+    /// Takes a copy of an attribute, or the default if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::edit`].
+    pub fn start(session: &mut Session, key: &Key<T>) -> Result<Self, SetError>
+    where
+        T: Default,
+    {
+        let value = session.get(key)?.unwrap_or_default();
+        let before = key.encode(None, &value, &mut session.scratch);
+        let before = before.map_err(|source| SetError::encode(key.name(), source))?;
+        Ok(Self { value, before, seen: session.value(key.name())? })
     }
 
-    fn learn(&mut self, group: Group) {
-        if !group.names().is_empty() && !self.groups.contains(&group) {
-            self.groups.push(group);
+    /// Reports whether the attribute changed since the copy was taken.
+    #[must_use]
+    pub fn is_overtaken(&self, session: &Session, key: &Key<T>) -> bool {
+        !session.value(key.name()).is_ok_and(|now| now == self.seen)
+    }
+
+    /// Sets what was changed, if it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::edit`].
+    pub fn finish(&self, session: &mut Session, key: &Key<T>) -> Result<(), SetError> {
+        let after = key.encode(Some(self.before.as_ref()), &self.value, &mut session.scratch);
+        let after = after.map_err(|source| SetError::encode(key.name(), source))?;
+        if after == self.before {
+            return Ok(());
         }
+        session.put(key, Op::set(after))
+    }
+}
+
+/// A value that is lent out.
+struct LentValue<T> {
+    key: Key<T>,
+    value: T,
+    /// What the attribute held, and how that is encoded now: what is stored may be an older form.
+    was: Option<(Value, Value)>,
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> LentValue<T> {
+    fn new(key: Key<T>, value: T, seen: Option<Value>) -> Self {
+        let before = key.encode(None, &value, &mut Vec::new()).ok();
+        Self { key, value, was: seen.zip(before) }
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Lent for LentValue<T> {
+    fn encode(&self) -> Result<Value, EncodeError> {
+        let before = self.was.as_ref().map(|(_, before)| before.as_ref());
+        let now = self.key.encode(before, &self.value, &mut Vec::new())?;
+        let is_unchanged = |(_, before): &&(Value, Value)| *before == now;
+        Ok(self.was.as_ref().filter(is_unchanged).map_or(now.clone(), |(seen, _)| seen.clone()))
     }
 
-    /// Returns the size of the value under a name as the request sees it.
-    fn size_of(&self, name: &str) -> Option<usize> {
-        self.size_above(name, self.below(name))
-    }
-
-    /// As [`Session::size_of`], for those who know what lies below.
-    fn size_above(&self, name: &str, below: Option<Attribute<'_>>) -> Option<usize> {
-        match self.overlay.get(name) {
-            Some(entry) => entry.held.size(below),
-            None => below.map(|attribute| attribute.bytes().len()),
-        }
-    }
-
-    fn tracks_reads(&self) -> bool {
-        self.policy.on_conflict() == OnConflict::Reject
-    }
-
-    pub(crate) fn note_read(&self, name: &str) {
-        if self.tracks_reads() && !self.reads.borrow().contains(name) {
-            self.reads.borrow_mut().insert(Name::Owned(name.to_owned()));
-        }
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
     }
 }
 
@@ -793,22 +900,27 @@ impl fmt::Debug for Session {
         f.debug_struct("Session")
             .field("id", &self.id())
             .field("is_new", &self.is_new)
-            .field("attributes", &self.count)
-            .field("bytes", &self.bytes)
+            .field("attributes", &self.view.size().count)
+            .field("bytes", &self.view.size().bytes)
             .finish_non_exhaustive()
     }
 }
 
-/// Draws a token: 16 bytes that name a session, 16 that prove it.
-pub(crate) fn draw_token(outside: &dyn Outside) -> Result<Token, EntropyError> {
-    let mut id = [0; 16];
-    outside.fill(&mut id)?;
-    renew_token(SessionId::from_bytes(id), outside)
+/// `Debug` never shows the value.
+impl<T> fmt::Debug for Edit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edit").finish_non_exhaustive()
+    }
 }
 
-/// Draws another token for a session.
-pub(crate) fn renew_token(id: SessionId, outside: &dyn Outside) -> Result<Token, EntropyError> {
-    let mut secret = zeroize::Zeroizing::new([0; 16]);
-    outside.fill(secret.as_mut())?;
-    Ok(Token::from_parts(id, *secret))
+fn lifetime(given: Duration, max: Ttl) -> Result<Ttl, SetError> {
+    Ttl::new(given).filter(|ttl| *ttl <= max).ok_or(SetError::Lifetime { given, max })
+}
+
+/// Refuses a name that could be taken for that of an entry of a collection.
+fn check_name(name: &str, is_entry: bool) -> Result<(), SetError> {
+    if !is_entry && family::holds_separator(name) {
+        return Err(SetError::NameReserved { name: name.to_owned() });
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Drives the path for people who want no details.
+//! Drives the path: opens sessions in a store and commits them.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -7,80 +7,114 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
-use crate::{
-    CommitError, Failed, Failure, Finished, Opening, Outside, Policy, Session, Step, Store, Upkeep,
-    begin,
-};
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::error::CommitError;
+use crate::policy::Policy;
+use crate::session::Session;
+use crate::session::commit::{Answer, Failed, Finished, Step};
+use crate::session::open::{Opening, begin};
+use crate::session::upkeep::Upkeep;
+use crate::store::action::Delete;
+use crate::store::contract::Store;
+use crate::store::failure::Failure;
+use crate::timestamp::Ttl;
+use crate::token::SessionId;
 
-/// Opens and closes sessions in a store: the whole path in two calls.
+/// Opens and commits sessions in a store: the whole path in two calls.
 ///
 /// Cheap to clone. For a framework, look at its adapter first; for a program without a runtime, at
 /// [`BlockingSessions`](crate::BlockingSessions).
-#[derive(Debug)]
-pub struct Sessions<S, O> {
+pub struct Sessions<S> {
     store: Arc<S>,
-    outside: Arc<O>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     policy: Policy,
 }
 
-impl<S: Store, O: Outside> Sessions<S, O> {
+impl<S: Store> Sessions<S> {
     /// Creates sessions that live in `store` by the rules of `policy`.
-    pub fn new(store: S, outside: O, policy: Policy) -> Self {
-        Self { store: Arc::new(store), outside: Arc::new(outside), policy }
+    ///
+    /// `sessile::Sessions::new` takes the clock and the randomness of the operating system.
+    pub fn new(
+        store: S,
+        clock: impl Clock + 'static,
+        entropy: impl Entropy + 'static,
+        policy: Policy,
+    ) -> Self {
+        let (clock, entropy) = (Arc::new(clock), Arc::new(entropy));
+        Self { store: Arc::new(store), clock, entropy, policy }
     }
 
     /// Opens the session a token names, or a fresh one, which costs no store call.
     ///
     /// # Errors
     ///
-    /// Returns [`Failure`] if the store could not be read. There is no session then, fresh or other:
+    /// Returns the store's error if it could not be read. There is no session then, fresh or other:
     /// an error is never taken for an empty session.
-    pub async fn open(&self, token: Option<&str>) -> Result<Session, Failure<S::Error>> {
+    pub async fn open(&self, token: Option<&str>) -> Result<Session, S::Error> {
         match begin(&self.policy, token) {
             Opening::Fresh(session) => Ok(session),
             Opening::Load(loading) => {
-                let now = self.outside.now();
+                let now = self.clock.now();
                 let loaded = self.store.load(loading.id(), now).await?;
                 Ok(loading.resume(loaded, now))
             }
         }
     }
 
-    /// Writes what changed. [`Finished::notice`] says what the client must be told; pass
-    /// [`Finished::upkeep`] to [`Sessions::upkeep`] when nobody waits any more.
+    /// Writes what changed. [`Finished::token_update`] says what the client must be told; pass
+    /// [`Finished::upkeep`] to [`Sessions::upkeep`] when no response waits for it any more.
     ///
     /// # Errors
     ///
-    /// Returns [`Failed`] with the session, which may be closed again.
-    pub async fn close(&self, session: Session) -> Result<Finished, Box<Failed<S::Error>>> {
-        self.drive(session.commit(&self.outside)?).await
+    /// Returns [`Failed`] with the session, which may be committed again.
+    pub async fn commit(&self, session: Session) -> Result<Finished, Box<Failed>> {
+        self.drive(session.commit(self.clock.now(), &self.entropy)?).await
     }
 
     /// Writes what changed and goes on with the session.
     ///
     /// # Errors
     ///
-    /// Returns [`Failed`] with the session, which may be flushed again.
-    pub async fn flush(&self, session: Session) -> Result<Session, Box<Failed<S::Error>>> {
-        Ok(self.drive(session.flush(&self.outside)?).await?.reopen())
+    /// Returns [`Failed`] with the session, which may be saved again.
+    pub async fn save(&self, session: Session) -> Result<Session, Box<Failed>> {
+        let step = session.save(self.clock.now(), &self.entropy)?;
+        Ok(self.drive(step).await?.reopen())
     }
 
-    /// Opens a session, lets `change` work on it, and writes what changed. If others came first the
-    /// closure runs again on what they left, up to eight times.
+    /// Saves under [`Persist::ON_CHANGE`](crate::Persist::ON_CHANGE), and does nothing under other
+    /// policies: to be called after each change by a program that has no handler whose awaits could
+    /// be watched.
     ///
     /// # Errors
     ///
-    /// Returns [`UpdateError`] if the store could not be read or the last try could not be written.
-    pub async fn update<R>(
+    /// As [`Sessions::save`].
+    pub async fn save_if_due(&self, session: Session) -> Result<Session, Box<Failed>> {
+        if self.policy.persist().on_change() { self.save(session).await } else { Ok(session) }
+    }
+
+    /// Opens a session, lets `change` work on it, and commits, atomically under every policy: if
+    /// another request changed what the closure read or wrote, the closure runs again on what that one
+    /// left.
+    ///
+    /// If the closure fails, nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`UpdateError`] if the closure failed, the store could not be read, or the last try
+    /// could not be written.
+    pub async fn update<R, E>(
         &self,
         token: Option<&str>,
-        mut change: impl FnMut(&mut Session) -> R,
-    ) -> Result<(R, Finished), UpdateError<S::Error>> {
+        mut change: impl FnMut(&mut Session) -> Result<R, E>,
+    ) -> Result<(R, Finished), UpdateError<S::Error, E>> {
         let mut tries = 0;
         loop {
-            let mut session = self.open(token).await.map_err(UpdateError::Load)?;
-            let result = change(&mut session);
-            match self.close(session).await {
+            let mut session = self.open(token).await.map_err(UpdateError::Open)?;
+            session.reject_conflicts();
+            let result = change(&mut session).map_err(UpdateError::Change)?;
+            match self.commit(session).await {
                 Ok(finished) => return Ok((result, finished)),
                 Err(failed) if tries < TRIES_MAX && failed.error().is_worth_another_try() => {
                     tries += 1;
@@ -91,6 +125,19 @@ impl<S: Store, O: Outside> Sessions<S, O> {
         }
     }
 
+    /// Ends a session by its id, for administrators. It does not come back, and ending one that is not
+    /// there is no failure.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Failure`] if the store failed; after [`Failure::Unknown`] the session may have ended.
+    /// Ending it again is safe.
+    pub async fn end(&self, id: SessionId) -> Result<(), Failure<S::Error>> {
+        // Nothing is known of its deadline: no session lives longer.
+        let action = Delete::new(Ttl::MAX).into();
+        self.store.apply(id, &action, self.clock.now()).await.map(drop)
+    }
+
     /// Does the work that makes later requests cheaper.
     ///
     /// # Errors
@@ -99,9 +146,9 @@ impl<S: Store, O: Outside> Sessions<S, O> {
     /// threshold tries again.
     pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), Failure<S::Error>> {
         let Upkeep::Compact(id) = upkeep;
-        let now = self.outside.now();
-        let Some(loaded) = self.store.load(id, now).await? else { return Ok(()) };
-        if let Some(action) = loaded.compaction() {
+        let now = self.clock.now();
+        let loaded = self.store.load(id, now).await.map_err(Failure::NotApplied)?;
+        if let Some(action) = loaded.and_then(|loaded| loaded.compaction()) {
             self.store.apply(id, &action, now).await?;
         }
         Ok(())
@@ -113,19 +160,16 @@ impl<S: Store, O: Outside> Sessions<S, O> {
         &self.store
     }
 
-    /// Returns the clock and the source of randomness, shared and of any type.
+    /// Returns the clock.
     #[must_use]
-    pub fn shared_outside(&self) -> Arc<dyn Outside>
-    where
-        O: 'static,
-    {
-        Arc::clone(&self.outside) as Arc<dyn Outside>
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
-    /// Returns the clock and the source of randomness.
+    /// Returns the source of randomness.
     #[must_use]
-    pub fn outside(&self) -> &O {
-        &self.outside
+    pub const fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.entropy
     }
 
     /// Returns the rules.
@@ -134,20 +178,35 @@ impl<S: Store, O: Outside> Sessions<S, O> {
         &self.policy
     }
 
-    async fn drive(&self, mut step: Step) -> Result<Finished, Box<Failed<S::Error>>> {
+    async fn drive(&self, mut step: Step) -> Result<Finished, Box<Failed>> {
+        // The engine never sees what the store said. Whoever is told of a failure does.
+        let mut cause: Option<Arc<dyn Error + Send + Sync>> = None;
         loop {
-            step = match step {
+            let next = match step {
                 Step::Done(finished) => return Ok(finished),
                 Step::Apply(pending) => {
-                    let now = self.outside.now();
-                    let said = self.store.apply(pending.id(), pending.action(), now).await;
-                    pending.finish(said, &self.outside)?
+                    let (id, action) = (pending.id(), pending.action());
+                    let applied = self.store.apply(id, action, self.clock.now()).await;
+                    let (answer, source) = Answer::split(applied);
+                    cause = source.map(erase).or(cause);
+                    pending.finish(answer, self.clock.now(), &self.entropy)
                 }
-                Step::Load(settling) => {
-                    let found = self.store.load(settling.id(), self.outside.now()).await;
-                    settling.resume(found, &self.outside)?
+                Step::Load(reload) => {
+                    let found = self.store.load(reload.id(), self.clock.now()).await;
+                    let now = self.clock.now();
+                    match found {
+                        Ok(found) => reload.resume(found, now, &self.entropy),
+                        Err(source) => {
+                            cause = Some(erase(source));
+                            reload.fail(now, &self.entropy)
+                        }
+                    }
                 }
             };
+            step = next.map_err(|failed| match cause.take() {
+                Some(cause) => failed.caused_by(cause),
+                None => failed,
+            })?;
         }
     }
 
@@ -155,7 +214,7 @@ impl<S: Store, O: Outside> Sessions<S, O> {
     /// met do not meet again. There is no clock to sleep by in here.
     async fn step_aside(&self, tries: u32) {
         let mut random = [0; 1];
-        if self.outside.fill(&mut random).is_err() {
+        if self.entropy.fill(&mut random).is_err() {
             return;
         }
         let mut turns = u32::from(random[0]) % (1 << tries);
@@ -171,18 +230,32 @@ impl<S: Store, O: Outside> Sessions<S, O> {
     }
 }
 
+fn erase(source: impl Error + Send + Sync + 'static) -> Arc<dyn Error + Send + Sync> {
+    Arc::new(source)
+}
+
 /// Hand-written because sessions are cloned whatever the store.
-impl<S, O> Clone for Sessions<S, O> {
+impl<S> Clone for Sessions<S> {
     fn clone(&self) -> Self {
         Self {
             store: Arc::clone(&self.store),
-            outside: Arc::clone(&self.outside),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
             policy: self.policy.clone(),
         }
     }
 }
 
-impl<E> CommitError<E> {
+impl<S: fmt::Debug> fmt::Debug for Sessions<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("store", &self.store)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl CommitError {
     /// Reports whether doing the same again on a newly loaded session may well succeed.
     const fn is_worth_another_try(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::Contended | Self::Superseded)
@@ -190,29 +263,34 @@ impl<E> CommitError<E> {
 }
 
 /// Why [`Sessions::update`] gave up.
+///
+/// Nothing the closure did was written, except after [`CommitError::Unknown`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum UpdateError<E> {
-    /// The session could not be loaded, for the first time or again after a conflict: nothing the
-    /// closure did was written.
-    Load(Failure<E>),
+pub enum UpdateError<S, C> {
+    /// The session could not be loaded, for the first time or again after a conflict.
+    Open(S),
+    /// The closure failed.
+    Change(C),
     /// The session could not be written.
-    Commit(Box<Failed<E>>),
+    Commit(Box<Failed>),
 }
 
-impl<E> fmt::Display for UpdateError<E> {
+impl<S: fmt::Display, C: fmt::Display> fmt::Display for UpdateError<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Load(failure) => failure.fmt(f),
+            Self::Open(source) => source.fmt(f),
+            Self::Change(source) => source.fmt(f),
             Self::Commit(failed) => failed.fmt(f),
         }
     }
 }
 
-impl<E: Error + 'static> Error for UpdateError<E> {
+impl<S: Error + 'static, C: Error + 'static> Error for UpdateError<S, C> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Load(failure) => failure.source(),
+            Self::Open(source) => source.source(),
+            Self::Change(source) => source.source(),
             Self::Commit(failed) => failed.source(),
         }
     }

@@ -10,9 +10,9 @@ use common::{Client, World};
 use peak_alloc::PeakAlloc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sessile_core::{
-    Action, BlockingStore, Codec, Delta, GetError, Key, Record, Session, Stamp, Ttl, Value,
-};
+use sessile_core::{GetError, Key, Session, Ttl};
+use sessile_core::log::{Codec, Delta, Record, Stamp, Value};
+use sessile_core::store::{Action, BlockingStore};
 
 #[global_allocator]
 static PEAK: PeakAlloc = PeakAlloc;
@@ -96,7 +96,7 @@ fn honest_bytes() {
 fn holding(world: &World, delta: Delta) -> Client {
     let client = world.visitor(|session| session.set_principal(Some("x")).expect("it is short"));
     let stamp = Stamp::first(delta.commit());
-    let action = Action::Append { delta, stamp, ttl: Ttl::MAX };
+    let action = Append::new(delta, stamp, Ttl::MAX).into();
     world.store.apply(client.id(), &action, world.now()).expect("the store works");
     client
 }
@@ -126,9 +126,9 @@ fn lying_values() {
 
 fn read<T: Serialize + DeserializeOwned + 'static>(bytes: &[u8]) -> Result<Option<T>, GetError> {
     let world = World::by_default();
-    let value = Value::new(Codec::POSTCARD, 1, bytes);
-    let changes = [("x".into(), sessile_core::Change::Set(value))];
-    let commit = sessile_core::CommitId::from_bytes([8; 16]);
+    let value = Value::new(Codec::POSTCARD, bytes);
+    let changes = [("x".into(), sessile_core::log::Change::Set(value))];
+    let commit = sessile_core::log::CommitId::from_bytes([8; 16]);
     let client = holding(&world, Delta::new(commit, 0, changes));
     let session: Session = world.open(&client);
     let key = Key::<T>::new("x").tagged(1);

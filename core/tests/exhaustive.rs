@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::{A, B, Broken, HITS};
-use sessile_core::{
-    Action, CommitId, Counter, Delta, EntropyError, Key, Loaded, Opening, Outcome, Outside, Policy,
-    Position, Record, Session, SessionId, Stamp, Step, Timestamp, Token, Ttl, Value, begin, fold,
-};
+use sessile_core::{Counter, Entropy, EntropyError, Key, Policy, Session, SessionId, Timestamp, Token, Ttl};
+use sessile_core::engine::{Answer, Opening, Step, begin};
+use sessile_core::log::{CommitId, Delta, Record, Stamp, Value, fold};
+use sessile_core::store::{Action, Loaded, Outcome, Position};
 
 const KEYS: [Key<u32>; 2] = [A, B];
 const IDLE: Ttl = match Ttl::new(common::HOUR) {
@@ -18,14 +18,12 @@ const IDLE: Ttl = match Ttl::new(common::HOUR) {
     None => panic!("an hour is a lifetime"),
 };
 
-/// A clock that stands still, and randomness that does not matter here.
+/// Randomness that does not matter here.
 struct Still;
 
-impl Outside for Still {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_000)
-    }
+const NOW: Timestamp = Timestamp::from_millis(1_000);
 
+impl Entropy for Still {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         bytes.fill(9);
         Ok(())
@@ -43,9 +41,9 @@ impl Start {
     fn new(attributes: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
         let token = Token::from_parts(SessionId::from_bytes([1; 16]), [2; 16]);
         let commit = CommitId::from_bytes([3; 16]);
-        let empty = Record::new(Still.now(), IDLE, None, token.verifier(), commit);
+        let empty = Record::new(NOW, IDLE, None, token.verifier(), commit);
         let changes = attributes.into_iter();
-        let changes = changes.map(|(name, value)| (name.into(), sessile_core::Change::Set(value)));
+        let changes = changes.map(|(name, value)| (name.into(), sessile_core::log::Change::Set(value)));
         let delta = Delta::new(CommitId::from_bytes([4; 16]), 0, changes);
         let policy = Policy::builder().idle_timeout(common::HOUR).build().expect("an hour is fine");
         Self { policy, token, record: Arc::new(fold(&empty, &delta, 0)) }
@@ -57,23 +55,23 @@ impl Start {
             panic!("the token is one");
         };
         let position = Position::new(1, Stamp::first(CommitId::from_bytes([4; 16])));
-        let remaining = IDLE.as_duration();
-        loading.resume(Some(Loaded { record, position, remaining, tail_bytes: 0 }), Still.now())
+        let loaded = Loaded::new(record, position, IDLE.as_duration());
+        loading.resume(Some(loaded), NOW)
     }
 
     /// Commits a session and opens it again on what is stored then; `None` if nothing was written.
     fn reload(&self, session: Session) -> (Session, Option<Delta>) {
-        let step = session.commit::<Broken>(&Still).expect("it can be written");
+        let step = session.commit(NOW, &Still).expect("it can be written");
         match step {
             Step::Done(_) => (self.open(Arc::clone(&self.record)), None),
             Step::Apply(pending) => {
-                let Action::Append { delta, stamp, .. } = pending.action() else {
+                let Action::Append(append) = pending.action() else {
                     panic!("attributes are appended");
                 };
-                let delta = Delta::decode(&delta.encode()).expect("it can be read");
-                let said = Ok(Outcome::Appended(Position::new(2, *stamp)));
+                let delta = Delta::decode(&append.delta.encode()).expect("it can be read");
+                let done = Outcome::Done(Some(Position::new(2, append.stamp)));
                 let record = fold(&self.record, &delta, 0);
-                let Ok(Step::Done(finished)) = pending.finish::<Broken>(said, &Still) else {
+                let Ok(Step::Done(finished)) = pending.finish(Answer::Done(done), NOW, &Still) else {
                     panic!("it is written");
                 };
                 drop(finished);
@@ -135,7 +133,7 @@ fn is_as_the_model_says(session: &Session, model: &Model, what: &impl std::fmt::
     for key in &KEYS {
         let expected = model.get(key.name()).copied();
         assert_eq!(session.get(key), Ok(expected), "{what:?}");
-        assert_eq!(session.contains(key.name()), expected.is_some(), "{what:?}");
+        assert_eq!(session.contains(key), expected.is_some(), "{what:?}");
     }
     assert_eq!(session.names(), model.keys().copied().collect::<Vec<_>>(), "{what:?}");
     assert_eq!(session.len(), model.len(), "{what:?}");
@@ -147,7 +145,7 @@ fn every_history_of_four_operations_comes_to_what_a_map_comes_to() {
     let stored = |value: u32| {
         let mut session = encode.open(Arc::clone(&encode.record));
         session.set(&A, value).expect("a number can be set");
-        session.stored("a").expect("it can be stored").expect("it is there")
+        session.value("a").expect("it can be stored").expect("it is there")
     };
     let values = [None, Some(1), Some(2)];
     let mut histories = 0;
@@ -195,8 +193,8 @@ const COUNTS: [CountOp; 6] = [
     |session, counter, model| add(session, counter, model, i64::MAX),
     |session, counter, model| {
         // Whether a counter that says 0 is there depends on whether it was; its value does not.
-        let was_there = session.contains(counter.name());
-        assert_eq!(session.remove_counter(counter), was_there);
+        let was_there = session.contains(counter);
+        assert_eq!(session.remove(counter), was_there);
         *model = None;
     },
     |session, _, model| {
@@ -224,12 +222,12 @@ fn every_history_of_five_operations_on_a_counter_comes_to_the_sum() {
             let what = (before, history);
             let sum = model.unwrap_or(0);
             assert_eq!(session.count(&HITS), Ok(sum), "{what:?}");
-            let seen = session.contains("hits");
+            let seen = session.contains(&HITS);
             assert_eq!(session.len(), usize::from(seen), "{what:?}");
             assert_eq!(session.names().len(), usize::from(seen), "{what:?}");
             let (session, written) = start.reload(session);
             assert_eq!(session.count(&HITS), Ok(sum), "{what:?}");
-            assert_eq!(session.contains("hits"), seen, "{what:?}");
+            assert_eq!(session.contains(&HITS), seen, "{what:?}");
             assert!(seen == model.is_some() || sum == 0, "{what:?}");
             if sum == before.unwrap_or(0) && seen == before.is_some() {
                 assert!(written.is_none(), "{what:?}");

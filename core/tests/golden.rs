@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use common::raw::{self, RawChange, RawDelta};
 use common::{A, Client, Content, Fault, HITS, NAME, World};
-use sessile_core::{
-    Action, BlockingStore, Change, Codec, CommitId, DecodeError, Delta, Fold, Granularity, Group,
-    Key, Loaded, Position, Record, Rotation, SessionId, Stamp, Timestamp, Token, Ttl, Value,
-};
+use sessile_core::{Granularity, Key, SessionId, Timestamp, Token, Ttl};
+use sessile_core::log::{Change, Codec, CommitId, DecodeError, Delta, Fold, Record, Rotation, Stamp, Value};
+use sessile_core::store::{Action, BlockingStore, Loaded, Position};
 
 /// Compares bytes with the file of that name.
 #[track_caller]
@@ -68,10 +67,10 @@ fn first() -> Record {
 fn values() -> [(&'static str, Value); 5] {
     [
         ("counter", Value::counter(-3)),
-        ("empty", Value::new(Codec::POSTCARD, 0, b"")),
+        ("empty", Value::new(Codec::POSTCARD, b"")),
         ("json", Value::new(Codec::JSON, 0, br#"{"theme":"dark"}"#)),
-        ("postcard", Value::new(Codec::POSTCARD, 0xdead_beef, &[0x05; 200])),
-        ("\u{fc}\u{1f36a}", Value::new(Codec::POSTCARD, 1, b"a name that is not ASCII")),
+        ("postcard", Value::new(Codec::POSTCARD, &[0x05; 200])),
+        ("\u{fc}\u{1f36a}", Value::new(Codec::POSTCARD, b"a name that is not ASCII")),
     ]
 }
 
@@ -119,7 +118,7 @@ fn a_snapshot_with_everything_in_it_is_stored_like_this() {
     assert_golden("snapshot.hex", bytes);
     let read = Record::decode(bytes.to_vec()).expect("what was written can be read");
     for (name, value) in values() {
-        assert_eq!(read.get(name), Some(value.as_attribute()));
+        assert_eq!(read.get(name), Some(value.as_ref()));
     }
     assert_eq!((read.len(), read.created_at().as_millis()), (5, 1_767_268_800_123));
     assert!((1..=4).all(|id| read.remembers(commit(id))));
@@ -239,7 +238,7 @@ mod newer_release {
         let changes = changes.into_iter().map(unknown).collect();
         let raw = RawDelta { commit: [0x33; 16], changes, ..RawDelta::default() };
         let delta = Delta::decode(&raw.encode()).expect("a kind nobody knows can be read");
-        let action = Action::Append { delta, stamp: Stamp::first(commit(0x33)), ttl: Ttl::MAX };
+        let action = Append::new(delta, Stamp::first(commit(0x33)), Ttl::MAX).into();
         world.store.apply(client.id(), &action, world.now()).expect("the store works");
         client
     }
@@ -261,7 +260,7 @@ mod newer_release {
         assert!(loaded.record.snapshot().is_none());
         assert!(loaded.compaction().is_none());
         let entries = world.store.entries(client.id());
-        world.upkeep(sessile_core::Upkeep::Compact(client.id()));
+        world.upkeep(sessile_core::engine::Upkeep::Compact(client.id()));
         assert_eq!(world.store.entries(client.id()), entries);
     }
 

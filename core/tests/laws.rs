@@ -11,10 +11,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::FileFailurePersistence;
-use sessile_core::{
-    Change, CommitId, DecodeError, Delta, Fold, Key, Record, Session, SessionId, Stamp, Timestamp,
-    Token, Ttl, Value, fold,
-};
+use sessile_core::{Key, Session, SessionId, Timestamp, Token, Ttl};
+use sessile_core::log::{Change, CommitId, DecodeError, Delta, Fold, Record, Stamp, Value, fold};
 
 const NAMES: [&str; 4] = ["a", "b", "hits", "name"];
 const SECRETS: [[u8; 16]; 3] = [[1; 16], [2; 16], [3; 16]];
@@ -147,14 +145,14 @@ fn apply(world: &World, mut session: Session, op: &Op) -> Session {
         Op::Take => drop(session.take(&NAME).expect("text is stored")),
         Op::Add(number) => drop(session.add(&HITS, *number).expect("a counter is stored")),
         Op::Clear => session.clear(),
-        Op::Flush => return world.flush(session),
+        Op::Flush => return world.save(session),
     }
     session
 }
 
 fn view(session: &Session) -> BTreeMap<String, Value> {
     let stored = |name: String| {
-        let value = session.stored(&name).expect("it can be stored").expect("it is there");
+        let value = session.value(&name).expect("it can be stored").expect("it is there");
         (name, value)
     };
     session.names().into_iter().map(stored).collect()

@@ -11,11 +11,10 @@ use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
 use common::raw::{self, RawChange, RawDelta};
 use common::{A, Broken, Client, Driver, Fault, HITS, NAME, World};
 use serde::{Deserialize, Serialize, Serializer, de};
-use sessile_core::{
-    Action, BoxStore, CommitError, CommitId, Delta, EncodeError, Failure, Fold, Group, Immediate,
-    Key, Notice, OnConflict, Opening, Policy, Position, RotationReason, Session, SessionId,
-    SetError, Stamp, Step, Store, Token, Ttl, UpdateError, Value, begin,
-};
+use sessile_core::{CommitError, EncodeError, Key, OnConflict, Policy, RotationReason, Session, SessionId, SetError, Token, TokenUpdate, Ttl, UpdateError};
+use sessile_core::engine::{Answer, Opening, Step, begin};
+use sessile_core::log::{CommitId, Delta, Fold, Stamp, Value};
+use sessile_core::store::{Action, BoxStore, Failure, Position, Store};
 
 const SELECTOR: [u8; 16] = *b"SELECTOR\xf0\x9f\x8d\xaacana";
 const SECRET: [u8; 16] = *b"VERIFIER-secret!";
@@ -92,7 +91,7 @@ fn token() -> Token {
 /// A client with the canaries for a token, in a world with the canaries in its store.
 fn canary(world: &World) -> Client {
     let client = Client { token: Some(token()) };
-    let mut record = sessile_core::Record::new(
+    let mut record = sessile_core::log::Record::new(
         world.now(),
         Ttl::MAX,
         None,
@@ -108,13 +107,13 @@ fn canary(world: &World) -> Client {
     };
     let delta = Delta::decode(&raw.encode()).expect("it is written as it must be");
     debug(&delta);
-    record = sessile_core::fold(&record, &RawDelta { changes: [].into(), ..raw }.decode(), 0);
+    record = sessile_core::log::fold(&record, &RawDelta { changes: [].into(), ..raw }.decode(), 0);
     debug(&record);
     let record = Arc::new(record);
     let stamp = Stamp::first(CommitId::from_bytes([1; 16]));
-    let create = Action::Create { record, stamp, ttl: Ttl::MAX };
+    let create = Action::from(Create::new(record, stamp, Ttl::MAX));
     debug(&create);
-    sessile_core::BlockingStore::apply(&*world.store, client.id(), &create, world.now())
+    sessile_core::store::BlockingStore::apply(&*world.store, client.id(), &create, world.now())
         .expect("the store works");
     world.visit(&mut client.clone(), fill);
     client
@@ -155,7 +154,7 @@ fn tokens_and_what_is_made_of_them_say_nothing() {
     debug(&token().expose());
     debug(&token().verifier());
     both(&token().id());
-    debug(&Notice::Send(token()));
+    debug(&TokenUpdate::Issue(token()));
     let bad = Token::parse(&token().expose().as_str().replace('U', "=")).expect_err("it is none");
     chain(&bad);
     let policy = Policy::default();
@@ -176,9 +175,9 @@ fn the_same_session_is_called_the_same_in_every_log_line() {
 
 #[test]
 fn values_and_deltas_say_nothing() {
-    let value = Value::new(sessile_core::Codec::POSTCARD, 0, VALUE.as_bytes());
+    let value = Value::new(sessile_core::log::Codec::POSTCARD, 0, VALUE.as_bytes());
     debug(&value);
-    debug(&value.as_attribute());
+    debug(&value.as_ref());
     debug(&Value::counter(NUMBER));
     let raw = RawDelta {
         commit: [7; 16],
@@ -201,11 +200,12 @@ fn values_and_deltas_say_nothing() {
     debug(&stamp);
     let position = Position::new(1, stamp);
     debug(&position);
-    debug(&Action::Append { delta: delta.clone(), stamp, ttl: Ttl::MAX });
-    debug(&Action::AppendAt { delta: delta.clone(), position, stamp, ttl: Ttl::MAX });
+    let append = Append::new(delta.clone(), stamp, Ttl::MAX);
+    debug(&Action::from(append.clone()));
+    debug(&Action::from(append.at(position)));
     let world = World::by_default();
     let client = canary(&world);
-    let found = sessile_core::BlockingStore::load(&*world.store, client.id(), world.now());
+    let found = sessile_core::store::BlockingStore::load(&*world.store, client.id(), world.now());
     let loaded = found.expect("the store works").expect("there is a log");
     debug(&loaded);
     debug(&loaded.compaction());
@@ -244,19 +244,19 @@ fn a_session_says_nothing_wherever_it_stands() {
         session.login(PRINCIPAL).expect("the name is short");
         session.set_principal(Some(&PRINCIPAL.to_uppercase())).expect("the name is short");
         debug(&session);
-        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let step = session.commit(world.now(), &world.system).expect("a draft");
         debug(&step);
         let Step::Apply(pending) = step else { panic!("it is dirty") };
         debug(&pending);
         debug(pending.action());
-        let step = pending.finish(Err(Failure::Unknown(Broken)), &world.outside).expect("settling");
+        let step = pending.finish(Answer::Unknown, world.now(), &world.system).expect("reload");
         debug(&step);
-        let Step::Load(settling) = step else { panic!("it is looked for") };
-        debug(&settling);
-        let finished = world.walk(Step::Load(settling)).expect("it is written");
+        let Step::Load(reload) = step else { panic!("it is looked for") };
+        debug(&reload);
+        let finished = world.walk(Step::Load(reload)).expect("it is written");
         debug(&finished);
         debug(finished.session());
-        debug(finished.notice());
+        debug(finished.token_update());
     }
 }
 
@@ -286,7 +286,7 @@ fn errors_say_names_and_sizes_and_nothing_else() {
     chain(&session.set(&NAME, long).expect_err("it is too large"));
     chain(&session.login(&PRINCIPAL.repeat(20)).expect_err("it is too long"));
     let snapshot = VALUE.as_bytes().to_vec();
-    chain(&sessile_core::Record::decode(snapshot).expect_err("it is none"));
+    chain(&sessile_core::log::Record::decode(snapshot).expect_err("it is none"));
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn the_rest_says_nothing() {
     debug(&A);
     debug(&HITS);
     debug(&world.sessions());
-    let store = BoxStore::new(Immediate(Arc::clone(&world.store)));
+    let store = BoxStore::new(Arc::clone(&world.store));
     debug(&store);
     let client = canary(&world);
     world.store.fail(0, Fault::NotApplied);

@@ -11,11 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sessile_core::{
-    Action, Attribute, BlockingSessions, BlockingStore, CommitId, Counter, Delta, EntropyError,
-    Failed, Failure, Finished, Fold, Key, Loaded, Notice, Opening, Outcome, Outside, Policy,
-    Position, Record, Session, SessionId, Stamp, Step, Timestamp, Token, Upkeep, begin,
-};
+use sessile_core::{BlockingSessions, Clock, Counter, Entropy, EntropyError, Failed, Finished, Key, Policy, Session, SessionId, Timestamp, Token, TokenUpdate};
+use sessile_core::engine::{Answer, Pending, Reload, Opening, Step, Upkeep, begin};
+use sessile_core::log::{CommitId, Delta, Fold, Record, Stamp, ValueRef};
+use sessile_core::store::{Action, Compact, BlockingStore, Failure, Loaded, Outcome, Position};
 
 pub(crate) const A: Key<u32> = Key::new("a");
 pub(crate) const B: Key<u32> = Key::new("b");
@@ -48,16 +47,16 @@ pub(crate) fn both(policy: &Policy, story: impl Fn(&World)) {
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) store: Arc<LogStore>,
-    pub(crate) outside: Arc<Counted>,
+    pub(crate) system: Arc<Counted>,
     pub(crate) policy: Policy,
     driver: Driver,
 }
 
-pub(crate) type Committed = Result<Finished, Box<Failed<Broken>>>;
+pub(crate) type Committed = Result<Finished, Box<Failed>>;
 
 impl World {
     pub(crate) fn new(policy: Policy, driver: Driver) -> Self {
-        Self { store: Arc::default(), outside: Arc::new(Counted::new()), policy, driver }
+        Self { store: Arc::default(), system: Arc::new(Counted::new()), policy, driver }
     }
 
     /// The world by the default rules, walked by hand.
@@ -70,21 +69,21 @@ impl World {
         Self { policy, ..self.clone() }
     }
 
-    pub(crate) fn sessions(&self) -> BlockingSessions<Arc<LogStore>, Arc<Counted>> {
-        let (store, outside) = (Arc::clone(&self.store), Arc::clone(&self.outside));
-        BlockingSessions::new(store, outside, self.policy.clone())
+    pub(crate) fn sessions(&self) -> BlockingSessions<Arc<LogStore>> {
+        let (store, system) = (Arc::clone(&self.store), Arc::clone(&self.system));
+        BlockingSessions::new(store, Arc::clone(&system), system, self.policy.clone())
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.outside.now()
+        self.system.now()
     }
 
     pub(crate) fn pass(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).expect("a story is short");
-        self.outside.now.fetch_add(millis, Ordering::SeqCst);
+        self.system.now.fetch_add(millis, Ordering::SeqCst);
     }
 
-    pub(crate) fn open_text(&self, token: Option<&str>) -> Result<Session, Failure<Broken>> {
+    pub(crate) fn open_text(&self, token: Option<&str>) -> Result<Session, Broken> {
         if let Driver::Sessions = self.driver {
             return self.sessions().open(token);
         }
@@ -106,21 +105,21 @@ impl World {
 
     pub(crate) fn commit(&self, session: Session) -> Committed {
         match self.driver {
-            Driver::Sessions => self.sessions().close(session),
-            Driver::Hand => self.walk(session.commit(&self.outside)?),
+            Driver::Sessions => self.sessions().commit(session),
+            Driver::Hand => self.walk(session.commit(self.now(), &self.system)?),
         }
     }
 
-    pub(crate) fn try_flush(&self, session: Session) -> Result<Session, Box<Failed<Broken>>> {
+    pub(crate) fn try_save(&self, session: Session) -> Result<Session, Box<Failed>> {
         match self.driver {
-            Driver::Sessions => self.sessions().flush(session),
-            Driver::Hand => Ok(self.walk(session.flush(&self.outside)?)?.reopen()),
+            Driver::Sessions => self.sessions().save(session),
+            Driver::Hand => Ok(self.walk(session.save(self.now(), &self.system)?)?.reopen()),
         }
     }
 
     #[track_caller]
-    pub(crate) fn flush(&self, session: Session) -> Session {
-        self.try_flush(session).expect("the session is written")
+    pub(crate) fn save(&self, session: Session) -> Session {
+        self.try_save(session).expect("the session is written")
     }
 
     /// Walks the rest of the path by hand, and not for ever.
@@ -129,17 +128,25 @@ impl World {
         for _ in 0..STEPS_MAX {
             step = match step {
                 Step::Done(finished) => return Ok(finished),
-                Step::Apply(pending) => {
-                    let said = self.store.apply(pending.id(), pending.action(), self.now());
-                    pending.finish(said, &self.outside)?
-                }
-                Step::Load(settling) => {
-                    let found = self.store.load(settling.id(), self.now());
-                    settling.resume(found, &self.outside)?
-                }
+                Step::Apply(pending) => self.apply(pending)?,
+                Step::Load(reload) => self.reload(reload)?,
             };
         }
         panic!("a commit takes more than {STEPS_MAX} steps");
+    }
+
+    /// Applies an action and takes the commit one step further.
+    pub(crate) fn apply(&self, pending: Pending) -> Result<Step, Box<Failed>> {
+        let applied = self.store.apply(pending.id(), pending.action(), self.now());
+        pending.finish(Answer::split(applied).0, self.now(), &self.system)
+    }
+
+    /// Loads a log and takes the commit one step further.
+    pub(crate) fn reload(&self, reload: Reload) -> Result<Step, Box<Failed>> {
+        match self.store.load(reload.id(), self.now()) {
+            Ok(found) => reload.resume(found, self.now(), &self.system),
+            Err(Broken) => reload.fail(self.now(), &self.system),
+        }
     }
 
     /// One request from its first to its last byte.
@@ -154,7 +161,7 @@ impl World {
     #[track_caller]
     pub(crate) fn close(&self, client: &mut Client, session: Session) -> Finished {
         let finished = self.commit(session).expect("the session is written");
-        client.obey(finished.notice());
+        client.obey(finished.token_update());
         finished
     }
 
@@ -201,11 +208,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn obey(&mut self, notice: &Notice) {
-        match notice {
-            Notice::Keep => {}
-            Notice::Send(token) => self.token = Some(token.clone()),
-            Notice::Forget => self.token = None,
+    pub(crate) fn obey(&mut self, update: &TokenUpdate) {
+        match update {
+            TokenUpdate::Unchanged => {}
+            TokenUpdate::Issue(token) => self.token = Some(token.clone()),
+            TokenUpdate::Revoke => self.token = None,
         }
     }
 
@@ -239,11 +246,13 @@ impl Counted {
     }
 }
 
-impl Outside for Counted {
+impl Clock for Counted {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
     }
+}
 
+impl Entropy for Counted {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         if self.is_broken.load(Ordering::SeqCst) {
             return Err(EntropyError);
@@ -266,16 +275,14 @@ const NOON: u64 = 1_767_268_800_000;
 /// What a log amounts to, but for tokens and commits.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Content {
-    pub(crate) attributes: BTreeMap<String, (u8, u32, Vec<u8>)>,
+    pub(crate) attributes: BTreeMap<String, (u8, Vec<u8>)>,
     pub(crate) principal: Option<String>,
     pub(crate) idle_timeout: Duration,
 }
 
 impl Content {
     pub(crate) fn of(record: &Record) -> Self {
-        let stored = |attribute: Attribute<'_>| {
-            (attribute.codec().id(), attribute.fingerprint(), attribute.bytes().to_vec())
-        };
+        let stored = |value: ValueRef<'_>| (value.codec().id(), value.bytes().to_vec());
         Self {
             attributes: record.iter().map(|(name, at)| (name.to_owned(), stored(at))).collect(),
             principal: record.principal().map(ToOwned::to_owned),
@@ -415,7 +422,6 @@ impl LogStore {
         self.with(|state| work(&mut state.logs.get_mut(&id).expect("there is such a log").entries));
     }
 
-    /// Returns the number of entries of a log.
     /// Lets a log live longer than its ttl says.
     pub(crate) fn live_longer(&self, id: SessionId, time: Duration) {
         self.with(|state| {
@@ -443,10 +449,9 @@ impl LogStore {
 impl BlockingStore for LogStore {
     type Error = Broken;
 
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<Broken>> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Broken> {
         self.with(|state| match state.call(Call::Load) {
-            Some(Fault::NotApplied) => Err(Failure::NotApplied(Broken)),
-            Some(Fault::RequestLost | Fault::ReplyLost) => Err(Failure::Unknown(Broken)),
+            Some(Fault::NotApplied | Fault::RequestLost | Fault::ReplyLost) => Err(Broken),
             _ => state.load(id, now),
         })
     }
@@ -495,9 +500,9 @@ impl State {
         fault
     }
 
-    fn load(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<Broken>> {
+    fn load(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Broken> {
         let Some(log) = self.alive(id, now) else { return Ok(None) };
-        let broken = |_| Failure::NotApplied(Broken);
+        let broken = |_| Broken;
         let (first, rest) = log.entries.split_first().expect("a log has entries");
         let base = Arc::new(Record::decode(first.body.clone()).map_err(broken)?);
         let mut deltas = Vec::new();
@@ -507,12 +512,11 @@ impl State {
         }
         let last = rest.last().unwrap_or(first);
         let stamp = Stamp::decode(&last.stamp).map_err(broken)?;
-        Ok(Some(Loaded {
-            record: Fold::whole(base, &deltas),
-            position: Position::new(log.entries.len() as u64, stamp),
-            remaining: log.expires_at.since(now),
-            tail_bytes: rest.iter().map(|entry| entry.body.len()).sum(),
-        }))
+        let position = Position::new(log.entries.len() as u64, stamp);
+        let record = Fold::whole(base, &deltas);
+        let mut loaded = Loaded::new(record, position, log.expires_at.since(now));
+        loaded.tail_bytes = rest.iter().map(|entry| entry.body.len()).sum();
+        Ok(Some(loaded))
     }
 
     fn alive(&mut self, id: SessionId, now: Timestamp) -> Option<&mut Log> {
@@ -523,79 +527,71 @@ impl State {
     fn apply(&mut self, id: SessionId, action: &Action, now: Timestamp) -> Outcome {
         self.tombstones.retain(|_, until| *until > now);
         let ended = self.tombstones.contains_key(&id);
-        let (Action::Create { ttl, .. }
-        | Action::Append { ttl, .. }
-        | Action::AppendAt { ttl, .. }
-        | Action::Touch { ttl }
-        | Action::Delete { ttl }) = action
-        else {
-            return self.compact(id, action, now);
+        let ttl = match action {
+            Action::Create(create) => create.ttl,
+            Action::Append(append) => append.ttl,
+            Action::Touch(touch) => touch.ttl,
+            Action::Delete(delete) => delete.ttl,
+            Action::Compact(compact) => return self.compact(id, compact, now),
         };
         let expires_at = now + ttl.as_duration();
         self.last_ttl = Some(ttl.as_duration());
         let log = self.alive(id, now);
         match (action, log) {
-            (Action::Create { stamp, .. }, Some(log)) => {
-                let is_ours = log.entries[0].stamp[..16] == stamp.encode()[..16];
-                if is_ours { Outcome::Created } else { Outcome::Exists }
+            (Action::Create(create), Some(log)) => {
+                let is_ours = log.entries[0].stamp[..16] == create.stamp.encode()[..16];
+                if is_ours { Outcome::Done(None) } else { Outcome::Exists }
             }
-            (Action::Create { .. }, None) if ended => Outcome::Exists,
-            (Action::Create { record, stamp, .. }, None) => {
-                let body = record.snapshot().expect("a new record can be written").to_vec();
-                let entries = vec![Entry { body, stamp: stamp.encode() }];
+            (Action::Create(_), None) if ended => Outcome::Exists,
+            (Action::Create(create), None) => {
+                let body = create.record.snapshot().expect("a new record can be written").to_vec();
+                let entries = vec![Entry { body, stamp: create.stamp.encode() }];
                 self.logs.insert(id, Log { entries, expires_at });
-                Outcome::Created
+                Outcome::Done(None)
             }
-            (Action::Delete { .. }, _) => {
+            (Action::Delete(_), _) => {
                 self.logs.remove(&id);
                 self.tombstones.insert(id, expires_at);
-                Outcome::Deleted
+                Outcome::Done(None)
             }
             (_, None) => Outcome::Gone,
-            (Action::AppendAt { position, .. }, Some(log))
-                if log.entries.last().map(|entry| entry.stamp)
-                    != Some(position.stamp().encode()) =>
-            {
-                Outcome::Conflict
-            }
-            (
-                Action::Append { delta, stamp, .. } | Action::AppendAt { delta, stamp, .. },
-                Some(log),
-            ) => {
-                log.entries.push(Entry { body: delta.encode(), stamp: stamp.encode() });
+            (Action::Append(append), Some(log)) => {
+                let end = log.entries.last().map(|entry| entry.stamp);
+                if append.at.is_some_and(|at| end != Some(at.stamp().encode())) {
+                    return Outcome::Moved;
+                }
+                let (body, stamp) = (append.delta.encode(), append.stamp.encode());
+                log.entries.push(Entry { body, stamp });
                 log.expires_at = expires_at;
-                Outcome::Appended(Position::new(log.entries.len() as u64, *stamp))
+                Outcome::Done(Some(Position::new(log.entries.len() as u64, append.stamp)))
             }
             (_, Some(log)) => {
                 log.expires_at = expires_at;
-                Outcome::Touched
+                Outcome::Done(None)
             }
         }
     }
 
-    fn compact(&mut self, id: SessionId, action: &Action, now: Timestamp) -> Outcome {
-        let Action::Compact { record, position } = action else {
-            unreachable!("every other action has a ttl");
-        };
-        let Some(log) = self.alive(id, now) else { return Outcome::Stale };
-        let stamp = position.stamp().encode();
-        let folded = usize::try_from(position.entries()).expect("a log is short");
+    fn compact(&mut self, id: SessionId, compact: &Compact, now: Timestamp) -> Outcome {
+        let Some(log) = self.alive(id, now) else { return Outcome::Moved };
+        let stamp = compact.position.stamp().encode();
+        let folded = usize::try_from(compact.position.entries()).expect("a log is short");
         if folded == 0 || log.entries.get(folded - 1).is_none_or(|last| last.stamp != stamp) {
-            return Outcome::Stale;
+            return Outcome::Moved;
         }
-        let body = record.snapshot().expect("only what can be written is compacted").to_vec();
-        log.entries.splice(..folded, [Entry { body, stamp }]);
-        Outcome::Compacted
+        let body = compact.record.snapshot().expect("only what can be written is compacted");
+        log.entries.splice(..folded, [Entry { body: body.to_vec(), stamp }]);
+        Outcome::Done(None)
     }
 }
 
 const fn kind(action: &Action) -> Call {
     match action {
-        Action::Create { .. } => Call::Create,
-        Action::Append { .. } => Call::Append,
-        Action::AppendAt { .. } => Call::AppendAt,
-        Action::Compact { .. } => Call::Compact,
-        Action::Touch { .. } => Call::Touch,
-        Action::Delete { .. } => Call::Delete,
+        Action::Create(_) => Call::Create,
+        Action::Append(append) if append.at.is_some() => Call::AppendAt,
+        Action::Append(_) => Call::Append,
+        Action::Compact(_) => Call::Compact,
+        Action::Touch(_) => Call::Touch,
+        Action::Delete(_) => Call::Delete,
     }
 }

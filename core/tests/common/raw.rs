@@ -15,13 +15,14 @@ pub(crate) struct RawDelta {
     /// The verifier that is replaced, the new one, and how long the former is accepted.
     pub(crate) rotation: Option<([u8; 32], [u8; 32], Option<u64>)>,
     pub(crate) principal: Option<Option<String>>,
-    pub(crate) idle_timeout: Option<u64>,
+    /// The idle timeout and the deadline, and whether each is the session's own.
+    pub(crate) lifetime: Option<(u64, Option<u64>, [bool; 2])>,
     pub(crate) changes: BTreeMap<String, RawChange>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum RawChange {
-    Set(u8, u32, Vec<u8>),
+    Set(u8, Vec<u8>),
     Remove,
     Add(i64),
     Unknown(u8, Vec<u8>),
@@ -37,7 +38,7 @@ impl RawDelta {
             u8::from(self.replace)
                 | u8::from(self.rotation.is_some()) << 1
                 | principal
-                | u8::from(self.idle_timeout.is_some()) << 4,
+                | u8::from(self.lifetime.is_some()) << 4,
         );
         if let Some((replaces, verifier, accepted_until)) = &self.rotation {
             out.extend(replaces);
@@ -47,8 +48,10 @@ impl RawDelta {
         if let Some(Some(principal)) = &self.principal {
             text(&mut out, principal.as_bytes());
         }
-        if let Some(idle_timeout) = self.idle_timeout {
+        if let Some((idle_timeout, deadline, [own_idle, own_deadline])) = self.lifetime {
+            out.push(u8::from(own_idle) | u8::from(own_deadline) << 1);
             varint(&mut out, idle_timeout);
+            optional(&mut out, deadline);
         }
         varint(&mut out, self.changes.len() as u64);
         for (name, change) in &self.changes {
@@ -65,9 +68,8 @@ impl RawDelta {
 impl RawChange {
     fn parts(&self) -> (u8, Vec<u8>) {
         match self {
-            Self::Set(codec, fingerprint, bytes) => {
+            Self::Set(codec, bytes) => {
                 let mut payload = vec![*codec];
-                payload.extend(fingerprint.to_le_bytes());
                 payload.extend(checksum(bytes));
                 payload.extend(bytes);
                 (0x81, payload)

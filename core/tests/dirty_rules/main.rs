@@ -4,7 +4,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod groups;
 mod limits;
 mod manual_key;
 mod reading;
@@ -16,10 +15,8 @@ use std::thread;
 
 use common::{A, B, CART, Call, Client, HITS, MINUTE, NAME, SECOND, World, both};
 use serde::{Deserialize, Serialize};
-use sessile_core::{
-    Attribute, Codec, CommitError, Counter, EncodeError, Group, Key, Limits, Mismatch, OnConflict,
-    Policy, RotationReason, Session, SetError, Value,
-};
+use sessile_core::{CommitError, Counter, EncodeError, Key, Limits, OnConflict, OnMismatch, Policy, RotationReason, Session, SetError};
+use sessile_core::log::{Codec, Value, ValueRef};
 
 type Work = fn(&mut Session);
 
@@ -164,7 +161,7 @@ fn written(world: &World, client: &Client, work: impl FnOnce(&mut Session)) -> V
     assert!(log.entries.len() <= before + 1, "one commit, one entry");
     let deltas = log.entries[before..].iter();
     let decode = |entry: &common::Entry| {
-        sessile_core::Delta::decode(&entry.body).expect("what was written can be read")
+        sessile_core::log::Delta::decode(&entry.body).expect("what was written can be read")
     };
     deltas
         .map(decode)
@@ -204,7 +201,7 @@ fn every_row_reads_back_after_reloading_what_the_request_saw() {
 
 fn all(session: &Session) -> BTreeMap<String, Value> {
     let stored = |name: String| {
-        let value = session.stored(&name).expect("it can be stored").expect("it is there");
+        let value = session.value(&name).expect("it can be stored").expect("it is there");
         (name, value)
     };
     session.names().into_iter().map(stored).collect()

@@ -51,7 +51,7 @@ fn it_is_asked_for_once_and_survives_a_failure() {
         session.set(&CHANGED, true).unwrap();
         world.store.fail(0, common::Fault::NotApplied);
         let session = world.commit(session).expect_err("the store is broken").into_session();
-        let session = world.flush(session);
+        let session = world.save(session);
         assert_eq!(world.store.entries(client.id()), 2);
         drop(world.commit(session).expect("there is nothing to write"));
         assert_eq!(world.store.entries(client.id()), 2);

@@ -5,14 +5,14 @@ use crate::*;
 /// A client whose session holds what some other release, or nobody sane, wrote.
 fn holding(world: &World, value: Value) -> Client {
     let client = world.visitor(start);
-    let commit = sessile_core::CommitId::from_bytes([0x77; 16]);
-    let changes = [("name".into(), sessile_core::Change::Set(value))];
-    let delta = sessile_core::Delta::new(commit, 0, changes);
+    let commit = sessile_core::log::CommitId::from_bytes([0x77; 16]);
+    let changes = [("name".into(), sessile_core::log::Change::Set(value))];
+    let delta = sessile_core::log::Delta::new(commit, 0, changes);
     let ttl = sessile_core::Ttl::MAX;
-    let stamp = sessile_core::Stamp::first(commit);
-    let action = sessile_core::Action::Append { delta, stamp, ttl };
+    let stamp = sessile_core::log::Stamp::first(commit);
+    let action = sessile_core::store::Append::new(delta, stamp, ttl).into();
     let store = &*world.store;
-    sessile_core::BlockingStore::apply(store, client.id(), &action, world.now())
+    sessile_core::store::BlockingStore::apply(store, client.id(), &action, world.now())
         .expect("the store works");
     client
 }
@@ -42,7 +42,7 @@ fn reading_as_another_type_is_an_error_that_names_the_key_and_spoils_nothing() {
 #[test]
 fn a_key_can_take_what_it_cannot_read_for_absent() {
     both(&Policy::default(), |world| {
-        let lenient = Key::<u64>::new("name").on_mismatch(Mismatch::Absent);
+        let lenient = Key::<u64>::new("name").on_mismatch(OnMismatch::Absent);
         let mut client = world.visitor(start);
         world.visit(&mut client, |session| {
             assert_eq!(session.get(&lenient), Ok(None));
@@ -59,7 +59,7 @@ fn a_key_can_take_what_it_cannot_read_for_absent() {
 #[test]
 fn setting_or_removing_mends_an_attribute_that_cannot_be_read() {
     both(&Policy::default(), |world| {
-        let broken = Value::new(Codec::POSTCARD, 12345, b"\xff\xff\xff");
+        let broken = Value::new(Codec::POSTCARD, b"\xff\xff\xff");
         let mut client = holding(world, broken.clone());
         assert!(world.open(&client).get(&NAME).is_err());
         world.visit(&mut client, |session| set(session, &NAME, "Bob"));
@@ -81,8 +81,8 @@ fn a_codec_nobody_here_knows_is_carried_along() {
         };
         let session = world.open(&unknown);
         assert!(session.get(&NAME).is_err());
-        let stored = session.stored("name").unwrap().expect("it is carried along");
-        let stored: Attribute<'_> = stored.as_attribute();
+        let stored = session.value("name").unwrap().expect("it is carried along");
+        let stored: ValueRef<'_> = stored.as_ref();
         assert_eq!((stored.codec(), stored.fingerprint()), (Codec::JSON, 9));
         assert_eq!(stored.bytes(), b"{");
     });
@@ -100,7 +100,7 @@ fn length_bombs_in_stored_bytes_are_errors() {
     where
         T: Serialize + serde::de::DeserializeOwned + 'static,
     {
-        let client = holding(world, Value::new(Codec::POSTCARD, 1, bytes));
+        let client = holding(world, Value::new(Codec::POSTCARD, bytes));
         let key = Key::<T>::new("name").tagged(1);
         assert!(world.open(&client).get(&key).is_err(), "{bytes:?}");
     }
@@ -193,8 +193,8 @@ fn a_json_key_stays_one_when_it_is_given_a_tag() {
         let client = world.visitor(|session| session.set(&key, Look::default()).unwrap());
         let session = world.open(&client);
         assert_eq!(session.get(&key), Ok(Some(Look::default())));
-        let stored = session.stored("look").unwrap().expect("it is there");
-        let stored = stored.as_attribute();
+        let stored = session.value("look").unwrap().expect("it is there");
+        let stored = stored.as_ref();
         assert_eq!((stored.codec(), stored.fingerprint()), (Codec::JSON, 0));
         assert_eq!(session.get(&Key::new("look").json()), Ok(Some(Look::default())));
     }

@@ -169,7 +169,7 @@ fn a_type_without_a_fingerprint_reads_nothing_without_a_tag() {
     assert_eq!(session.get(&tagged()), Ok(Some(odd())));
     assert!(session.get(&plain::<Odd>()).is_err());
     assert!(session.get(&plain::<Odd>().tagged(2)).is_err());
-    assert_eq!(session.get(&plain::<Odd>().on_mismatch(Mismatch::Absent)), Ok(None));
+    assert_eq!(session.get(&plain::<Odd>().on_mismatch(OnMismatch::Absent)), Ok(None));
     // Nor what a type with a fingerprint wrote.
     world
         .visit(&mut client, |session| session.set(&plain::<String>(), "<odd>".to_owned()).unwrap());

@@ -12,7 +12,7 @@ fn a_failed_commit_done_again_writes_exactly_once() {
         for _ in 0..3 {
             world.store.fail(0, Fault::NotApplied);
             let failed = world.commit(session).expect_err("the store is broken");
-            assert!(matches!(failed.error(), CommitError::NotApplied(Broken)));
+            assert!(matches!(failed.error(), CommitError::NotApplied));
             session = failed.into_session();
             assert_eq!(session.count(&HITS), Ok(11));
         }
@@ -33,7 +33,7 @@ fn a_failed_creation_done_again_creates_one_session() {
         world.store.fail(0, Fault::NotApplied);
         let failed = world.commit(session).expect_err("the store is broken");
         let mut session = failed.into_session();
-        assert!(matches!(session.notice(), Notice::Keep));
+        assert!(matches!(session.token_update(), TokenUpdate::Unchanged));
         hit(1)(&mut session);
         world.leave(&mut client, session);
         assert_eq!(seen(world, &client).2, 11);
@@ -68,23 +68,23 @@ fn without_randomness_nothing_is_created_and_nothing_is_forgotten() {
         let mut client = Client::default();
         let mut session = world.open(&client);
         hit(10)(&mut session);
-        world.outside.broken(true);
-        assert!(session.reserve(&world.outside).is_err());
+        world.system.broken(true);
+        assert!(session.reserve(world.now(), &world.system).is_err());
         let failed = world.commit(session).expect_err("there is no randomness");
         assert!(matches!(failed.error(), CommitError::Entropy(_)));
         assert_eq!(world.store.calls(), []);
-        world.outside.broken(false);
+        world.system.broken(false);
         world.leave(&mut client, failed.into_session());
         assert_eq!(seen(world, &client).2, 10);
 
         let mut session = world.open(&client);
         hit(1)(&mut session);
         login("ada")(&mut session);
-        world.outside.broken(true);
+        world.system.broken(true);
         world.store.calls();
         let failed = world.commit(session).expect_err("there is no randomness");
         assert_eq!(world.store.calls(), []);
-        world.outside.broken(false);
+        world.system.broken(false);
         let finished = world.close(&mut client, failed.into_session());
         assert!(is_sent(&finished));
         assert_eq!(seen(world, &client).2, 11);
@@ -95,7 +95,7 @@ fn without_randomness_nothing_is_created_and_nothing_is_forgotten() {
 fn an_id_that_is_taken_is_drawn_again() {
     both(&Policy::default(), |world| {
         let first = world.visitor(set_a(1));
-        world.outside.repeat_the_first_draw();
+        world.system.repeat_the_first_draw();
         let second = world.visitor(set_a(2));
         assert_ne!(first.id(), second.id());
         assert_eq!(
@@ -116,7 +116,7 @@ fn after_a_flush_only_what_changed_since_is_written() {
         set_a(2)(&mut session);
         hit(10)(&mut session);
         session.get_mut(&A).unwrap();
-        let mut session = world.flush(session);
+        let mut session = world.save(session);
         assert_eq!((session.get(&A), session.count(&HITS)), (Ok(Some(2)), Ok(11)));
         // Others come in between, and what was written already is not written over them.
         world.visit(&mut client, |other| {
@@ -137,7 +137,7 @@ fn a_rotation_after_a_flush_writes_nothing_over_others() {
         let mut session = world.open(&client);
         set_a(2)(&mut session);
         hit(10)(&mut session);
-        let mut session = world.flush(session);
+        let mut session = world.save(session);
         world.visit(&mut client, |other| {
             set_a(7)(other);
             hit(100)(other);
@@ -153,14 +153,14 @@ fn a_flush_that_created_the_session_names_its_token_whatever_comes_later() {
     both(&Policy::default(), |world| {
         let mut session = world.open(&Client::default());
         set_a(1)(&mut session);
-        let mut session = world.flush(session);
-        assert!(matches!(session.notice(), Notice::Send(_)));
+        let mut session = world.save(session);
+        assert!(matches!(session.token_update(), TokenUpdate::Issue(_)));
         set_b(2)(&mut session);
         world.store.fail(0, Fault::NotApplied);
         let failed = world.commit(session).expect_err("the store is broken");
         let session = failed.into_session();
         let mut client = Client::default();
-        client.obey(session.notice());
+        client.obey(session.token_update());
         assert_eq!(seen(world, &client), (Some(1), None, 0));
     });
 }

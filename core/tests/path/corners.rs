@@ -1,17 +1,16 @@
 //! Corners: what a careful reader thought of and no story told.
 
+use sessile_core::engine::Answer;
 use std::collections::HashSet;
 
-use sessile_core::{BlockingStore, Failure, Group, Key, Limits, SetError};
+use sessile_core::{Key, Limits, SetError};
+use sessile_core::store::BlockingStore;
 
 use crate::*;
 
 const SET: Key<HashSet<u32>> = Key::new("set");
 const X: Key<String> = Key::new("x");
 const Y: Key<String> = Key::new("y");
-const ACCOUNT: Group = Group::new(&["user", "role"]);
-const USER: Key<u32> = Key::new("user").in_group(ACCOUNT);
-const ROLE: Key<u32> = Key::new("role").in_group(ACCOUNT);
 
 fn policy(change: impl Fn(sessile_core::PolicyBuilder) -> sessile_core::PolicyBuilder) -> Policy {
     change(Policy::builder()).build().expect("the policy can be")
@@ -71,12 +70,12 @@ fn a_token_that_was_replaced_before_anybody_heard_of_it_is_not_sent() {
     let mut slow = world.open(&client);
     slow.rotate(RotationReason::Renewal);
     world.store.fail(0, Fault::ReplyLost);
-    let Step::Apply(pending) = slow.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let Step::Apply(pending) = slow.commit(world.now(), &world.system).unwrap() else { panic!() };
     let said = BlockingStore::apply(&*world.store, pending.id(), pending.action(), world.now());
-    let step = pending.finish(said, &world.outside).unwrap();
+    let step = pending.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
     // The old token is good for the grace, and with it the same client logs in.
     world.visit(&mut client, login("ada"));
-    client.obey(world.walk(step).unwrap().notice());
+    client.obey(world.walk(step).unwrap().token_update());
     assert_eq!(world.open(&client).principal(), Some("ada"));
 }
 
@@ -86,13 +85,13 @@ fn a_sending_that_arrives_after_everything_else_is_over_counts_once() {
     let mut client = world.visitor(hit(1));
     let mut session = world.open(&client);
     hit(10)(&mut session);
-    let Step::Apply(first) = session.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let Step::Apply(first) = session.commit(world.now(), &world.system).unwrap() else { panic!() };
     let (id, first_sending) = (first.id(), first.action().clone());
     let unknown = |pending: Pending| {
-        let step = pending.finish(Err(Failure::Unknown(Broken)), &world.outside).unwrap();
-        let Step::Load(settling) = step else { panic!("it is looked for") };
+        let step = pending.finish(Answer::Unknown, world.now(), &world.system).unwrap();
+        let Step::Load(reload) = step else { panic!("it is looked for") };
         let found = BlockingStore::load(&*world.store, id, world.now());
-        settling.resume(found, &world.outside).unwrap()
+        reload.resume(found.unwrap(), world.now(), &world.system).unwrap()
     };
     let Step::Apply(second) = unknown(first) else { panic!("it is sent again") };
     let second_sending = second.action().clone();
@@ -118,7 +117,7 @@ fn what_a_finished_flush_left_to_others_is_not_written_over_them_later() {
     let mut slow = world.open(&client);
     same(&mut slow);
     world.visit(&mut client, same);
-    let mut slow = world.flush(slow);
+    let mut slow = world.save(slow);
     world.visit(&mut client, set_a(2));
     slow.set_idle_timeout(HOUR).unwrap();
     world.leave(&mut client, slow);
@@ -130,13 +129,13 @@ fn a_counter_others_removed_as_well_is_added_to_afterwards() {
     let world = World::by_default();
     let mut client = world.visitor(hit(5));
     let same = |session: &mut Session| {
-        assert!(session.remove_counter(&HITS));
+        assert!(session.remove(&HITS));
         session.set_principal(Some("p")).unwrap();
     };
     let mut slow = world.open(&client);
     same(&mut slow);
     world.visit(&mut client, same);
-    let mut slow = world.flush(slow);
+    let mut slow = world.save(slow);
     hit(1)(&mut slow);
     world.visit(&mut client, hit(100));
     world.leave(&mut client, slow);
@@ -151,20 +150,20 @@ fn a_removal_others_made_too_comes_last_even_if_a_login_came_between() {
     assert!(slow.remove(&B));
     set_a(2)(&mut slow);
     slow.rotate(RotationReason::Renewal);
-    let Step::Apply(first) = slow.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let Step::Apply(first) = slow.commit(world.now(), &world.system).unwrap() else { panic!() };
     world.visit(&mut client, |session| assert!(session.remove(&B)));
     let said = BlockingStore::apply(&*world.store, first.id(), first.action(), world.now());
-    let step = first.finish(said, &world.outside).unwrap();
-    let Step::Load(settling) = step else { panic!("somebody came first") };
-    let found = BlockingStore::load(&*world.store, settling.id(), world.now());
-    let step = settling.resume(found, &world.outside).unwrap();
+    let step = first.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
+    let Step::Load(reload) = step else { panic!("somebody came first") };
+    let found = BlockingStore::load(&*world.store, reload.id(), world.now());
+    let step = reload.resume(found.unwrap(), world.now(), &world.system).unwrap();
     // Others set it again, and a login puts the slow request out.
     world.visit(&mut client, |session| {
         set_b(3)(session);
         login("ada")(session);
     });
     let finished = world.walk(step).unwrap();
-    assert!(matches!(finished.notice(), Notice::Keep));
+    assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
     assert_eq!(seen(&world, &client), (Some(2), None, 0));
 }
 
@@ -181,9 +180,9 @@ fn a_write_under_a_rotation_the_log_forgot_is_never_called_a_success() {
     let mut settled = world.open(&client);
     set_a(3)(&mut settled);
     world.store.fail(0, Fault::ReplyLost);
-    let Step::Apply(pending) = settled.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let Step::Apply(pending) = settled.commit(world.now(), &world.system).unwrap() else { panic!() };
     let said = BlockingStore::apply(&*world.store, pending.id(), pending.action(), world.now());
-    let step = pending.finish(said, &world.outside).unwrap();
+    let step = pending.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
 
     world.store.edit_log(client.id(), |log| {
         log.remove(1);
@@ -205,9 +204,9 @@ fn a_write_under_another_rotation_than_the_logs_is_never_called_a_success() {
         log.remove(1);
     });
     world.store.fail(0, Fault::ReplyLost);
-    let Step::Apply(pending) = slow.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let Step::Apply(pending) = slow.commit(world.now(), &world.system).unwrap() else { panic!() };
     let said = BlockingStore::apply(&*world.store, pending.id(), pending.action(), world.now());
-    let step = pending.finish(said, &world.outside).unwrap();
+    let step = pending.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
     world.visit(&mut other, |session| session.rotate(RotationReason::Renewal));
     assert!(matches!(error(world.walk(step)), CommitError::Gone));
     assert_eq!(seen(&world, &other).0, Some(1));
@@ -221,30 +220,14 @@ fn a_write_that_many_rotations_came_behind_counts_once() {
     let mut slow = world.open(&client);
     hit(10)(&mut slow);
     world.store.fail(0, Fault::ReplyLost);
-    let Step::Apply(pending) = slow.commit::<Broken>(&world.outside).unwrap() else { panic!() };
+    let Step::Apply(pending) = slow.commit(world.now(), &world.system).unwrap() else { panic!() };
     let said = BlockingStore::apply(&*world.store, pending.id(), pending.action(), world.now());
-    let step = pending.finish(said, &world.outside).unwrap();
+    let step = pending.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
     for _ in 0..12 {
         world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
     }
     assert!(world.walk(step).is_ok());
     assert_eq!(seen(&world, &client).2, 11);
-}
-
-#[test]
-fn clearing_keeps_a_group_whole() {
-    let world = World::by_default();
-    let mut client = world.visitor(|session| session.set(&USER, 1).unwrap());
-    let mut slow = world.open(&client);
-    slow.set(&USER, 2).unwrap();
-    slow.clear();
-    world.visit(&mut client, |session| {
-        session.set(&USER, 7).unwrap();
-        session.set(&ROLE, 7).unwrap();
-    });
-    world.leave(&mut client, slow);
-    let session = world.open(&client);
-    assert_eq!((session.get(&USER), session.get(&ROLE)), (Ok(None), Ok(None)));
 }
 
 #[test]
@@ -272,7 +255,7 @@ fn what_could_never_be_read_back_is_not_written() {
 fn removing_what_is_not_there_is_a_reading() {
     let removals: [Work; 2] = [
         |session| assert!(!session.remove(&A)),
-        |session| assert!(!session.remove_counter(&sessile_core::Counter::new("a"))),
+        |session| assert!(!session.remove(&sessile_core::Counter::new("a"))),
     ];
     for remove in removals {
         both(&rejecting(), |world| {
@@ -326,7 +309,7 @@ fn a_value_changed_in_place_counts_as_large_as_it_was_written() {
         let client = world.visitor(|session| session.set(&X, text(1)).unwrap());
         let mut session = world.open(&client);
         session.get_mut(&X).unwrap().unwrap().push_str(&text(79));
-        let mut session = world.flush(session);
+        let mut session = world.save(session);
         assert!(matches!(session.set(&Y, text(80)), Err(SetError::SessionTooLarge { .. })));
     });
 }
@@ -360,7 +343,7 @@ fn when_a_session_was_used_last_does_not_move_while_it_is_used() {
     let before = slow.last_accessed_at();
     world.visit(&mut client, set_b(0));
     slow.rotate(RotationReason::Renewal);
-    assert_eq!(world.flush(slow).last_accessed_at(), before);
+    assert_eq!(world.save(slow).last_accessed_at(), before);
 }
 
 #[test]
@@ -383,18 +366,18 @@ fn nobody_is_sent_the_token_of_a_session_that_was_to_end() {
     let world = World::by_default();
     let mut session = world.open(&Client::default());
     set_a(1)(&mut session);
-    let mut session = world.flush(session);
+    let mut session = world.save(session);
     session.invalidate();
     world.store.fail(0, Fault::NotApplied);
-    let (session, _) = world.commit(session).expect_err("the store fails").into_parts();
-    assert!(matches!(session.notice(), Notice::Keep));
+    let (session, ..) = world.commit(session).expect_err("the store fails").into_parts();
+    assert!(matches!(session.token_update(), TokenUpdate::Unchanged));
 }
 
 #[test]
 fn who_logs_out_is_not_given_another_session() {
-    both(&policy(|builder| builder.create(Create::Eager)), |world| {
+    both(&policy(|builder| builder.create(CreateWhen::Opened)), |world| {
         let mut client = world.visitor(login("ada"));
         let finished = world.request(&mut client, Session::invalidate);
-        assert!(matches!(finished.notice(), Notice::Forget));
+        assert!(matches!(finished.token_update(), TokenUpdate::Revoke));
     });
 }

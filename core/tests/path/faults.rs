@@ -82,17 +82,17 @@ const STORIES: [Story; 12] = [
 ];
 
 fn outcomes() -> Vec<Outcome> {
-    let stamp = sessile_core::Stamp::first(sessile_core::CommitId::from_bytes([9; 16]));
+    let stamp = sessile_core::log::Stamp::first(sessile_core::log::CommitId::from_bytes([9; 16]));
     vec![
-        Outcome::Created,
+        Outcome::Done(None),
         Outcome::Exists,
-        Outcome::Appended(sessile_core::Position::new(64, stamp)),
-        Outcome::Conflict,
+        Outcome::Done(Some(sessile_core::store::Position::new(64, stamp))),
+        Outcome::Moved,
         Outcome::Gone,
-        Outcome::Touched,
-        Outcome::Deleted,
-        Outcome::Compacted,
-        Outcome::Stale,
+        Outcome::Done(None),
+        Outcome::Done(None),
+        Outcome::Done(None),
+        Outcome::Moved,
     ]
 }
 
@@ -103,7 +103,7 @@ const FAILURES: [Fault; 5] =
 struct End {
     before: Vec<Content>,
     after: Vec<Content>,
-    result: Result<Finished, Box<Failed<Broken>>>,
+    result: Result<Finished, Box<Failed>>,
     calls: usize,
     world: World,
     client: Client,
@@ -139,7 +139,7 @@ fn tell(story: &Story, driver: Driver, exists: bool, faults: &[(usize, Fault)]) 
     world.store.heal();
     let calls = world.store.calls().len();
     if let Ok(finished) = &result {
-        client.obey(finished.notice());
+        client.obey(finished.token_update());
     }
     let after = contents(&world);
     End { before, after, result, calls, world, client }
@@ -228,7 +228,7 @@ fn settle(end: End, wanted: &[Content], what: &str) {
     if let Err(failed) = result {
         let again = world.commit(failed.into_session());
         let finished = again.unwrap_or_else(|failed| panic!("{what}: {failed}"));
-        client.obey(finished.notice());
+        client.obey(finished.token_update());
     }
     world.store.deliver(world.now());
     // A creation of unknown fate may leave a log nobody has the token of, and no more of it.

@@ -1,5 +1,6 @@
 //! A session changes while its write is on its way.
 
+use sessile_core::engine::Answer;
 use crate::*;
 
 /// Drafts the write of a session and changes the session while it is on its way.
@@ -10,7 +11,7 @@ fn meanwhile(
     fault: Option<Fault>,
     change: impl FnOnce(&mut Session),
 ) -> Session {
-    let step = session.flush::<Broken>(&world.outside).expect("a draft");
+    let step = session.save(world.now(), &world.system).expect("a draft");
     let Step::Apply(mut pending) = step else { panic!("it is dirty") };
     if let Some(fault) = fault {
         world.store.fail(0, fault);
@@ -67,10 +68,10 @@ fn a_counter_taken_away_during_a_write_is_gone() {
         let mut session = world.open(&client);
         hit(10)(&mut session);
         let session = meanwhile(world, session, None, |session| {
-            assert!(session.remove_counter(&HITS));
+            assert!(session.remove(&HITS));
         });
         world.leave(&mut client, session);
-        assert!(!world.open(&client).contains("hits"));
+        assert!(!world.open(&client).contains(&HITS));
     });
 }
 
@@ -114,12 +115,12 @@ fn invalidating_during_a_touch_deletes_the_session() {
         let client = world.visitor(hit(1));
         world.pass(10 * MINUTE);
         let session = world.open(&client);
-        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let step = session.commit(world.now(), &world.system).expect("a draft");
         let Step::Apply(mut pending) = step else { panic!("a touch is due") };
-        assert!(matches!(pending.action(), Action::Touch { .. }));
+        assert!(matches!(pending.action(), Action::Touch(_)));
         pending.session_mut().invalidate();
         let finished = world.walk(Step::Apply(pending)).expect("it is deleted");
-        assert!(matches!(finished.notice(), Notice::Forget));
+        assert!(matches!(finished.token_update(), TokenUpdate::Revoke));
         assert!(world.store.ids().is_empty());
     });
 }
@@ -132,23 +133,23 @@ fn invalidating_while_a_write_is_looked_for_deletes_the_session() {
             let mut session = world.open(&client);
             hit(10)(&mut session);
             world.store.fail(0, Fault::ReplyLost);
-            let step = session.commit::<Broken>(&world.outside).expect("a draft");
+            let step = session.commit(world.now(), &world.system).expect("a draft");
             let Step::Apply(pending) = step else { panic!("it is dirty") };
             let store = &*world.store;
-            let said = sessile_core::BlockingStore::apply(
+            let said = sessile_core::store::BlockingStore::apply(
                 store,
                 pending.id(),
                 pending.action(),
                 world.now(),
             );
-            let step = pending.finish(said, &world.outside).expect("it is looked for");
-            let Step::Load(mut settling) = step else { panic!("it is looked for") };
-            settling.session_mut().invalidate();
+            let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
+            let Step::Load(mut reload) = step else { panic!("it is looked for") };
+            reload.session_mut().invalidate();
             if let Some(fault) = look {
                 world.store.fail(0, fault);
             }
-            let finished = world.walk(Step::Load(settling)).expect("it is deleted");
-            assert!(matches!(finished.notice(), Notice::Forget));
+            let finished = world.walk(Step::Load(reload)).expect("it is deleted");
+            assert!(matches!(finished.token_update(), TokenUpdate::Revoke));
             assert!(world.store.ids().is_empty());
         });
     }
@@ -173,17 +174,17 @@ fn invalidating_while_it_is_found_out_who_came_first_ends_the_session() {
         let mut session = world.open(&client);
         login("ada")(&mut session);
         world.visit(&mut client.clone(), hit(10));
-        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let step = session.commit(world.now(), &world.system).expect("a draft");
         let Step::Apply(pending) = step else { panic!("it is dirty") };
-        let step = pending.finish::<Broken>(Ok(Outcome::Conflict), &world.outside);
-        let Ok(Step::Load(mut settling)) = step else { panic!("somebody came first") };
-        settling.session_mut().invalidate();
-        set_b(4)(settling.session_mut());
+        let step = pending.finish(Answer::Done(Outcome::Moved), world.now(), &world.system);
+        let Ok(Step::Load(mut reload)) = step else { panic!("somebody came first") };
+        reload.session_mut().invalidate();
+        set_b(4)(reload.session_mut());
         // The log is gone by then, which is just as well.
         world.visit(&mut client.clone(), Session::invalidate);
         let mut client = client;
-        let finished = world.walk(Step::Load(settling)).expect("a new session");
-        client.obey(finished.notice());
+        let finished = world.walk(Step::Load(reload)).expect("a new session");
+        client.obey(finished.token_update());
         assert_eq!(seen(world, &client), (None, Some(4), 0));
         assert_eq!(world.store.ids(), [client.id()]);
     });
@@ -198,7 +199,7 @@ fn a_counter_removed_and_added_to_while_a_write_is_in_flight_starts_anew() {
             let mut session = world.open(&client);
             hit(3)(&mut session);
             let session = meanwhile(world, session, None, |session| {
-                session.remove_counter(&HITS);
+                session.remove(&HITS);
                 hit(2)(session);
             });
             assert_eq!(session.count(&HITS), Ok(2));
@@ -211,9 +212,9 @@ fn a_counter_removed_and_added_to_while_a_write_is_in_flight_starts_anew() {
 #[test]
 fn additions_to_a_counter_that_a_write_in_flight_starts_anew_all_count() {
     let fresh_starts: [Work; 2] = [
-        |session| assert!(session.remove_counter(&HITS)),
+        |session| assert!(session.remove(&HITS)),
         |session| {
-            assert!(session.remove_counter(&HITS));
+            assert!(session.remove(&HITS));
             hit(10)(session);
         },
     ];
@@ -242,9 +243,9 @@ fn additions_to_a_counter_that_was_started_anew_and_written_all_count() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(hit(1));
         let mut session = world.open(&client);
-        assert!(session.remove_counter(&HITS));
+        assert!(session.remove(&HITS));
         hit(10)(&mut session);
-        let mut session = world.flush(session);
+        let mut session = world.save(session);
         set_a(1)(&mut session);
         let session = meanwhile(world, session, None, hit(100));
         world.visit(&mut client, hit(1000));
@@ -258,13 +259,13 @@ fn a_counter_is_started_anew_although_the_write_in_flight_fails() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(hit(1));
         let mut session = world.open(&client);
-        assert!(session.remove_counter(&HITS));
+        assert!(session.remove(&HITS));
         hit(10)(&mut session);
-        let step = session.flush::<Broken>(&world.outside).unwrap();
+        let step = session.save(world.now(), &world.system).unwrap();
         let Step::Apply(mut pending) = step else { panic!("it is dirty") };
         hit(100)(pending.session_mut());
-        let said = Err(sessile_core::Failure::NotApplied(Broken));
-        let failed = pending.finish(said, &world.outside).expect_err("it fails");
+        let said = Err(sessile_core::store::Failure::NotApplied(Broken));
+        let failed = pending.finish(Answer::split(said).0, world.now(), &world.system).expect_err("it fails");
         world.leave(&mut client, failed.into_session());
         assert_eq!(seen(world, &client).2, 110);
     });

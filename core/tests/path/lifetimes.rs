@@ -30,7 +30,7 @@ fn a_write_is_a_touch() {
         let mut session = world.open(&client);
         set_a(2)(&mut session);
         world.pass(5 * SECOND);
-        let session = world.flush(session);
+        let session = world.save(session);
         world.pass(5 * SECOND);
         world.leave(&mut client, session);
         assert_eq!(world.store.calls(), [Call::Load, Call::Append]);
@@ -116,7 +116,7 @@ fn when_a_session_was_used_last_can_be_told_from_its_ttl() {
         assert_eq!(session.last_accessed_at(), Some(created_at));
         let mut session = session;
         set_a(2)(&mut session);
-        let session = world.flush(session);
+        let session = world.save(session);
         assert_eq!(session.last_accessed_at(), Some(created_at), "before this request");
         drop(world.commit(session).expect("there is nothing to write"));
         let written_at = world.now();

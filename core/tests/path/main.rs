@@ -22,11 +22,9 @@ use common::{
     A, B, Broken, CART, Call, Client, Content, Driver, Fault, HITS, HOUR, MINUTE, NAME, SECOND,
     World, both,
 };
-use sessile_core::{
-    Action, CommitError, Create, Failed, Finished, Granularity, Notice, OnConflict, Opening,
-    Outcome, Pending, Persist, Policy, RotationReason, Session, SessionId, Step, Timestamp, Token,
-    Ttl, UpdateError, Upkeep, begin,
-};
+use sessile_core::{CommitError, CreateWhen, Failed, Finished, Granularity, OnConflict, Persist, Policy, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl, UpdateError};
+use sessile_core::engine::{Opening, Pending, Step, Upkeep, begin};
+use sessile_core::store::{Action, Outcome};
 
 fn set_a(value: u32) -> impl Fn(&mut Session) {
     move |session| session.set(&A, value).expect("a number can be set")
@@ -55,12 +53,12 @@ fn seen(world: &World, client: &Client) -> (Option<u32>, Option<u32>, i64) {
 }
 
 #[track_caller]
-fn error(failed: Result<Finished, Box<Failed<Broken>>>) -> CommitError<Broken> {
+fn error(failed: Result<Finished, Box<Failed>>) -> CommitError {
     failed.expect_err("the commit fails").into_parts().1
 }
 
 fn is_sent(finished: &Finished) -> bool {
-    matches!(finished.notice(), Notice::Send(_))
+    matches!(finished.token_update(), TokenUpdate::Issue(_))
 }
 
 type Work = fn(&mut Session);

@@ -1,5 +1,7 @@
 //! What the rules of a session change.
 
+use std::convert::Infallible;
+
 use crate::*;
 
 fn policy(
@@ -50,7 +52,7 @@ fn of_two_requests_that_write_one_attribute_the_later_wins_unless_that_is_refuse
 fn under_reject_what_was_only_read_counts_too() {
     let reads: [(&str, Look); 4] = [
         ("get", |session| drop(session.get(&A))),
-        ("contains", |session| assert!(session.contains("a"))),
+        ("contains", |session| assert!(session.contains(&A))),
         ("get nothing", |session| drop(session.get(&NAME))),
         ("count", |session| drop(session.count(&HITS))),
     ];
@@ -82,7 +84,7 @@ fn under_reject_looking_through_a_session_is_no_reading() {
         let mut client = world.visitor(set_a(1));
         let mut slow = world.open(&client);
         for name in slow.names() {
-            drop(slow.stored(&name));
+            drop(slow.value(&name));
         }
         set_b(2)(&mut slow);
         world.visit(&mut client, set_a(7));
@@ -97,11 +99,11 @@ fn under_reject_nothing_is_missed_behind_a_rebase_or_a_flush() {
         let mut client = world.visitor(set_a(1));
         let mut slow = world.open(&client);
         set_a(2)(&mut slow);
-        let mut slow = world.flush(slow);
+        let mut slow = world.save(slow);
         set_b(3)(&mut slow);
         // Nobody changed anything this request knows of yet.
         world.visit(&mut client, hit(1));
-        let mut slow = world.flush(slow);
+        let mut slow = world.save(slow);
         slow.set(&NAME, "Ada".to_owned()).unwrap();
         world.visit(&mut client, set_a(9));
         let CommitError::Conflict { names } = error(world.commit(slow)) else { panic!() };
@@ -125,7 +127,7 @@ fn update_does_it_again_on_what_others_left() {
                 world.visit(&mut client.clone(), set_a(value + 100));
             }
             set_a(value + 1)(session);
-            value
+            Ok::<_, Infallible>(value)
         })
         .expect("the fourth time nobody comes first");
     assert_eq!((seen_last, rounds), (300, 3));
@@ -135,6 +137,7 @@ fn update_does_it_again_on_what_others_left() {
         let value = session.get(&A).unwrap().unwrap();
         world.visit(&mut client.clone(), set_a(value + 1));
         set_a(0)(session);
+        Ok::<_, Infallible>(())
     });
     let Err(UpdateError::Commit(failed)) = result else { panic!("others always come first") };
     assert!(matches!(failed.error(), CommitError::Conflict { .. }));
@@ -149,7 +152,7 @@ fn a_commit_that_others_always_come_before_is_given_up() {
         login("ada")(&mut session);
         hit(10)(&mut session);
         for call in 0..40 {
-            world.store.fail(2 * call, Fault::Says(Outcome::Conflict));
+            world.store.fail(2 * call, Fault::Says(Outcome::Moved));
         }
         let failed = world.commit(session).expect_err("it is given up");
         assert!(matches!(failed.error(), CommitError::Contended));
@@ -231,7 +234,7 @@ fn always_writes_at_the_end_and_overwrites_nobody() {
         // Not in mid-request, and not where there is no session.
         world.store.calls();
         let session = world.open(&client);
-        let session = world.flush(session);
+        let session = world.save(session);
         assert_eq!(world.store.calls(), [Call::Load]);
         drop(session);
         world.visit(&mut Client::default(), |_| {});
@@ -267,7 +270,7 @@ fn a_session_exists_as_soon_as_there_is_something_to_keep() {
 
 #[test]
 fn an_eager_session_exists_from_the_first_request() {
-    both(&policy(|rules| rules.create(Create::Eager)), |world| {
+    both(&policy(|rules| rules.create(CreateWhen::Opened)), |world| {
         let mut client = Client::default();
         let finished = world.request(&mut client, |session| assert!(session.exists()));
         assert!(is_sent(&finished));
@@ -276,7 +279,7 @@ fn an_eager_session_exists_from_the_first_request() {
         session.invalidate();
         assert!(!session.exists(), "it is not created again in place of what was ended");
         world.store.calls();
-        let session = world.flush(world.open(&Client::default()));
+        let session = world.save(world.open(&Client::default()));
         assert_eq!(world.store.calls(), [], "a flush only writes what there is");
         drop(session);
     });

@@ -1,5 +1,6 @@
 //! One token is replaced by another.
 
+use sessile_core::engine::Answer;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::common::raw::{self, RawDelta};
@@ -43,7 +44,7 @@ fn a_request_within_the_grace_writes_and_is_sent_no_token() {
             set_b(2)(session);
             session.rotate(RotationReason::Renewal);
         });
-        assert!(matches!(finished.notice(), Notice::Keep), "it is being renewed already");
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged), "it is being renewed already");
         assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
     });
 }
@@ -83,10 +84,10 @@ fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing()
             work(&mut session);
             let failed = world.commit(session).expect_err(name);
             assert!(matches!(failed.error(), CommitError::Stale), "{name}");
-            assert!(matches!(failed.into_session().notice(), Notice::Keep), "{name}");
+            assert!(matches!(failed.into_session().token_update(), TokenUpdate::Unchanged), "{name}");
         }
         let finished = world.commit(world.open(&old)).expect("there is nothing to write");
-        assert!(matches!(finished.notice(), Notice::Keep));
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
         assert_eq!(world.content(&client), before);
         assert_eq!(world.store.ids().len(), 1);
     });
@@ -107,7 +108,7 @@ fn of_two_concurrent_rotations_one_wins_and_the_other_keeps_its_changes() {
             two.rotate(second);
             world.leave(&mut client, one);
             let finished = world.commit(two).expect("its changes are kept");
-            assert!(matches!(finished.notice(), Notice::Keep), "{first:?} {second:?}");
+            assert!(matches!(finished.token_update(), TokenUpdate::Unchanged), "{first:?} {second:?}");
             assert_eq!(seen(world, &client), (Some(1), Some(2), 111), "{first:?} {second:?}");
         });
     }
@@ -125,7 +126,7 @@ fn two_changes_of_privilege_at_once_end_with_one_token_that_works() {
         hit(100)(&mut two);
         world.leave(&mut client, one);
         let finished = world.commit(two).expect("whoever knew the token before is out");
-        assert!(matches!(finished.notice(), Notice::Keep));
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
         assert_eq!(seen(world, &client), (None, None, 111));
     });
 }
@@ -179,7 +180,7 @@ fn a_holder_of_a_replaced_token_keeps_losing_after_it_has_written() {
         let mut slow = world.open(&client);
         world.visit(&mut client, login("ada"));
         set_b(2)(&mut slow);
-        let mut slow = world.flush(slow);
+        let mut slow = world.save(slow);
         login("eve")(&mut slow);
         let error = error(world.commit(slow));
         assert!(matches!(error, CommitError::Superseded), "{error:?}");
@@ -198,7 +199,7 @@ fn logging_in_twice_as_the_same_user_leaves_one_login() {
         set_b(2)(&mut two);
         world.leave(&mut client, one);
         let finished = world.commit(two).expect("it is ada's already");
-        assert!(matches!(finished.notice(), Notice::Keep));
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
         let session = world.open(&client);
         assert_eq!((session.principal(), session.get(&B).unwrap()), (Some("ada"), Some(2)));
     });
@@ -274,7 +275,7 @@ fn what_was_won_early_in_a_request_is_not_won_again_later() {
         let mut session = world.open(&client);
         session.set_principal(Some("ada")).unwrap();
         set_a(2)(&mut session);
-        let mut session = world.flush(session);
+        let mut session = world.save(session);
         world.visit(&mut client, |other| {
             other.set_principal(Some("bob")).unwrap();
             set_a(3)(other);
@@ -324,9 +325,9 @@ fn who_holds_a_token_a_login_replaced_sees_nothing_of_what_came_after_it() {
             login("ada")(session);
             set_a(42)(session);
         });
-        let slow = world.flush(slow);
+        let slow = world.save(slow);
         assert_eq!((slow.get(&A), slow.principal()), (Ok(None), None));
-        assert!(matches!(slow.notice(), Notice::Keep));
+        assert!(matches!(slow.token_update(), TokenUpdate::Unchanged));
         drop(world.commit(slow).expect("there is nothing to write"));
         assert_eq!(seen(world, &client), (Some(42), None, 11));
     });
@@ -340,12 +341,12 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
         login("ada")(&mut session);
         set_a(2)(&mut session);
         world.store.fail(0, Fault::ReplyLost);
-        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let step = session.commit(world.now(), &world.system).expect("a draft");
         let Step::Apply(pending) = step else { panic!("it is dirty") };
         let store = &*world.store;
         let (id, now) = (client.id(), world.now());
-        let said = sessile_core::BlockingStore::apply(store, id, pending.action(), now);
-        let step = pending.finish(said, &world.outside).expect("it is looked for");
+        let said = sessile_core::store::BlockingStore::apply(store, id, pending.action(), now);
+        let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
         // What a failover makes of a log: another login lies in front of it.
         let other = RawDelta {
             commit: [0x66; 16],
@@ -358,7 +359,7 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
         });
         let failed = world.walk(step).expect_err("bob came first");
         assert!(matches!(failed.error(), CommitError::Superseded), "{failed}");
-        assert!(matches!(failed.into_session().notice(), Notice::Keep));
+        assert!(matches!(failed.into_session().token_update(), TokenUpdate::Unchanged));
         let content = world.content(&client).expect("it lives");
         assert_eq!(content.principal.as_deref(), Some("bob"));
         let winner = Client { token: Some(Token::from_parts(id, [5; 16])) };

@@ -8,7 +8,7 @@ fn a_visit_that_keeps_nothing_asks_and_stores_nothing() {
         let finished = world.request(&mut Client::default(), |session| {
             assert!(session.is_new() && session.is_empty() && session.id().is_none());
         });
-        assert!(matches!(finished.notice(), Notice::Keep));
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
         assert_eq!(world.store.calls(), []);
     });
 }
@@ -79,7 +79,7 @@ fn a_session_past_its_deadline_is_fresh_even_if_the_store_still_has_it() {
         // A store whose own clock stands still keeps the log for longer than was asked for.
         let found = || {
             let store = &*world.store;
-            sessile_core::BlockingStore::load(store, id, world.now()).unwrap().unwrap()
+            sessile_core::store::BlockingStore::load(store, id, world.now()).unwrap().unwrap()
         };
         let text = client.token.as_ref().expect("a token").expose();
         let resume = |now: Timestamp| {
@@ -114,12 +114,12 @@ fn a_store_that_cannot_be_read_is_never_taken_for_an_empty_session() {
 fn a_session_can_have_its_id_before_it_is_written() {
     both(&Policy::default(), |world| {
         let mut session = world.open(&Client::default());
-        session.reserve(&world.outside).unwrap();
+        session.reserve(world.now(), &world.system).unwrap();
         let id = session.id().expect("it was reserved");
-        session.reserve(&world.outside).unwrap();
+        session.reserve(world.now(), &world.system).unwrap();
         assert_eq!(session.id(), Some(id));
         assert_eq!(session.created_at(), Some(world.now()));
-        let session = world.flush(session);
+        let session = world.save(session);
         assert_eq!(world.store.calls(), [], "nothing to keep, nothing to store");
         let mut session = session;
         set_a(1)(&mut session);

@@ -1,5 +1,6 @@
 //! Nobody knows whether a write was applied.
 
+use sessile_core::engine::Answer;
 use crate::*;
 
 const LOST: [Fault; 4] =
@@ -49,17 +50,17 @@ fn a_positioned_append_that_came_after_all_is_not_done_again_behind_others() {
             let mut session = world.open(&client);
             hit(10)(&mut session);
             world.store.fail(0, fault);
-            let step = session.commit::<Broken>(&world.outside).expect("a draft");
+            let step = session.commit(world.now(), &world.system).expect("a draft");
             let Step::Apply(pending) = step else { panic!("it is dirty") };
             let said = apply(world, &pending);
-            let step = pending.finish(said, &world.outside).expect("it is looked for");
+            let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
             // While it is being looked for, somebody else writes something else.
             let mut other = client.clone();
             world.visit(&mut other, set_b(2));
             let finished = world.walk(step);
             world.store.deliver(world.now());
             let finished = finished.expect("the names are disjoint");
-            client.obey(finished.notice());
+            client.obey(finished.token_update());
             assert_eq!(seen(world, &client), (None, Some(2), 11), "{fault:?}");
         });
     }
@@ -115,13 +116,13 @@ fn a_commit_that_is_unknown_twice_and_more_is_settled_by_committing_again() {
                     match world.commit(session) {
                         Ok(finished) => break finished,
                         Err(failed) => {
-                            assert!(matches!(failed.error(), CommitError::Unknown(_)));
+                            assert!(matches!(failed.error(), CommitError::Unknown));
                             session = failed.into_session();
                         }
                     }
                     assert!(tries < 10, "{first:?} {second:?}");
                 };
-                client.obey(finished.notice());
+                client.obey(finished.token_update());
                 world.store.heal();
                 world.store.deliver(world.now());
                 assert_eq!(seen(world, &client).2, 11, "{first:?} {second:?}");
@@ -141,7 +142,7 @@ fn what_was_changed_after_an_unknown_commit_is_written_too() {
             world.store.fail(0, fault);
             world.store.fail(1, Fault::RequestLost);
             let failed = world.commit(session).expect_err("nobody knows");
-            assert!(matches!(failed.error(), CommitError::Unknown(_)));
+            assert!(matches!(failed.error(), CommitError::Unknown));
             let mut session = failed.into_session();
             assert_eq!(session.count(&HITS), Ok(11));
             hit(100)(&mut session);
@@ -164,7 +165,7 @@ fn an_attempt_that_is_refused_does_not_make_the_one_before_it_certain() {
         world.store.fail(0, Fault::AfterNext);
         world.store.fail(2, Fault::NotApplied);
         let failed = world.commit(session).expect_err("nobody knows");
-        assert!(matches!(failed.error(), CommitError::Unknown(_)), "{failed}");
+        assert!(matches!(failed.error(), CommitError::Unknown), "{failed}");
         world.leave(&mut client, failed.into_session());
         assert_eq!(seen(world, &client).2, 11);
     });
@@ -178,10 +179,10 @@ fn a_session_that_ends_while_a_write_is_being_looked_for_is_gone() {
             let mut session = world.open(&client);
             hit(10)(&mut session);
             world.store.fail(0, fault);
-            let step = session.commit::<Broken>(&world.outside).expect("a draft");
+            let step = session.commit(world.now(), &world.system).expect("a draft");
             let Step::Apply(pending) = step else { panic!("it is dirty") };
             let said = apply(world, &pending);
-            let step = pending.finish(said, &world.outside).expect("it is looked for");
+            let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
             let mut other = client.clone();
             world.visit(&mut other, Session::invalidate);
             assert!(matches!(error(world.walk(step)), CommitError::Gone));
@@ -201,20 +202,20 @@ fn a_commit_that_may_have_been_folded_and_forgotten_is_never_sent_again() {
         let mut session = world.open(&client);
         hit(10)(&mut session);
         world.store.fail(0, Fault::ReplyLost);
-        let step = session.commit::<Broken>(&world.outside).expect("a draft");
+        let step = session.commit(world.now(), &world.system).expect("a draft");
         let Step::Apply(pending) = step else { panic!("it is dirty") };
         let said = apply(world, &pending);
-        let step = pending.finish(said, &world.outside).expect("it is looked for");
+        let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
         let mut other = client.clone();
         for _ in 0..40 {
             world.visit(&mut other, hit(100));
         }
-        assert!(matches!(error(world.walk(step)), CommitError::Unknown(None)));
+        assert!(matches!(error(world.walk(step)), CommitError::Unknown));
         assert_eq!(seen(world, &client).2, 4012, "once, and nobody said otherwise");
     });
 }
 
-fn apply(world: &World, pending: &Pending) -> Result<Outcome, sessile_core::Failure<Broken>> {
+fn apply(world: &World, pending: &Pending) -> Result<Outcome, sessile_core::store::Failure<Broken>> {
     let store = &*world.store;
-    sessile_core::BlockingStore::apply(store, pending.id(), pending.action(), world.now())
+    sessile_core::store::BlockingStore::apply(store, pending.id(), pending.action(), world.now())
 }

@@ -1,0 +1,119 @@
+//! `Faulty` fails as told and does nothing else.
+
+use std::task::Poll;
+
+use sessile_core::conformance::{Call, Fault, Faulty, FaultyError, Harness};
+use sessile_core::{SessionId, Timestamp, Token, Ttl};
+use sessile_core::log::{Change, CommitId, Delta, Record, Stamp};
+use sessile_core::store::{Action, Failure, Outcome, Store};
+
+use crate::list::{Bug, World};
+use crate::{poll_once, run};
+
+#[test]
+fn without_faults_everything_reaches_the_store() {
+    let (store, _) = faulty(|_| Fault::None);
+    run(store.apply(ID, &create(), NOW)).unwrap();
+    assert!(matches!(run(store.apply(ID, &append(), NOW)), Ok(Outcome::Done(Some(_)))));
+    assert_eq!(run(count(&store)), Some(1));
+    assert_eq!(store.calls(), 3);
+}
+
+#[test]
+fn a_refused_call_does_nothing_and_says_so() {
+    let (store, below) = faulty(|call| on_append(call, Fault::Refuse));
+    run(store.apply(ID, &create(), NOW)).unwrap();
+    let said = run(store.apply(ID, &append(), NOW));
+    assert!(matches!(said, Err(Failure::NotApplied(FaultyError::Injected))));
+    assert_eq!(run(count(&below)), None);
+}
+
+#[test]
+fn a_lost_call_does_nothing_and_nobody_can_tell() {
+    let (store, below) = faulty(|call| on_append(call, Fault::Lose));
+    run(store.apply(ID, &create(), NOW)).unwrap();
+    let said = run(store.apply(ID, &append(), NOW));
+    assert!(matches!(said, Err(Failure::Unknown(FaultyError::Injected))));
+    assert_eq!(run(count(&below)), None);
+}
+
+#[test]
+fn a_lost_answer_leaves_the_call_done() {
+    let (store, below) = faulty(|call| on_append(call, Fault::LoseAnswer));
+    run(store.apply(ID, &create(), NOW)).unwrap();
+    let said = run(store.apply(ID, &append(), NOW));
+    assert!(matches!(said, Err(Failure::Unknown(FaultyError::Injected))));
+    assert_eq!(run(count(&below)), Some(1));
+}
+
+#[test]
+fn a_duplicated_call_is_done_twice_and_answered_once() {
+    let (store, below) = faulty(|call| on_append(call, Fault::Duplicate));
+    run(store.apply(ID, &create(), NOW)).unwrap();
+    let said = run(store.apply(ID, &append(), NOW)).unwrap();
+    assert!(matches!(said, Outcome::Done(Some(position)) if position.entries() == 2));
+    let loaded = run(below.load(ID, NOW)).unwrap().unwrap();
+    assert_eq!(loaded.position.entries(), 3);
+    assert_eq!(run(count(&below)), Some(1));
+}
+
+#[test]
+fn a_delayed_call_is_done_after_that_many_polls() {
+    let (store, below) = faulty(|call| on_append(call, Fault::Delay(2)));
+    run(store.apply(ID, &create(), NOW)).unwrap();
+    let append = append();
+    let mut said = Box::pin(store.apply(ID, &append, NOW));
+    for _ in 0..2 {
+        assert!(poll_once(said.as_mut()).is_pending());
+        assert_eq!(run(count(&below)), None);
+    }
+    assert!(matches!(poll_once(said.as_mut()), Poll::Ready(Ok(Outcome::Done(Some(_))))));
+    assert_eq!(run(count(&below)), Some(1));
+}
+
+#[test]
+fn a_hanging_call_never_ends_whether_or_not_it_was_done() {
+    for (fault, done) in [(Fault::Hang, None), (Fault::HangAfter, Some(1))] {
+        let (store, below) = faulty(move |call| on_append(call, fault));
+        run(store.apply(ID, &create(), NOW)).unwrap();
+        let append = append();
+        let mut said = Box::pin(store.apply(ID, &append, NOW));
+        assert!((0..10).all(|_| poll_once(said.as_mut()).is_pending()));
+        drop(said);
+        assert_eq!(run(count(&below)), done);
+    }
+}
+
+type Handle = <World as Harness>::Store;
+
+/// Makes a store that fails by plan, and one on the same world that does not.
+fn faulty(plan: impl Fn(Call) -> Fault + Send + Sync + 'static) -> (Faulty<Handle>, Handle) {
+    let world = World::new(Bug::None);
+    (Faulty::new(run(world.store()), move |_, call| plan(call)), run(world.store()))
+}
+
+fn on_append(call: Call, fault: Fault) -> Fault {
+    if call == Call::Append { fault } else { Fault::None }
+}
+
+/// Returns what the counter of the log says.
+async fn count<S: Store>(store: &S) -> Option<i64> {
+    let loaded = store.load(ID, NOW).await.expect("loading does not fail by plan");
+    loaded?.record.get("n")?.counter()
+}
+
+fn create() -> Action {
+    let stamp = Stamp::first(CommitId::from_bytes([1; 16]));
+    let verifier = Token::from_parts(ID, [0; 16]).verifier();
+    let record = Record::new(NOW, Ttl::MAX, None, verifier, stamp.commit);
+    Action::Create { record: record.into(), stamp, ttl: Ttl::MAX }
+}
+
+fn append() -> Action {
+    let stamp = Stamp::first(CommitId::from_bytes([2; 16]));
+    let delta = Delta::new(stamp.commit, 0, [("n".into(), Change::Add(1))]);
+    Action::Append { delta, stamp, ttl: Ttl::MAX }
+}
+
+const ID: SessionId = SessionId::from_bytes([1; 16]);
+const NOW: Timestamp = Timestamp::from_millis(1_000);

@@ -1,0 +1,145 @@
+//! Sessions for programs without a runtime.
+//!
+//! The path is driven by one piece of code, which is async. A store that never waits makes it ready
+//! at the first poll, so blocking callers poll it themselves.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::policy::Policy;
+use crate::session::Session;
+use crate::session::commit::{Failed, Finished};
+use crate::session::upkeep::Upkeep;
+use crate::sessions::{Sessions, UpdateError};
+use crate::store::blocking::{BlockingStore, Immediate};
+use crate::store::failure::Failure;
+use crate::token::SessionId;
+
+/// [`Sessions`] for programs without a runtime.
+pub struct BlockingSessions<B> {
+    sessions: Sessions<Immediate<B>>,
+}
+
+impl<B: BlockingStore> BlockingSessions<B> {
+    /// Creates sessions that live in `store` by the rules of `policy`.
+    ///
+    /// `sessile::BlockingSessions::new` takes the clock and the randomness of the operating system.
+    pub fn new(
+        store: B,
+        clock: impl Clock + 'static,
+        entropy: impl Entropy + 'static,
+        policy: Policy,
+    ) -> Self {
+        Self { sessions: Sessions::new(Immediate(store), clock, entropy, policy) }
+    }
+
+    /// As [`Sessions::open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::open`].
+    pub fn open(&self, token: Option<&str>) -> Result<Session, B::Error> {
+        run(self.sessions.open(token))
+    }
+
+    /// As [`Sessions::commit`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::commit`].
+    pub fn commit(&self, session: Session) -> Result<Finished, Box<Failed>> {
+        run(self.sessions.commit(session))
+    }
+
+    /// As [`Sessions::save`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::save`].
+    pub fn save(&self, session: Session) -> Result<Session, Box<Failed>> {
+        run(self.sessions.save(session))
+    }
+
+    /// As [`Sessions::save_if_due`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::save_if_due`].
+    pub fn save_if_due(&self, session: Session) -> Result<Session, Box<Failed>> {
+        run(self.sessions.save_if_due(session))
+    }
+
+    /// As [`Sessions::update`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::update`].
+    pub fn update<R, E>(
+        &self,
+        token: Option<&str>,
+        change: impl FnMut(&mut Session) -> Result<R, E>,
+    ) -> Result<(R, Finished), UpdateError<B::Error, E>> {
+        run(self.sessions.update(token, change))
+    }
+
+    /// As [`Sessions::end`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::end`].
+    pub fn end(&self, id: SessionId) -> Result<(), Failure<B::Error>> {
+        run(self.sessions.end(id))
+    }
+
+    /// As [`Sessions::upkeep`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::upkeep`].
+    pub fn upkeep(&self, upkeep: Upkeep) -> Result<(), Failure<B::Error>> {
+        run(self.sessions.upkeep(upkeep))
+    }
+
+    /// Returns the store.
+    #[must_use]
+    pub fn store(&self) -> &B {
+        &self.sessions.store().0
+    }
+
+    /// Returns the rules.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        self.sessions.policy()
+    }
+}
+
+/// Hand-written because sessions are cloned whatever the store.
+impl<B> Clone for BlockingSessions<B> {
+    fn clone(&self) -> Self {
+        Self { sessions: self.sessions.clone() }
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for BlockingSessions<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BlockingSessions").field(&self.sessions).finish()
+    }
+}
+
+/// Polls until ready. Nothing in the driver waits for a waker: it is ready at once, or steps aside
+/// for others for a few polls.
+fn run<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => core::hint::spin_loop(),
+        }
+    }
+}

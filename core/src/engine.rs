@@ -1,0 +1,10 @@
+//! The path by hand: for adapters to frameworks and for programs with a runtime of their own.
+//!
+//! Two points of I/O, and the types allow no other order. See the picture in the
+//! [crate's documentation](crate).
+
+pub use crate::schedule::{Effect, Schedule};
+pub use crate::session::Edit;
+pub use crate::session::commit::{Answer, Pending, Reload, Step};
+pub use crate::session::open::{Loading, Opening, begin};
+pub use crate::session::upkeep::Upkeep;

@@ -1,0 +1,220 @@
+//! What a session has to write: the view compared with what was loaded.
+//!
+//! A draft looks at the session and draws ids. It changes nothing.
+
+use alloc::borrow::ToOwned;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::entropy::{Entropy, draw_commit, draw_token, renew_token};
+use crate::error::{CommitError, SetError};
+use crate::log::delta::{Change, Delta, Rotation, RotationReason};
+use crate::log::limits;
+use crate::log::record::{Committed, Record, RecordHead, VerifierStatus};
+use crate::log::stamp::Stamp;
+use crate::log::value::ValueRef;
+use crate::policy::{Granularity, OnConflict};
+use crate::session::Session;
+use crate::session::edits::Name;
+use crate::session::origin::{LogEnd, Origin, Reserved};
+use crate::session::outbox::Envelope;
+use crate::session::view::{Changes, Extent};
+use crate::store::action::{Action, Append, Create, Touch};
+use crate::store::loaded::Loaded;
+use crate::store::position::Position;
+use crate::timestamp::{Timestamp, Ttl};
+use crate::token::SessionId;
+
+/// What a session has to write.
+pub(crate) enum Draft {
+    Nothing,
+    Touch(SessionId, Touch),
+    /// A write, and the token it creates a session under.
+    Write(Envelope, Option<Reserved>),
+    /// The delta must be appended at a position that is not known.
+    Locate(SessionId),
+}
+
+/// Says what there is to write.
+pub(crate) fn draft(
+    session: &Session,
+    is_last: bool,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Draft, CommitError> {
+    match &session.origin {
+        Origin::Fresh(reserved) => draft_create(session, reserved.as_ref(), is_last, now, entropy),
+        Origin::Loaded(end) if end.has_ended => Err(CommitError::Gone),
+        Origin::Loaded(end) => draft_append(session, end, is_last, now, entropy),
+        Origin::Stale => {
+            let wants = session.view.since().intent.is_security_change();
+            let is_changed = wants || session.has_ended_one || session.view.is_dirty();
+            if is_changed { Err(CommitError::Stale) } else { Ok(Draft::Nothing) }
+        }
+    }
+}
+
+fn draft_create(
+    session: &Session,
+    reserved: Option<&Reserved>,
+    is_last: bool,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Draft, CommitError> {
+    let principal = session.principal();
+    let is_empty = session.is_empty() && principal.is_none();
+    if is_empty && !(is_last && session.is_created_empty()) {
+        return Ok(Draft::Nothing);
+    }
+    let reserved = match reserved {
+        Some(reserved) => reserved.clone(),
+        None => Reserved { token: draw_token(entropy)?, created_at: now },
+    };
+    let stamp = Stamp::first(draw_commit(entropy)?);
+    let lifetime = session.first_lifetime(reserved.created_at);
+    let head = RecordHead {
+        has_unknown_changes: false,
+        created_at: reserved.created_at,
+        lifetime,
+        generation: 0,
+        verifier: reserved.token.verifier(),
+        replaced: Vec::new(),
+        principal: principal.map(ToOwned::to_owned),
+    };
+    let ttl = lifetime.ttl(now).ok_or(CommitError::Gone)?;
+    let changes = session.view.changes(Extent::Whole, now, stamp.commit).list;
+    let attributes: Vec<(&str, ValueRef<'_>)> = changes.iter().filter_map(attribute).collect();
+    let commits = [Committed { commit: stamp.commit, resent: false }];
+    let record = Arc::new(Record::assemble(head, &commits, &attributes));
+    let token = Some(reserved.token.clone());
+    let action = Arc::new(Create::new(record, stamp, ttl).into());
+    let envelope = Envelope { id: reserved.token.id(), action, token, is_blind: false };
+    Ok(Draft::Write(envelope, Some(reserved)))
+}
+
+fn draft_append(
+    session: &Session,
+    end: &LogEnd,
+    is_last: bool,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Draft, CommitError> {
+    let record = session.view.base().expect("a loaded session has a record");
+    let intent = &session.view.since().intent;
+    let is_forced = intent.everything || is_last && session.policy.persist().always();
+    let extent = extent(session, is_forced);
+
+    let reason = wanted_rotation(session, end, record, now);
+    let principal = intent.principal.clone();
+    let principal = principal.filter(|wanted| wanted.as_deref() != record.principal());
+    let lifetime = session.lifetime(record);
+    let ttl = lifetime.ttl(now);
+    let lifetime = Some(lifetime).filter(|wanted| *wanted != record.head().lifetime);
+
+    // Wins whole or is void whole, so it must not be appended behind what it has not seen.
+    let is_whole_or_void = reason.is_some() || principal.is_some() || lifetime.is_some();
+    let is_dirty = extent != Extent::Dirty || session.view.is_dirty();
+    if !is_dirty && !is_forced && !is_whole_or_void {
+        let is_due = is_last && end.touch_is_due(&record.head().lifetime, &session.policy);
+        let touch = ttl.filter(|_| is_due).map(|ttl| Draft::Touch(end.id, Touch::new(ttl)));
+        return Ok(touch.unwrap_or(Draft::Nothing));
+    }
+    let ttl = ttl.ok_or(CommitError::Gone)?;
+    let depends_on_position = session.on_conflict == OnConflict::Reject
+        || session.view.since().has_updates();
+    let is_positioned = is_whole_or_void || is_dirty && depends_on_position;
+    let at = end.position.filter(|_| is_positioned);
+    if is_positioned && at.is_none() {
+        return Ok(Draft::Locate(end.id));
+    }
+    let stamp = Stamp::first(draw_commit(entropy)?);
+    let Changes { mut list, replace } = session.view.changes(extent, now, stamp.commit);
+    if !is_positioned && !replace {
+        // Another request may have undone since what others did as well (seed 90760697).
+        list.extend(session.view.fulfilled());
+        list.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        list.dedup_by(|a, b| a.0 == b.0);
+    }
+    let token = reason.map(|_| renew_token(end.id, entropy)).transpose()?;
+    let rotation = reason.zip(token.as_ref()).map(|(reason, token)| Rotation {
+        replaces: record.head().verifier,
+        verifier: token.verifier(),
+        accepted_until: match reason {
+            RotationReason::PrivilegeChange => None,
+            RotationReason::Renewal => Some(now + session.policy.renewal_grace()),
+        },
+    });
+    let delta = Delta {
+        replace,
+        rotation,
+        principal,
+        lifetime,
+        ..Delta::from_sorted(stamp.commit, record.generation(), list)
+    };
+    let (len, max) = (delta.size_hint(), limits::BODY_BYTES);
+    if len > max {
+        return Err(SetError::SessionTooLarge { len, max }.into());
+    }
+    let action = Arc::new(append(delta, stamp, ttl, at));
+    Ok(Draft::Write(Envelope { id: end.id, action, token, is_blind: false }, None))
+}
+
+/// Makes the next sending of an append out of the last one; `None` if the session's deadline has
+/// passed meanwhile.
+///
+/// It is to be appended where the log was seen to end without it, and nowhere else: should it be
+/// late, an earlier one may have arrived and be long forgotten.
+pub(crate) fn draft_again(
+    session: &Session,
+    envelope: Envelope,
+    log: &Loaded,
+    now: Timestamp,
+) -> Option<Envelope> {
+    let Action::Append(last) = &*envelope.action else {
+        return None;
+    };
+    let record = session.view.base()?;
+    let lifetime = last.delta.lifetime.unwrap_or(record.head().lifetime);
+    let (ttl, stamp) = (lifetime.ttl(now)?, last.stamp.next());
+    let is_blind = envelope.is_blind || last.at.is_none();
+    let action = Arc::new(append(last.delta.clone(), stamp, ttl, Some(log.position)));
+    Some(Envelope { action, is_blind, ..envelope })
+}
+
+fn append(delta: Delta, stamp: Stamp, ttl: Ttl, at: Option<Position>) -> Action {
+    Action::Append(Append { at, ..Append::new(delta, stamp, ttl) })
+}
+
+/// Says how much of the attributes is written.
+pub(crate) fn extent(session: &Session, is_forced: bool) -> Extent {
+    let is_whole = session.policy.granularity() == Granularity::Whole;
+    let is_written_whole = is_whole && (is_forced || session.view.is_dirty());
+    // What only a newer release understands is not replaced by what this one makes of it.
+    let is_understood = session.view.base().is_some_and(|base| !base.head().has_unknown_changes);
+    if is_written_whole && is_understood {
+        Extent::Whole
+    } else if is_written_whole || session.view.since().intent.everything {
+        Extent::Everything
+    } else {
+        Extent::Dirty
+    }
+}
+
+/// Returns the rotation that is wanted, unless the token is being renewed already.
+fn wanted_rotation(
+    session: &Session,
+    end: &LogEnd,
+    record: &Record,
+    now: Timestamp,
+) -> Option<RotationReason> {
+    let is_current = || record.status_of(&end.verifier, now) == VerifierStatus::Current;
+    let wanted = session.view.since().intent.rotation;
+    wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_current())
+}
+
+fn attribute((name, change): &(Name, Change)) -> Option<(&str, ValueRef<'_>)> {
+    match change {
+        Change::Set(value) => Some((name, value.as_ref())),
+        Change::Remove | Change::Add(_) | Change::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! The trait every store implements.
+
+use alloc::sync::Arc;
+use core::error::Error;
+use core::future::Future;
+
+use crate::store::action::{Action, Outcome};
+use crate::store::failure::Failure;
+use crate::store::loaded::Loaded;
+use crate::timestamp::Timestamp;
+use crate::token::SessionId;
+
+/// Keeps logs.
+///
+/// Two methods, so that a wrapper (faults, metrics, encryption, tiers) is a dozen lines. Implementers
+/// write `async fn`. `now` is for stores without a clock of their own; a store that has one measures
+/// ttls with it, since a ttl is relative. A store that never waits implements
+/// [`BlockingStore`](crate::store::BlockingStore) instead.
+pub trait Store: Send + Sync {
+    /// What goes wrong in this store.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Loads a log, folded; `None` if there is none or its ttl has passed.
+    ///
+    /// Everything acknowledged before the call is in it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the store's error if the log could not be read. That is never the same as no log.
+    fn load(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Loaded>, Self::Error>> + Send;
+
+    /// Applies one action to a log, all of it or nothing, in one step that no other action divides.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Failure::NotApplied`] if the action certainly was and will not be applied, and
+    /// [`Failure::Unknown`] otherwise. Nothing below this call may send an action again.
+    fn apply(
+        &self,
+        id: SessionId,
+        action: &Action,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Outcome, Failure<Self::Error>>> + Send;
+}
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    type Error = S::Error;
+
+    fn load(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Loaded>, Self::Error>> + Send {
+        (**self).load(id, now)
+    }
+
+    fn apply(
+        &self,
+        id: SessionId,
+        action: &Action,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Outcome, Failure<Self::Error>>> + Send {
+        (**self).apply(id, action, now)
+    }
+}
