@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::error::Error;
 
-use sessile::{
-    Action, Key, Loaded, Notice, Opening, Os, Outcome, Outside, Policy, Position, Session, Step,
-    begin, fold,
-};
+use sessile::{Clock, Entropy, Key, Policy, Session, TokenUpdate};
+use sessile::engine::{Opening, Step, begin};
+use sessile::log::fold;
+use sessile::store::{Action, Loaded, Outcome, Position};
+use sessile::{Os};
 
 const VISITED: Key<Vec<String>> = Key::new("visited");
 
@@ -21,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         session.edit(&VISITED, |visited| visited.push(page.to_owned()))?;
         println!("{page}: visited {:?}", session.get(&VISITED)?.unwrap_or_default());
-        if let Notice::Send(token) = commit(session, &mut log)? {
+        if let TokenUpdate::Issue(token) = commit(session, &mut log)? {
             cookie = Some(token.expose().as_str().to_owned());
         }
     }
@@ -29,15 +30,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Does what the engine asks for, until it is done.
-fn commit(session: Session, log: &mut Option<Loaded>) -> Result<Notice, Box<dyn Error>> {
-    let mut step = session.commit::<Infallible>(&Os)?;
+fn commit(session: Session, log: &mut Option<Loaded>) -> Result<TokenUpdate, Box<dyn Error>> {
+    let mut step = session.commit(&Os)?;
     loop {
         step = match step {
-            Step::Done(finished) => return Ok(finished.notice().clone()),
-            Step::Load(settling) => settling.resume::<Infallible>(Ok(log.clone()), &Os)?,
+            Step::Done(finished) => return Ok(finished.token_update().clone()),
+            Step::Load(reload) => reload.resume::<Infallible>(Ok(log.clone()), &Os)?,
             Step::Apply(pending) => {
                 let outcome = apply(pending.action(), log);
-                pending.finish::<Infallible>(Ok(outcome), &Os)?
+                pending.finish(Ok(outcome), &Os)?
             }
         };
     }
@@ -45,14 +46,14 @@ fn commit(session: Session, log: &mut Option<Loaded>) -> Result<Notice, Box<dyn 
 
 fn apply(action: &Action, log: &mut Option<Loaded>) -> Outcome {
     match (action, log) {
-        (Action::Create { record, stamp, ttl }, log) => {
+        (Action::from(Create::new(record, stamp, ttl)), log) => {
             let (record, position) = (record.clone(), Position::new(1, *stamp));
             *log = Some(Loaded { record, position, remaining: ttl.as_duration(), tail_bytes: 0 });
-            Outcome::Created
+            Outcome::Done(None)
         }
         (Action::Append { delta, stamp, .. }, Some(log)) => {
             log.record = fold(&log.record, delta, stamp.attempt).into();
-            Outcome::Appended(Position::new(1, *stamp))
+            Outcome::Done(Some(Position::new(1, *stamp))
         }
         _ => Outcome::Gone,
     }

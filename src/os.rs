@@ -2,14 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sessile_core::{EntropyError, Outside, Timestamp};
+use sessile_core::{Clock, Entropy, EntropyError, Timestamp};
 
 /// The clock and the randomness of the operating system: what production uses.
 ///
 /// # Example
 ///
 /// ```
-/// use sessile::{Os, Outside};
+/// use sessile::{Clock, Entropy};
+/// use sessile::{Os};
 ///
 /// let (mut one, mut other) = ([0; 16], [0; 16]);
 /// Os.fill(&mut one)?;

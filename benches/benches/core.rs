@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use sessile_benches::Scenario;
-use sessile_core::Record;
+use sessile_core::log::Record;
 
 fn requests(criterion: &mut Criterion) {
     let outside = Default::default();

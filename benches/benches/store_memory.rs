@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sessile_benches::Counted;
-use sessile_core::{BlockingSessions, Counter, Key, Notice, Policy};
+use sessile_core::{BlockingSessions, Counter, Key, Policy, TokenUpdate};
 use sessile_store_memory::MemoryStore;
 
 const TEXT: Key<String> = Key::new("attribute-7");
@@ -19,7 +19,7 @@ fn world() -> (BlockingSessions<MemoryStore, Counted>, String) {
         session.set(&key, "x".repeat(200)).expect("it is within the limits");
     }
     let finished = sessions.close(session).expect("memory does not fail");
-    let Notice::Send(token) = finished.notice() else { unreachable!("it is new") };
+    let TokenUpdate::Issue(token) = finished.token_update() else { unreachable!("it is new") };
     let token = token.expose().as_str().to_owned();
     (sessions, token)
 }

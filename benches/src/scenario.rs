@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sessile_core::{
-    Action, EntropyError, Key, Loaded, Loading, Opening, Outside, Policy, Position, Record,
-    Session, Step, Timestamp, TokenText, begin,
-};
+use sessile_core::engine::{Loading, Opening, Step, begin};
+use sessile_core::log::Record;
+use sessile_core::store::{Action, Loaded, Position};
+use sessile_core::{Clock, Entropy, EntropyError, Key, Policy, Session, Timestamp, TokenText};
 
 /// A stored session and the request that is measured on it: two gets, one set, commit, encode.
 #[derive(Debug)]
@@ -58,16 +58,16 @@ impl Scenario {
         }
         session.set(&number, 42_u64).expect("a number can be set");
         session.reserve(&Counted::default()).expect("counting never fails");
-        let Ok(Step::Apply(pending)) = session.commit::<EntropyError>(&Counted::default()) else {
+        let Ok(Step::Apply(pending)) = session.commit(&Counted::default()) else {
             unreachable!("a new session is created")
         };
         let Action::Create { record, stamp, ttl } = pending.action().clone() else {
             unreachable!("a new session is created")
         };
         let finished =
-            pending.finish::<EntropyError>(Ok(sessile_core::Outcome::Created), &Counted::default());
+            pending.finish(Ok(sessile_core::store::Outcome::Done(None)), &Counted::default());
         let Ok(Step::Done(finished)) = finished else { unreachable!("it was created") };
-        let sessile_core::Notice::Send(token) = finished.notice() else {
+        let sessile_core::TokenUpdate::Issue(token) = finished.token_update() else {
             unreachable!("a new session has a token")
         };
         let token = token.expose();
@@ -137,7 +137,7 @@ impl Scenario {
         debug_assert!(text.is_some() && number == Some(42), "the session is the stored one");
         let value = if text.as_deref() == Some(&*self.other) { &self.written } else { &self.other };
         session.set(&self.text, value).expect("it is within the limits");
-        let Ok(Step::Apply(pending)) = session.commit::<EntropyError>(outside) else {
+        let Ok(Step::Apply(pending)) = session.commit(outside) else {
             unreachable!("something changed")
         };
         let Action::Append { delta, .. } = pending.action() else {

@@ -1,10 +1,10 @@
 //! Clauses about appending.
 
-use alloc::vec::Vec;
-
-use super::Harness;
-use super::log::{LONG, Log, add, appended, check, check_that, remove, set, stamp, together};
-use crate::{Action, Outcome, Position, Stamp};
+use crate::Harness;
+use crate::log::done;
+use crate::log::{LONG, Log, add, appended, check, check_that, remove, set, stamp, together};
+use sessile_core::log::Stamp;
+use sessile_core::store::{Action, Append, Position, Touch};
 
 /// An append to no log, at a position or not, is `Gone` and leaves no log behind.
 pub async fn append_to_nothing_is_gone_and_creates_nothing<H: Harness>(harness: &H) {
@@ -37,7 +37,7 @@ pub async fn appends_to_different_names_all_count<H: Harness>(harness: &H) {
     log.append([set("ours", b"1")]).await;
     log.expect(&theirs, 0);
     let stamp = Stamp::first(theirs.commit());
-    let said = log.say_through(&other, &Action::Append { delta: theirs, stamp, ttl: LONG }).await;
+    let said = log.say_through(&other, &Action::from(Append::new(theirs, stamp, LONG))).await;
     appended("append on the other node", said, stamp);
     log.holds("after appends of two nodes").await;
     log.holds_through(&other, "after appends of two nodes, on the other").await;
@@ -96,9 +96,9 @@ pub async fn another_handle_sees_every_acknowledged_write<H: Harness>(harness: &
     for value in 0..6 {
         log.append([set("turn", &[value]), add("n", 1)]).await;
         log.holds_through(&other, "what the other node appended").await;
-        core::mem::swap(&mut log.store, &mut other);
+        std::mem::swap(&mut log.store, &mut other);
     }
-    check("touch", log.say(&Action::Touch { ttl: LONG }).await, Outcome::Touched);
+    done("touch", log.say(&Action::from(Touch::new(LONG))).await);
     log.holds_through(&other, "after a touch").await;
     let newcomer = harness.store().await;
     log.holds_through(&newcomer, "on a node that was not there").await;
@@ -117,7 +117,7 @@ pub async fn parallel_additions_all_count<H: Harness>(harness: &H) {
         for _ in 0..ROUNDS {
             let delta = log.delta([add("n", 1)]);
             let stamp = Stamp::first(delta.commit());
-            let append = Action::Append { delta, stamp, ttl: LONG };
+            let append = Action::from(Append::new(delta, stamp, LONG));
             appended("append", log.say_through(store, &append).await, stamp);
         }
     };

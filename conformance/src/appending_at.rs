@@ -1,13 +1,13 @@
 //! Clauses about appending at a position, and about what must be appended so.
 
-use alloc::vec::Vec;
-use core::time::Duration;
+use crate::log::sessions;
+use std::time::Duration;
 
-use super::Harness;
-use super::log::{
-    LONG, Log, Within, appended, check, check_that, set, stamp, together, token_of, works,
-};
-use crate::{Action, Counter, Delta, Outcome, Policy, Position, Rotation, Sessions, Stamp, Ttl};
+use crate::Harness;
+use crate::log::{LONG, Log, appended, check, check_that, set, stamp, together, token_of, works};
+use sessile_core::log::{Delta, Rotation, Stamp};
+use sessile_core::store::{Action, Append, Outcome, Position};
+use sessile_core::{Counter, Ttl};
 
 /// An append at the position that was loaded, or that the last append answered, is appended.
 pub async fn append_at_appends_where_the_log_ends<H: Harness>(harness: &H) {
@@ -33,10 +33,10 @@ pub async fn append_at_refuses_when_something_came_between<H: Harness>(harness: 
     let invented = Position::new(end.entries(), stamp(harness));
     let delta = log.delta([set("b", b"1")]);
     let stamp = Stamp::first(delta.commit());
-    let late = Action::AppendAt { delta: delta.clone(), position: old, stamp, ttl: LONG };
-    check("append at an old position", log.say_through(&other, &late).await, Outcome::Conflict);
-    let never = Action::AppendAt { delta, position: invented, stamp: stamp.next(), ttl: LONG };
-    check("append where no entry is", log.say(&never).await, Outcome::Conflict);
+    let late = Action::from(Append::new(delta.clone(), stamp, LONG).at(old));
+    check("append at an old position", log.say_through(&other, &late).await, Outcome::Moved);
+    let never = Action::from(Append::new(delta, stamp.next(), LONG).at(invented));
+    check("append where no entry is", log.say(&never).await, Outcome::Moved);
     let loaded = log.holds("after a conflict").await;
     check("the end of the log", loaded.position, end);
 }
@@ -49,15 +49,15 @@ pub async fn of_parallel_appends_at_one_position_one_wins<H: Harness>(harness: &
     for value in 0..4 {
         let delta = log.delta([set("winner", &[value])]);
         let stamp = Stamp::first(delta.commit());
-        let action = Action::AppendAt { delta: delta.clone(), position, stamp, ttl: LONG };
+        let action = Action::from(Append::new(delta.clone(), stamp, LONG).at(position));
         contenders.push((harness.store().await, delta, action));
     }
     let said = together(contenders.iter().map(|(store, _, action)| log.say_through(store, action)));
     let said = said.await;
-    let is_won = |said: &Outcome| matches!(said, Outcome::Appended(_));
+    let is_won = |said: &Outcome| matches!(said, Outcome::Done(Some(_)));
     let won: Vec<usize> = (0..said.len()).filter(|&i| is_won(&said[i])).collect();
     check_that(won.len() == 1, "of parallel appends at one position one must win", &said);
-    let lost = said.iter().filter(|said| **said == Outcome::Conflict).count();
+    let lost = said.iter().filter(|said| **said == Outcome::Moved).count();
     check_that(lost == said.len() - 1, "the others must conflict", &said);
     log.expect(&contenders[won[0]].1, 0);
     log.holds("after parallel appends at one position").await;
@@ -77,13 +77,13 @@ pub async fn a_rotation_that_lost_is_void<H: Harness>(harness: &H) {
     let loses = log.delta([set("who", b"second"), set("more", b"1")]).rotating(rotation(2));
     let first = Stamp::first(wins.commit());
     log.expect(&wins, 0);
-    let action = Action::AppendAt { delta: wins, position, stamp: first, ttl: LONG };
+    let action = Action::from(Append::new(wins, first, LONG).at(position));
     appended("the first rotation", log.say(&action).await, first);
     log.holds("after a rotation").await;
 
     let second = Stamp::first(loses.commit());
-    let at = Action::AppendAt { delta: loses.clone(), position, stamp: second, ttl: LONG };
-    check("the second rotation", log.say(&at).await, Outcome::Conflict);
+    let at = Action::from(Append::new(loses.clone(), second, LONG).at(position));
+    check("the second rotation", log.say(&at).await, Outcome::Moved);
     log.append_as(loses, second.next()).await;
     let record = log.holds("after a rotation that lost").await.record;
     check("the number of rotations", record.generation(), 1);
@@ -105,8 +105,7 @@ pub async fn a_delta_from_a_forgotten_rotation_is_void<H: Harness>(harness: &H) 
 /// Principal, verifier and idle timeout that a session was given are read by another node.
 pub async fn principal_and_idle_timeout_are_kept<H: Harness>(harness: &H) {
     const HITS: Counter = Counter::new("hits");
-    let here = Sessions::new(harness.store().await, Within(harness), Policy::default());
-    let there = Sessions::new(harness.store().await, Within(harness), Policy::default());
+    let (here, there) = (sessions(harness).await, sessions(harness).await);
     let fresh = here.update(None, |session| session.add(&HITS, 1)).await;
     let token = token_of(&works("a new session", fresh).1);
     let token = Some(token.as_str());
@@ -115,13 +114,13 @@ pub async fn principal_and_idle_timeout_are_kept<H: Harness>(harness: &H) {
         session.set_principal(Some("ada"))?;
         session.set_idle_timeout(an_hour)
     });
-    works("a principal and a lifetime", works("a change", changed.await).0);
+    drop(works("a principal and a lifetime", changed.await));
     let seen = works("a visit on another node", there.open(token).await);
     check("the principal", seen.principal(), Some("ada"));
     check("the idle timeout", Some(seen.idle_timeout()), Ttl::new(an_hour));
 
     let removed = here.update(token, |session| session.set_principal(None)).await;
-    works("no principal", works("a change", removed).0);
+    drop(works("no principal", removed));
     let seen = works("a visit on another node", there.open(token).await);
     check("the principal after it was removed", seen.principal(), None);
     check("the idle timeout after another change", Some(seen.idle_timeout()), Ttl::new(an_hour));
@@ -132,6 +131,6 @@ async fn append_at<H: Harness>(log: &mut Log<'_, H>, position: Position, value: 
     let delta = log.delta([set("a", &[value])]);
     let stamp = Stamp::first(delta.commit());
     log.expect(&delta, 0);
-    let said = log.say(&Action::AppendAt { delta, position, stamp, ttl: LONG }).await;
+    let said = log.say(&Action::from(Append::new(delta, stamp, LONG).at(position))).await;
     appended("append at the end of the log", said, stamp)
 }

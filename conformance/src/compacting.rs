@@ -3,18 +3,18 @@
 //! A store that folds at once has positions of one entry and nothing to compact; all that is left
 //! to check there is that the log stays what it is.
 
-use alloc::vec::Vec;
-
-use super::Harness;
-use super::log::{LONG, Log, add, appended, check, check_that, set, stamp, together};
-use crate::{Action, Loaded, Outcome, Position, Stamp};
+use crate::Harness;
+use crate::log::done;
+use crate::log::{LONG, Log, add, appended, check, check_that, set, stamp, together};
+use sessile_core::log::Stamp;
+use sessile_core::store::{Action, Append, Compact, Loaded, Outcome, Position, Touch};
 
 /// A compaction at the end of the log leaves one entry that reads as all of them did.
 pub async fn compaction_changes_nothing_that_is_read<H: Harness>(harness: &H) {
     let mut log = grown(harness, 5).await;
     let loaded = log.holds("before a compaction").await;
     if let Some(compaction) = loaded.compaction() {
-        check("compaction", log.say(&compaction).await, Outcome::Compacted);
+        done("compaction", log.say(&compaction).await);
         let after = log.holds("after a compaction").await;
         check("the number of entries", after.position.entries(), 1);
         check("the bytes behind the snapshot", after.tail_bytes, 0);
@@ -33,7 +33,7 @@ pub async fn compaction_keeps_entries_behind_it<H: Harness>(harness: &H) {
     let end = log.holds("before a compaction").await.position.stamp();
     if let Some(compaction) = loaded.compaction() {
         let said = log.say_through(&other, &compaction).await;
-        check("compaction of all but the newest entries", said, Outcome::Compacted);
+        done("compaction of all but the newest entries", said);
         let after = log.holds("after a compaction").await;
         check("the number of entries", after.position.entries(), 3);
         check("the stamp of the last entry", after.position.stamp(), end);
@@ -56,11 +56,11 @@ pub async fn compaction_keeps_stamp_and_ttl<H: Harness>(harness: &H) {
     let delta = log.delta([set("a", b"at")]);
     let stamp = Stamp::first(delta.commit());
     log.expect(&delta, 0);
-    let at = Action::AppendAt { delta, position: before.position, stamp, ttl: LONG };
+    let at = Action::from(Append::new(delta, stamp, LONG).at(before.position));
     appended("append at a position from before the compaction", log.say(&at).await, stamp);
 
-    let touch = Action::Touch { ttl: brief };
-    check("touch", log.say(&touch).await, Outcome::Touched);
+    let touch = Action::from(Touch::new(brief));
+    done("touch", log.say(&touch).await);
     let last = log.load().await;
     if let Some(compaction) = last.and_then(|last| last.compaction()) {
         log.say(&compaction).await;
@@ -82,12 +82,12 @@ pub async fn a_stale_compaction_changes_nothing<H: Harness>(harness: &H) {
             log.append([set("a", b"newest"), add("n", 1)]).await;
         }
         if let Some(compaction) = stale.compaction() {
-            check("a stale compaction", log.say(&compaction).await, Outcome::Stale);
+            check("a stale compaction", log.say(&compaction).await, Outcome::Moved);
         }
         log.holds("after a stale compaction").await;
         let position = Position::new(stale.position.entries(), stamp(harness));
-        let invented = Action::Compact { record: stale.record, position };
-        check("a compaction of no entry", log.say(&invented).await, Outcome::Stale);
+        let invented = Action::from(Compact::new(stale.record, position));
+        check("a compaction of no entry", log.say(&invented).await, Outcome::Moved);
         log.holds("after a compaction of no entry").await;
     }
 }
@@ -95,8 +95,8 @@ pub async fn a_stale_compaction_changes_nothing<H: Harness>(harness: &H) {
 /// A compaction of no log is `Stale` and leaves no log behind.
 pub async fn compaction_of_nothing_creates_nothing<H: Harness>(harness: &H) {
     let log = Log::absent(harness).await;
-    let compact = Action::Compact { record: log.model(), position: Position::new(3, log.first) };
-    check("compaction of no log", log.say(&compact).await, Outcome::Stale);
+    let compact = Action::from(Compact::new(log.model(), Position::new(3, log.first)));
+    check("compaction of no log", log.say(&compact).await, Outcome::Moved);
     log.is_absent("after a compaction of no log").await;
 }
 
@@ -113,7 +113,7 @@ pub async fn compactions_lose_no_parallel_append<H: Harness>(harness: &H) {
         for _ in 0..ROUNDS {
             let delta = log.delta([add("n", 1)]);
             let stamp = Stamp::first(delta.commit());
-            let append = Action::Append { delta, stamp, ttl: LONG };
+            let append = Action::from(Append::new(delta, stamp, LONG));
             appended("append", log.say_through(store, &append).await, stamp);
             let loaded = log.load_through(store).await;
             if let Some(compaction) = loaded.and_then(|loaded| loaded.compaction()) {
@@ -160,6 +160,6 @@ async fn grown<H: Harness>(harness: &H, deltas: u8) -> Log<'_, H> {
 /// Compacts all that was loaded, if there is anything to compact, where nobody came between.
 async fn compact<H: Harness>(log: &Log<'_, H>, loaded: &Loaded) {
     if let Some(compaction) = loaded.compaction() {
-        check("compaction", log.say(&compaction).await, Outcome::Compacted);
+        done("compaction", log.say(&compaction).await);
     }
 }

@@ -1,13 +1,13 @@
 //! A store that fails as told.
 
-use alloc::boxed::Box;
-use core::error::Error;
-use core::fmt;
-use core::future::{Future, pending, poll_fn};
-use core::sync::atomic::{AtomicU32, Ordering};
-use core::task::Poll;
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, pending, poll_fn};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 
-use crate::{Action, Failure, Loaded, Outcome, SessionId, Store, Timestamp};
+use sessile_core::store::{Action, Failure, Loaded, Outcome, Store};
+use sessile_core::{SessionId, Timestamp};
 
 /// A store that fails as a plan tells it to, call by call.
 ///
@@ -17,10 +17,12 @@ use crate::{Action, Failure, Loaded, Outcome, SessionId, Store, Timestamp};
 /// # Example
 ///
 /// ```
-/// use sessile_core::conformance::{Call, Fault, Faulty};
+/// use sessile_conformance::{Call, Fault, Faulty};
 /// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}};
-/// # use sessile_core::{Action, BlockingStore, EntropyError, Failure, Immediate, Loaded, Outcome};
-/// # use sessile_core::{SessionId, Store, Timestamp};
+/// # use sessile_core::EntropyError;
+/// # use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+/// # use sessile_core::{SessionId, Timestamp};
+/// # use sessile_core::store::Store;
 /// # struct Nothing;
 /// # type Answer<T> = Result<T, Failure<EntropyError>>;
 /// # impl BlockingStore for Nothing {
@@ -29,10 +31,10 @@ use crate::{Action, Failure, Loaded, Outcome, SessionId, Store, Timestamp};
 /// #         Ok(None)
 /// #     }
 /// #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp) -> Answer<Outcome> {
-/// #         Ok(Outcome::Deleted)
+/// #         Ok(Outcome::Done(None))
 /// #     }
 /// # }
-/// # let store = Immediate(Nothing);
+/// # let store = Nothing;
 /// # let id = SessionId::from_bytes([1; 16]);
 /// # fn now<F: Future>(call: F) -> Poll<F::Output> {
 /// #     pin!(call).poll(&mut Context::from_waker(Waker::noop()))
@@ -82,12 +84,9 @@ impl<S> Faulty<S> {
 impl<S: Store> Store for Faulty<S> {
     type Error = FaultyError<S::Error>;
 
-    async fn load(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<Self::Error>> {
-        self.meet(Call::Load, || self.store.load(id, now)).await
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Self::Error> {
+        let load = || async { self.store.load(id, now).await.map_err(Failure::NotApplied) };
+        self.meet(Call::Load, load).await.map_err(Failure::into_source)
     }
 
     async fn apply(
@@ -155,7 +154,7 @@ pub enum Call {
     Create,
     /// [`Action::Append`].
     Append,
-    /// [`Action::AppendAt`].
+    /// [`Action::Append`] at a position.
     AppendAt,
     /// [`Action::Compact`].
     Compact,
@@ -168,12 +167,12 @@ pub enum Call {
 impl Call {
     const fn of(action: &Action) -> Self {
         match action {
-            Action::Create { .. } => Self::Create,
-            Action::Append { .. } => Self::Append,
-            Action::AppendAt { .. } => Self::AppendAt,
-            Action::Compact { .. } => Self::Compact,
-            Action::Touch { .. } => Self::Touch,
-            Action::Delete { .. } => Self::Delete,
+            Action::Create(_) => Self::Create,
+            Action::Append(append) if append.at.is_some() => Self::AppendAt,
+            Action::Append(_) => Self::Append,
+            Action::Compact(_) => Self::Compact,
+            Action::Touch(_) => Self::Touch,
+            Action::Delete(_) => Self::Delete,
         }
     }
 }

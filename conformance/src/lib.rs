@@ -12,8 +12,9 @@
 //!
 //! ```
 //! use core::{future::{Future, ready}, pin::pin, task::{Context, Waker}, time::Duration};
-//! use sessile_core::conformance::{self, Harness};
-//! # use sessile_core::{Action, BlockingStore, EntropyError, Failure, Immediate, Loaded, Outcome};
+//! use sessile_conformance::{self, Harness};
+//! # use sessile_core::EntropyError;
+//! # use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 //! # use sessile_core::{SessionId, Timestamp};
 //! # struct Nothing;
 //! # type Answer<T> = Result<T, Failure<EntropyError>>;
@@ -23,7 +24,7 @@
 //! #         Ok(None)
 //! #     }
 //! #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp) -> Answer<Outcome> {
-//! #         Ok(Outcome::Deleted)
+//! #         Ok(Outcome::Done(None))
 //! #     }
 //! # }
 //!
@@ -31,7 +32,7 @@
 //!
 //! impl Harness for World {
 //!     type Store = Immediate<Nothing>;
-//!     fn store(&self) -> impl Future<Output = Self::Store> + Send { ready(Immediate(Nothing)) }
+//!     fn store(&self) -> impl Future<Output = Self::Store> + Send { ready(Nothing) }
 //!     fn now(&self) -> Timestamp { Timestamp::from_millis(1_000) }
 //!     fn pass(&self, _: Duration) -> impl Future<Output = ()> + Send { ready(()) }
 //!     fn fresh_id(&self) -> [u8; 16] { [7; 16] }
@@ -50,10 +51,11 @@ mod living;
 mod log;
 mod starting;
 
-use core::future::Future;
-use core::time::Duration;
+use std::future::Future;
+use std::time::Duration;
 
-use crate::{Store, Timestamp, Ttl};
+use sessile_core::store::Store;
+use sessile_core::{Timestamp, Ttl};
 
 pub use faulty::{Call, Fault, Faulty, FaultyError};
 

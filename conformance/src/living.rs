@@ -1,10 +1,13 @@
 //! Clauses about lifetimes.
 
-use core::time::Duration;
+use crate::log::done;
+use std::time::Duration;
 
-use super::Harness;
-use super::log::{LONG, Log, add, appended, check, check_that, set, stamp};
-use crate::{Action, Outcome, Position, Record, Stamp, Ttl};
+use crate::Harness;
+use crate::log::{LONG, Log, add, appended, check, check_that, set, stamp};
+use sessile_core::Ttl;
+use sessile_core::log::{Record, Stamp};
+use sessile_core::store::{Action, Append, Compact, Create, Outcome, Position, Touch};
 
 /// `remaining` is the ttl less the time that has passed since it was set.
 pub async fn remaining_says_how_long_it_lives<H: Harness>(harness: &H) {
@@ -17,7 +20,7 @@ pub async fn remaining_says_how_long_it_lives<H: Harness>(harness: &H) {
     let (most, least) = (LONG.as_duration() - brief / 2, LONG.as_duration() - passed - brief);
     let is_right = (least..=most).contains(&remaining);
     check_that(is_right, "the ttl less the time that passed must remain", (least, remaining, most));
-    check("touch", log.say(&Action::Touch { ttl: LONG }).await, Outcome::Touched);
+    done("touch", log.say(&Action::from(Touch::new(LONG))).await);
     let renewed = log.holds("after a touch").await.remaining;
     check_that(renewed > remaining, "a touch must renew what remains", (remaining, renewed));
 }
@@ -42,7 +45,7 @@ pub async fn a_log_past_its_ttl_is_absent<H: Harness>(harness: &H) {
     log.refuses_late_comers(&log.store, position).await;
     // Nobody looked at this one, so nothing but the ttl itself says that it is over.
     unread.refuses_late_comers(&unread.store, position).await;
-    check("create after the ttl", log.say(&log.create(LONG)).await, Outcome::Created);
+    done("create after the ttl", log.say(&log.create(LONG)).await);
     log.holds("after it was started anew").await;
 }
 
@@ -60,7 +63,7 @@ pub async fn an_append_renews_the_ttl<H: Harness>(harness: &H) {
     let delta = cut.delta([add("n", 1)]);
     let stamp = Stamp::first(delta.commit());
     cut.expect(&delta, 0);
-    appended("append", cut.say(&Action::Append { delta, stamp, ttl: brief }).await, stamp);
+    appended("append", cut.say(&Action::from(Append::new(delta, stamp, brief))).await, stamp);
 
     cut.outlast_brief().await;
     appended_to.holds("an append renews the ttl").await;
@@ -72,11 +75,11 @@ pub async fn an_append_renews_the_ttl<H: Harness>(harness: &H) {
 /// A touch lets the log live on and leaves everything else as it is, its end included.
 pub async fn touch_extends_and_writes_nothing<H: Harness>(harness: &H) {
     let mut log = Log::lasting(harness, harness.brief()).await;
-    check("touch", log.say(&Action::Touch { ttl: LONG }).await, Outcome::Touched);
+    done("touch", log.say(&Action::from(Touch::new(LONG))).await);
     log.outlast_brief().await;
     log.append([set("a", b"1")]).await;
     let before = log.holds("after its first ttl").await;
-    check("touch", log.say(&Action::Touch { ttl: LONG }).await, Outcome::Touched);
+    done("touch", log.say(&Action::from(Touch::new(LONG))).await);
     let after = log.holds("after a touch").await;
     check("the end of the log", after.position, before.position);
 }
@@ -84,8 +87,8 @@ pub async fn touch_extends_and_writes_nothing<H: Harness>(harness: &H) {
 /// A touch sets the ttl, also to less than is left.
 pub async fn touch_may_shorten<H: Harness>(harness: &H) {
     let log = Log::started(harness).await;
-    let touch = Action::Touch { ttl: harness.brief() };
-    check("touch", log.say(&touch).await, Outcome::Touched);
+    let touch = Action::from(Touch::new(harness.brief()));
+    done("touch", log.say(&touch).await);
     log.outlast_brief().await;
     log.is_absent("after a shorter ttl").await;
 }
@@ -93,7 +96,7 @@ pub async fn touch_may_shorten<H: Harness>(harness: &H) {
 /// A touch of no log is `Gone` and leaves no log behind.
 pub async fn touch_of_nothing_creates_nothing<H: Harness>(harness: &H) {
     let log = Log::absent(harness).await;
-    check("touch of no log", log.say(&Action::Touch { ttl: LONG }).await, Outcome::Gone);
+    check("touch of no log", log.say(&Action::from(Touch::new(LONG))).await, Outcome::Gone);
     log.is_absent("after a touch of no log").await;
 }
 
@@ -103,20 +106,20 @@ pub async fn what_was_refused_renews_nothing<H: Harness>(harness: &H) {
     let mut log = Log::started(harness).await;
     let old = log.holds("after create").await.position;
     log.append([set("a", b"1")]).await;
-    let touch = Action::Touch { ttl: harness.brief() };
-    check("touch", log.say(&touch).await, Outcome::Touched);
+    let touch = Action::from(Touch::new(harness.brief()));
+    done("touch", log.say(&touch).await);
 
     let delta = log.delta([set("a", b"2")]);
     let late = Stamp::first(delta.commit());
-    let at = Action::AppendAt { delta, position: old, stamp: late, ttl: LONG };
-    check("append at an old position", log.say(&at).await, Outcome::Conflict);
+    let at = Action::from(Append::new(delta, late, LONG).at(old));
+    check("append at an old position", log.say(&at).await, Outcome::Moved);
     let intruder = stamp(harness);
     let record = Record::new(harness.now(), LONG, None, log.verifier(9), intruder.commit);
-    let create = Action::Create { record: record.into(), stamp: intruder, ttl: LONG };
+    let create = Action::from(Create::new(record.into(), intruder, LONG));
     check("create over a log", log.say(&create).await, Outcome::Exists);
     let position = Position::new(old.entries(), intruder);
-    let compact = Action::Compact { record: log.model(), position };
-    check("compaction of no entry", log.say(&compact).await, Outcome::Stale);
+    let compact = Action::from(Compact::new(log.model(), position));
+    check("compaction of no entry", log.say(&compact).await, Outcome::Moved);
 
     log.outlast_brief().await;
     log.is_absent("after actions that were refused").await;
@@ -127,6 +130,6 @@ async fn append_at_end<H: Harness>(log: &mut Log<'_, H>, ttl: Ttl) {
     let delta = log.delta([add("n", 1)]);
     let stamp = Stamp::first(delta.commit());
     log.expect(&delta, 0);
-    let said = log.say(&Action::AppendAt { delta, position, stamp, ttl }).await;
+    let said = log.say(&Action::from(Append::new(delta, stamp, ttl).at(position))).await;
     appended("append at the end of the log", said, stamp);
 }

@@ -1,20 +1,22 @@
 //! What clauses are made of: a log of its own, beside a model of what it must hold.
 
-use alloc::borrow::Cow;
-use alloc::boxed::Box;
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::fmt::Debug;
-use core::future::{Future, poll_fn};
-use core::pin::Pin;
-use core::task::Poll;
-use core::time::Duration;
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
-use super::Harness;
-use crate::{
-    Action, Change, Codec, CommitId, Delta, EntropyError, Finished, Loaded, Notice, Outcome,
-    Outside, Position, Record, SessionId, Stamp, Store, Timestamp, Token, TokenText, Ttl, Value,
-    Verifier, fold,
+use crate::Harness;
+use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, Verifier, fold};
+use sessile_core::store::{
+    Action, Append, Compact, Create, Loaded, Outcome, Position, Store, Touch,
+};
+use sessile_core::{
+    Clock, Entropy, EntropyError, Finished, Policy, SessionId, Sessions, Timestamp, Token,
+    TokenText, TokenUpdate, Ttl,
 };
 
 /// One log, seen through one handle.
@@ -50,13 +52,13 @@ impl<'h, H: Harness> Log<'h, H> {
     /// Starts a log that lives that long.
     pub(super) async fn lasting(harness: &'h H, ttl: Ttl) -> Self {
         let log = Self::absent(harness).await;
-        check("create", log.say(&log.create(ttl)).await, Outcome::Created);
+        done("create", log.say(&log.create(ttl)).await);
         log
     }
 
     /// Returns the action that starts this log.
     pub(super) fn create(&self, ttl: Ttl) -> Action {
-        Action::Create { record: self.model(), stamp: self.first, ttl }
+        Action::from(Create::new(self.model(), self.first, ttl))
     }
 
     /// Returns a delta of a new commit.
@@ -98,7 +100,7 @@ impl<'h, H: Harness> Log<'h, H> {
     /// Appends a delta under a given stamp, and expects it to be there from now on.
     pub(super) async fn append_as(&mut self, delta: Delta, stamp: Stamp) -> Position {
         self.expect(&delta, stamp.attempt);
-        let said = self.say(&Action::Append { delta, stamp, ttl: LONG }).await;
+        let said = self.say(&Action::from(Append::new(delta, stamp, LONG))).await;
         appended("append", said, stamp)
     }
 
@@ -136,14 +138,14 @@ impl<'h, H: Harness> Log<'h, H> {
     pub(super) async fn refuses_late_comers(&self, store: &H::Store, position: Position) {
         let delta = self.delta([set("late", b"1")]);
         let stamp = Stamp::first(delta.commit());
-        let append = Action::Append { delta: delta.clone(), stamp, ttl: LONG };
+        let append = Action::from(Append::new(delta.clone(), stamp, LONG));
         check("append to no log", self.say_through(store, &append).await, Outcome::Gone);
-        let append_at = Action::AppendAt { delta, position, stamp: stamp.next(), ttl: LONG };
+        let append_at = Action::from(Append::new(delta, stamp.next(), LONG).at(position));
         check("append at to no log", self.say_through(store, &append_at).await, Outcome::Gone);
-        let touch = Action::Touch { ttl: LONG };
+        let touch = Action::from(Touch::new(LONG));
         check("touch of no log", self.say_through(store, &touch).await, Outcome::Gone);
-        let compact = Action::Compact { record: self.model(), position };
-        check("compaction of no log", self.say_through(store, &compact).await, Outcome::Stale);
+        let compact = Action::from(Compact::new(self.model(), position));
+        check("compaction of no log", self.say_through(store, &compact).await, Outcome::Moved);
         self.is_absent_through(store, "after late comers").await;
     }
 
@@ -153,17 +155,33 @@ impl<'h, H: Harness> Log<'h, H> {
     }
 }
 
-/// The world of a clause as sessions need it: its clock, and bytes that never repeat.
-pub(super) struct Within<'h, H>(pub(super) &'h H);
+/// Returns sessions in a store of this world, by the default rules.
+pub(super) async fn sessions<H: Harness>(harness: &H) -> Sessions<H::Store> {
+    let drawn = Drawn { start: u128::from_be_bytes(harness.fresh_id()), count: AtomicU64::new(0) };
+    Sessions::new(harness.store().await, Still(harness.now()), drawn, Policy::default())
+}
 
-impl<H: Harness> Outside for Within<'_, H> {
+/// The time at which a clause began.
+struct Still(Timestamp);
+
+impl Clock for Still {
     fn now(&self) -> Timestamp {
-        self.0.now()
+        self.0
     }
+}
 
+/// Bytes that never repeat: an id of the world, counted on in its first half.
+struct Drawn {
+    start: u128,
+    count: AtomicU64,
+}
+
+impl Entropy for Drawn {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         for chunk in bytes.chunks_mut(16) {
-            chunk.copy_from_slice(&self.0.fresh_id()[16 - chunk.len()..]);
+            let count = u128::from(self.count.fetch_add(1, Ordering::Relaxed) + 1);
+            let drawn = self.start ^ count << 64;
+            chunk.copy_from_slice(&drawn.to_be_bytes()[16 - chunk.len()..]);
         }
         Ok(())
     }
@@ -173,7 +191,7 @@ impl<H: Harness> Outside for Within<'_, H> {
 pub(super) type Named = (Cow<'static, str>, Change);
 
 pub(super) fn set(name: &'static str, bytes: &[u8]) -> Named {
-    (name.into(), Change::Set(Value::new(Codec::POSTCARD, 1, bytes)))
+    (name.into(), Change::Set(Value::new(Codec::POSTCARD, bytes)))
 }
 
 pub(super) fn add(name: &'static str, number: i64) -> Named {
@@ -187,6 +205,12 @@ pub(super) fn remove(name: &'static str) -> Named {
 /// Returns the stamp of the first sending of a new commit.
 pub(super) fn stamp<H: Harness>(harness: &H) -> Stamp {
     Stamp::first(CommitId::from_bytes(harness.fresh_id()))
+}
+
+/// Checks that a store says an action was done.
+#[track_caller]
+pub(super) fn done(what: &str, said: Outcome) {
+    assert!(matches!(said, Outcome::Done(_)), "{what}: expected to be done, found {said:?}");
 }
 
 #[track_caller]
@@ -209,8 +233,8 @@ pub(super) fn works<T, E: Debug>(what: &str, answer: Result<T, E>) -> T {
 /// Takes the token a client is sent.
 #[track_caller]
 pub(super) fn token_of(finished: &Finished) -> TokenText {
-    let Notice::Send(token) = finished.notice() else {
-        panic!("expected a token for the client, found {:?}", finished.notice());
+    let TokenUpdate::Issue(token) = finished.token_update() else {
+        panic!("expected a token for the client, found {:?}", finished.token_update());
     };
     token.expose()
 }
@@ -218,7 +242,7 @@ pub(super) fn token_of(finished: &Finished) -> TokenText {
 /// Checks that a delta was appended as the entry that has its stamp.
 #[track_caller]
 pub(super) fn appended(what: &str, said: Outcome, stamp: Stamp) -> Position {
-    let Outcome::Appended(position) = said else {
+    let Outcome::Done(Some(position)) = said else {
         panic!("{what}: expected to be appended, found {said:?}");
     };
     check("the stamp of what was appended", position.stamp(), stamp);

@@ -1,17 +1,14 @@
 //! Clauses about starting and reading logs.
 
-use alloc::borrow::{Cow, ToOwned};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
+use crate::log::{done, sessions};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::Harness;
-use super::log::{
-    LONG, Log, Within, add, check, check_that, set, stamp, together, token_of, works,
-};
-use crate::{
-    Action, Change, Codec, Counter, Delta, Notice, Outcome, Policy, Record, Session, SessionId,
-    Sessions, Value,
-};
+use crate::Harness;
+use crate::log::{LONG, Log, add, check, check_that, set, stamp, together, token_of, works};
+use sessile_core::log::{Change, Codec, Delta, Record, Value};
+use sessile_core::store::{Action, Create, Delete, Outcome};
+use sessile_core::{Counter, SessionId, SetError, TokenUpdate};
 
 /// A log nobody started is `None`, which is no failure.
 pub async fn an_absent_log_loads_as_none<H: Harness>(harness: &H) {
@@ -34,18 +31,18 @@ pub async fn create_starts_a_log<H: Harness>(harness: &H) {
 pub async fn a_retried_create_meets_its_own_first_stamp<H: Harness>(harness: &H) {
     let mut log = Log::started(harness).await;
     let again = log.create(LONG);
-    check("create, sent again", log.say(&again).await, Outcome::Created);
-    let retried = Action::Create { record: log.model(), stamp: log.first.next(), ttl: LONG };
-    check("create, next attempt", log.say(&retried).await, Outcome::Created);
+    done("create, sent again", log.say(&again).await);
+    let retried = Action::from(Create::new(log.model(), log.first.next(), LONG));
+    done("create, next attempt", log.say(&retried).await);
     log.holds("after a retried create").await;
 
     log.append([set("name", b"Ada")]).await;
-    check("create, sent again after an append", log.say(&again).await, Outcome::Created);
+    done("create, sent again after an append", log.say(&again).await);
     let other = harness.store().await;
     check(
         "create, sent by another node",
         log.say_through(&other, &retried).await,
-        Outcome::Created,
+        Outcome::Done(None),
     );
     log.holds("after a late create").await;
 }
@@ -58,7 +55,7 @@ pub async fn create_never_adopts_an_existing_log<H: Harness>(harness: &H) {
     let (intruder, verifier) = (stamp(harness), log.verifier(9));
     let record = Record::new(harness.now(), LONG, None, verifier, intruder.commit);
     let record = Arc::new(record);
-    let create = Action::Create { record, stamp: intruder, ttl: LONG };
+    let create = Action::from(Create::new(record, intruder, LONG));
     check("create over a log", log.say(&create).await, Outcome::Exists);
     let after = log.holds("after a second create").await;
     check("the end of the log", after.position, before.position);
@@ -72,12 +69,12 @@ pub async fn of_parallel_creates_one_wins<H: Harness>(harness: &H) {
     for secret in 1..=4 {
         let stamp = stamp(harness);
         let record = Record::new(harness.now(), LONG, None, log.verifier(secret), stamp.commit);
-        let action = Action::Create { record: Arc::new(record), stamp, ttl: LONG };
+        let action = Action::from(Create::new(Arc::new(record), stamp, LONG));
         contenders.push((harness.store().await, action));
     }
     let said = together(contenders.iter().map(|(store, action)| log.say_through(store, action)));
     let said = said.await;
-    let won: Vec<usize> = (0..said.len()).filter(|&i| said[i] == Outcome::Created).collect();
+    let won: Vec<usize> = (0..said.len()).filter(|&i| said[i] == Outcome::Done(None)).collect();
     check_that(won.len() == 1, "of parallel creates one must win", &said);
     let lost = said.iter().filter(|said| **said == Outcome::Exists).count();
     check_that(lost == said.len() - 1, "the other creates must find it", &said);
@@ -91,13 +88,13 @@ pub async fn of_parallel_creates_one_wins<H: Harness>(harness: &H) {
 pub async fn large_records_round_trip<H: Harness>(harness: &H) {
     let large: Vec<u8> = (0..=250).cycle().take(1024 * 1024).collect();
     let mut log = Log::absent(harness).await;
-    let many = (0..1024).map(|index| {
-        let value = Change::Set(Value::new(Codec::POSTCARD, index, b"a value of some bytes"));
-        (Cow::Owned(alloc::format!("attribute-{index}")), value)
+    let many = (0..1024_u32).map(|index| {
+        let value = Change::Set(Value::new(Codec::POSTCARD, &[index.to_le_bytes(); 4].concat()));
+        (Cow::Owned(std::format!("attribute-{index}")), value)
     });
     let changes = many.chain([set("large", &large)]);
     log.expect(&Delta::new(stamp(harness).commit, 0, changes), 0);
-    check("create of a large log", log.say(&log.create(LONG)).await, Outcome::Created);
+    done("create of a large log", log.say(&log.create(LONG)).await);
     log.holds("after a large create").await;
     log.append([set("large", &large[1..]), set("larger", &large)]).await;
     log.holds("after a large append").await;
@@ -129,13 +126,13 @@ pub async fn ids_are_kept_apart<H: Harness>(harness: &H) {
     for id in ids {
         let log = Log::absent_with_id(harness, id).await;
         log.is_absent("before it was started").await;
-        check("create", log.say(&log.create(LONG)).await, Outcome::Created);
+        done("create", log.say(&log.create(LONG)).await);
         logs.push(log);
     }
     for (index, log) in logs.iter_mut().enumerate() {
         log.append([set("mine", &index.to_le_bytes()), add("count", 1)]).await;
     }
-    check("delete", logs[2].say(&Action::Delete { ttl: LONG }).await, Outcome::Deleted);
+    done("delete", logs[2].say(&Action::from(Delete::new(LONG))).await);
     logs.remove(2).is_absent("after delete").await;
     for log in &logs {
         log.holds("after another log changed").await;
@@ -145,23 +142,24 @@ pub async fn ids_are_kept_apart<H: Harness>(harness: &H) {
 /// The whole path works over it: a visit, a login, a second node, a logout.
 pub async fn sessions_live_in_it<H: Harness>(harness: &H) {
     const HITS: Counter = Counter::new("hits");
-    let here = Sessions::new(harness.store().await, Within(harness), Policy::default());
-    let there = Sessions::new(harness.store().await, Within(harness), Policy::default());
+    let (here, there) = (sessions(harness).await, sessions(harness).await);
 
     let visit = here.update(None, |session| session.add(&HITS, 1)).await;
     let visitor = token_of(&works("a visit", visit).1);
     let login = there.update(Some(visitor.as_str()), |session| session.login("ada")).await;
     let user = token_of(&works("a login", login).1);
     let seen = here.update(Some(user.as_str()), |session| {
-        (session.principal().map(ToOwned::to_owned), session.add(&HITS, 1).ok())
+        let principal = session.principal().map(ToOwned::to_owned);
+        Ok::<_, SetError>((principal, session.add(&HITS, 1)?))
     });
     let (seen, _) = works("a second visit", seen.await);
-    check("what the user has", seen, (Some("ada".to_owned()), Some(2)));
+    check("what the user has", seen, (Some("ada".to_owned()), 2));
 
-    let logout = there.update(Some(user.as_str()), Session::invalidate).await;
-    let (_, logout) = works("a logout", logout);
-    let is_forgotten = matches!(logout.notice(), Notice::Forget);
-    check_that(is_forgotten, "a logout must take the token away", logout.notice());
+    let mut session = works("a visit on another node", there.open(Some(user.as_str())).await);
+    session.invalidate();
+    let logout = works("a logout", there.commit(session).await);
+    let is_forgotten = matches!(logout.token_update(), TokenUpdate::Revoke);
+    check_that(is_forgotten, "a logout must take the token away", logout.token_update());
     let after = works("a visit after the logout", here.open(Some(user.as_str())).await);
     check("a session that was ended must be a fresh one", after.is_new(), true);
 }

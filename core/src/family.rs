@@ -49,12 +49,7 @@ pub(crate) const fn holds_separator(name: &str) -> bool {
 
 /// Returns the name of an item of a list. Names sort by the time of the commit, then by its id, then
 /// by the place among the items it pushed.
-pub(crate) fn item(
-    list: &str,
-    at: Timestamp,
-    commit: CommitId,
-    index: usize,
-) -> Cow<'static, str> {
+pub(crate) fn item(list: &str, at: Timestamp, commit: CommitId, index: usize) -> Cow<'static, str> {
     let mut place = [0; PLACE_BYTES];
     // 48 bits of milliseconds last for 8,900 years.
     place[..6].copy_from_slice(&at.as_millis().to_be_bytes()[2..]);

@@ -96,9 +96,7 @@ pub use error::{CommitError, GetError, SetError};
 pub use key::{Key, OnMismatch};
 pub use log::delta::RotationReason;
 pub use persist::{Persist, PersistError};
-pub use policy::{
-    CreateWhen, Granularity, Limits, OnConflict, Policy, PolicyBuilder, PolicyError,
-};
+pub use policy::{CreateWhen, Granularity, Limits, OnConflict, Policy, PolicyBuilder, PolicyError};
 pub use session::commit::{Failed, Finished};
 pub use session::{Session, TokenUpdate};
 pub use sessions::{Sessions, UpdateError};

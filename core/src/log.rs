@@ -13,6 +13,7 @@ pub(crate) mod stamp;
 pub(crate) mod value;
 pub(crate) mod wire;
 
+pub use crate::token::Verifier;
 pub use delta::{Change, Delta, Rotation, UnknownChange};
 pub use fold::{Fold, fold};
 pub use limits::BODY_BYTES as BODY_BYTES_MAX;

@@ -147,8 +147,9 @@ const fn transition(persist: Persist, state: State, event: Event) -> (State, Eff
         (Event::Answered, WritingLast) => (Committing, Commit),
         (Event::Answered, Committing) => (Ended, Nothing),
         (Event::Changed | Event::Save, WritingLast | Committing | Ended) => (state, Refuse),
-        (Event::Changed, WritingAgain)
-        | (Event::Awaiting | Event::End | Event::Answered, _) => (state, Nothing),
+        (Event::Changed, WritingAgain) | (Event::Awaiting | Event::End | Event::Answered, _) => {
+            (state, Nothing)
+        }
     }
 }
 

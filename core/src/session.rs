@@ -802,7 +802,12 @@ impl Session {
         self.put_name(key.owned_name(), key.is_entry(), op)
     }
 
-    fn put_name(&mut self, name: Cow<'static, str>, is_entry: bool, op: Op) -> Result<(), SetError> {
+    fn put_name(
+        &mut self,
+        name: Cow<'static, str>,
+        is_entry: bool,
+        op: Op,
+    ) -> Result<(), SetError> {
         if self.policy.manual_dirty_key() == Some(&*name) {
             self.intent_mut().everything = true;
             return Ok(());

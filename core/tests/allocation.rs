@@ -10,9 +10,9 @@ use common::{Client, World};
 use peak_alloc::PeakAlloc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sessile_core::{GetError, Key, Session, Ttl};
 use sessile_core::log::{Codec, Delta, Record, Stamp, Value};
 use sessile_core::store::{Action, BlockingStore};
+use sessile_core::{GetError, Key, Session, Ttl};
 
 #[global_allocator]
 static PEAK: PeakAlloc = PeakAlloc;

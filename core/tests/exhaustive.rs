@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::{A, B, Broken, HITS};
-use sessile_core::{Counter, Entropy, EntropyError, Key, Policy, Session, SessionId, Timestamp, Token, Ttl};
 use sessile_core::engine::{Answer, Opening, Step, begin};
 use sessile_core::log::{CommitId, Delta, Record, Stamp, Value, fold};
 use sessile_core::store::{Action, Loaded, Outcome, Position};
+use sessile_core::{
+    Counter, Entropy, EntropyError, Key, Policy, Session, SessionId, Timestamp, Token, Ttl,
+};
 
 const KEYS: [Key<u32>; 2] = [A, B];
 const IDLE: Ttl = match Ttl::new(common::HOUR) {
@@ -43,7 +45,8 @@ impl Start {
         let commit = CommitId::from_bytes([3; 16]);
         let empty = Record::new(NOW, IDLE, None, token.verifier(), commit);
         let changes = attributes.into_iter();
-        let changes = changes.map(|(name, value)| (name.into(), sessile_core::log::Change::Set(value)));
+        let changes =
+            changes.map(|(name, value)| (name.into(), sessile_core::log::Change::Set(value)));
         let delta = Delta::new(CommitId::from_bytes([4; 16]), 0, changes);
         let policy = Policy::builder().idle_timeout(common::HOUR).build().expect("an hour is fine");
         Self { policy, token, record: Arc::new(fold(&empty, &delta, 0)) }
@@ -71,7 +74,8 @@ impl Start {
                 let delta = Delta::decode(&append.delta.encode()).expect("it can be read");
                 let done = Outcome::Done(Some(Position::new(2, append.stamp)));
                 let record = fold(&self.record, &delta, 0);
-                let Ok(Step::Done(finished)) = pending.finish(Answer::Done(done), NOW, &Still) else {
+                let Ok(Step::Done(finished)) = pending.finish(Answer::Done(done), NOW, &Still)
+                else {
                     panic!("it is written");
                 };
                 drop(finished);

@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use common::raw::{self, RawChange, RawDelta};
 use common::{A, Client, Content, Fault, HITS, NAME, World};
-use sessile_core::{Granularity, Key, SessionId, Timestamp, Token, Ttl};
-use sessile_core::log::{Change, Codec, CommitId, DecodeError, Delta, Fold, Record, Rotation, Stamp, Value};
+use sessile_core::log::{
+    Change, Codec, CommitId, DecodeError, Delta, Fold, Record, Rotation, Stamp, Value,
+};
 use sessile_core::store::{Action, BlockingStore, Loaded, Position};
+use sessile_core::{Granularity, Key, SessionId, Timestamp, Token, Ttl};
 
 /// Compares bytes with the file of that name.
 #[track_caller]

@@ -11,8 +11,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::FileFailurePersistence;
-use sessile_core::{Key, Session, SessionId, Timestamp, Token, Ttl};
 use sessile_core::log::{Change, CommitId, DecodeError, Delta, Fold, Record, Stamp, Value, fold};
+use sessile_core::{Key, Session, SessionId, Timestamp, Token, Ttl};
 
 const NAMES: [&str; 4] = ["a", "b", "hits", "name"];
 const SECRETS: [[u8; 16]; 3] = [[1; 16], [2; 16], [3; 16]];

@@ -11,10 +11,13 @@ use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding};
 use common::raw::{self, RawChange, RawDelta};
 use common::{A, Broken, Client, Driver, Fault, HITS, NAME, World};
 use serde::{Deserialize, Serialize, Serializer, de};
-use sessile_core::{CommitError, EncodeError, Key, OnConflict, Policy, RotationReason, Session, SessionId, SetError, Token, TokenUpdate, Ttl, UpdateError};
 use sessile_core::engine::{Answer, Opening, Step, begin};
 use sessile_core::log::{CommitId, Delta, Fold, Stamp, Value};
 use sessile_core::store::{Action, BoxStore, Failure, Position, Store};
+use sessile_core::{
+    CommitError, EncodeError, Key, OnConflict, Policy, RotationReason, Session, SessionId,
+    SetError, Token, TokenUpdate, Ttl, UpdateError,
+};
 
 const SELECTOR: [u8; 16] = *b"SELECTOR\xf0\x9f\x8d\xaacana";
 const SECRET: [u8; 16] = *b"VERIFIER-secret!";

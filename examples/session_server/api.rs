@@ -14,8 +14,10 @@ use axum::{Router, http};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use sessile::log::Codec;
+use sessile::store::Store;
 use sessile::web::{Operations, Session, SessionError, SessionLayer};
-use sessile::{Codec, CommitError, Counter, Key, Outside, RotationReason, Store, Timestamp};
+use sessile::{Clock, CommitError, Counter, Entropy, Key, RotationReason, Timestamp};
 
 /// Puts the API together.
 pub(crate) fn router<S: Store + 'static, O: Outside + 'static>(
@@ -181,8 +183,8 @@ fn assign(session: &Session, name: String, value: Value) -> Result<(), SessionEr
 /// Showing an attribute is no reading that a conflict depends on, or every answer would conflict with
 /// every other request.
 fn attribute(session: &Session, name: &str) -> Result<Option<Value>, Refusal> {
-    let Some(stored) = session.stored(name)? else { return Ok(None) };
-    let stored = stored.as_attribute();
+    let Some(stored) = session.value(name)? else { return Ok(None) };
+    let stored = stored.as_ref();
     Ok(match stored.codec() {
         Codec::COUNTER => stored.counter().map(Value::from),
         _ => serde_json::from_slice(stored.bytes()).ok(),

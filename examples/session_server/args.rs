@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use sessile::store::BoxStore;
 use sessile::web::{CookieTransport, Transport, Transports};
-use sessile::{
-    BoxStore, Create, Granularity, Immediate, MemoryStore, OnConflict, Os, Outside, Persist,
-    Policy, RedisConfig, RedisStore,
-};
+use sessile::{Clock, CreateWhen, Entropy, Granularity, OnConflict, Persist, Policy};
+use sessile::{MemoryStore, Os, RedisConfig, RedisStore};
 
 /// Sessions over HTTP, as a small JSON API.
 #[derive(Debug, Parser)]
@@ -145,7 +144,7 @@ impl Args {
                 if let Some(max) = self.max_sessions {
                     builder = builder.max_sessions(max);
                 }
-                Ok((BoxStore::new(Immediate(builder.build()?)), Arc::new(Os)))
+                Ok((BoxStore::new(builder.build()?), Arc::new(Os)))
             }
             Some(_) if self.max_sessions.is_some() => {
                 Err("--max-sessions goes with --store memory".into())
@@ -181,8 +180,8 @@ impl Args {
                 OnConflictArg::Reject => OnConflict::Reject,
             })
             .create(match self.create {
-                CreateArg::WhenWritten => Create::WhenWritten,
-                CreateArg::Eager => Create::Eager,
+                CreateArg::WhenWritten => CreateWhen::Written,
+                CreateArg::Eager => CreateWhen::Opened,
             })
             .idle_timeout(self.idle_timeout)
             .absolute_timeout(self.absolute_timeout)

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::sync::Mutex;
 
-use sessile::{
-    Action, BlockingSessions, BlockingStore, Change, Delta, Failure, Granularity, Key, Loaded,
-    MemoryStore, Notice, Os, Outcome, Policy, SessionId, Timestamp,
-};
+use sessile::log::{Change, Delta};
+use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+use sessile::{BlockingSessions, Granularity, Key, Policy, SessionId, Timestamp, TokenUpdate};
+use sessile::{MemoryStore, Os};
 
 const NAME: Key<String> = Key::new("name");
 const CART: Key<Vec<String>> = Key::new("cart");
@@ -35,7 +35,9 @@ fn race(granularity: Granularity) -> Result<(String, Vec<String>), Box<dyn Error
     let mut first = sessions.open(None)?;
     first.set(&NAME, "Ada".to_owned())?;
     let finished = sessions.close(first)?;
-    let Notice::Send(token) = finished.notice() else { return Err("no token was sent".into()) };
+    let TokenUpdate::Issue(token) = finished.token_update() else {
+        return Err("no token was sent".into());
+    };
     let token = token.expose();
 
     let mut one = sessions.open(Some(token.as_str()))?;

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use sessile_core::{
-    Action, CommitId, EntropyError, Loaded, Opening, Outside, Policy, Position, Record, Session,
-    SessionId, Stamp, Step, Timestamp, Token, Ttl, begin,
-};
+use sessile_core::{Clock, Entropy, EntropyError, Policy, Session, SessionId, Timestamp, Token, Ttl};
+use sessile_core::engine::{Opening, Step, begin};
+use sessile_core::log::{CommitId, Record, Stamp};
+use sessile_core::store::{Action, Loaded, Position};
 
 /// A clock that moves when told to, and randomness that counts.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(crate) fn open(record: Arc<Record>, token: &Token, now: Timestamp) -> Sessio
 
 /// Starts the commit of a session and returns what it wants applied.
 pub(crate) fn action(session: Session) -> Option<Action> {
-    match session.commit::<EntropyError>(&Counting::new()) {
+    match session.commit(&Counting::new()) {
         Ok(Step::Apply(pending)) => Some(pending.action().clone()),
         Ok(Step::Done(_)) => None,
         Ok(Step::Load(_)) => panic!("the position is known"),

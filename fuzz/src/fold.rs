@@ -5,7 +5,8 @@ mod model;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sessile_core::{Delta, Fold, Record, Timestamp, fold};
+use sessile_core::Timestamp;
+use sessile_core::log::{Delta, Fold, Record, fold};
 
 use crate::fixture::{NOW, first_record, open, token};
 use crate::format::{RawChange, RawDelta};

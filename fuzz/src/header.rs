@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sessile_core::{Notice, SessionId, Token};
+use sessile_core::{SessionId, Token, TokenUpdate};
 use sessile_web::{CookieTransport, Transport, Transports};
 
 use crate::heap::bounded;
@@ -209,12 +209,12 @@ fn answering(
 ) {
     let token = Token::from_parts(SessionId::from_bytes([7; 16]), [9; 16]);
     let mut kept = exchange.response.clone();
-    transports.answer(by, &Notice::Keep, &mut kept);
+    transports.answer(by, &TokenUpdate::Unchanged, &mut kept);
     assert_eq!(kept, exchange.response, "nothing to learn, nothing written");
     let used = ways.iter().enumerate().filter(|(index, _)| by.is_none_or(|by| by == *index));
     let used: Vec<_> = used.map(|(_, way)| *way).collect();
-    for notice in [Notice::Send(token.clone()), Notice::Forget] {
-        let is_sent = matches!(notice, Notice::Send(_));
+    for notice in [TokenUpdate::Issue(token.clone()), TokenUpdate::Revoke] {
+        let is_sent = matches!(notice, TokenUpdate::Issue(_));
         let mut headers = exchange.response.clone();
         transports.answer(by, &notice, &mut headers);
         transports.answer(by, &notice, &mut headers);

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sessile_core::{
-    Action, BlockingStore, DecodeError, Delta, Failure, Fold, Loaded, Outcome, Position, Record,
-    SessionId, Stamp, Timestamp, Ttl,
-};
+use sessile_core::{SessionId, Timestamp, Ttl};
+use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp};
+use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Position};
 
 /// What a store may get wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,19 +93,19 @@ impl BlockingStore for ListStore {
                 let entries = vec![(body, stamp.encode())];
                 let expires_at = now + ttl.as_duration();
                 logs.insert(id, Log { entries, first: *stamp, expires_at });
-                Outcome::Created
+                Outcome::Done(None)
             }
             (Action::Create { stamp, .. }, Some(log)) if log.first.commit == stamp.commit => {
-                Outcome::Created
+                Outcome::Done(None)
             }
-            (Action::Create { .. }, Some(_)) => Outcome::Exists,
-            (Action::Delete { .. }, _) => {
+            (Action::Create(_), Some(_)) => Outcome::Exists,
+            (Action::Delete(_), _) => {
                 if !self.has(Flaw::KeepsDeleted) {
                     logs.remove(&id);
                 }
-                Outcome::Deleted
+                Outcome::Done(None)
             }
-            (Action::Compact { .. }, None) => Outcome::Stale,
+            (Action::Compact(_), None) => Outcome::Moved,
             (_, None) => Outcome::Gone,
             (Action::Append { delta, stamp, ttl }, Some(log)) => {
                 log.append(delta, *stamp, now + ttl.as_duration(), self.flaw)
@@ -114,7 +113,7 @@ impl BlockingStore for ListStore {
             (Action::AppendAt { delta, stamp, ttl, position }, Some(log)) => {
                 let is_there = log.stamp() == position.stamp() || self.has(Flaw::IgnoresPositions);
                 if !is_there {
-                    return Ok(Outcome::Conflict);
+                    return Ok(Outcome::Moved);
                 }
                 log.append(delta, *stamp, now + ttl.as_duration(), self.flaw)
             }
@@ -161,7 +160,7 @@ impl Log {
         if flaw != Some(Flaw::LosesAppends) {
             self.entries.push((delta.encode(), stamp.encode()));
         }
-        Outcome::Appended(Position::new(self.len(), stamp))
+        Outcome::Done(Some(Position::new(self.len(), stamp))
     }
 
     fn compact(&mut self, record: &Record, position: Position, flaw: Option<Flaw>) -> Outcome {
@@ -169,19 +168,19 @@ impl Log {
         let is_there =
             self.entries.get(last).is_some_and(|(_, at)| *at == position.stamp().encode());
         if !is_there {
-            return Outcome::Stale;
+            return Outcome::Moved;
         }
         self.entries.drain(..last);
         if flaw == Some(Flaw::CompactsTooMuch) {
             self.entries.truncate(1);
-            return Outcome::Compacted;
+            return Outcome::Done(None);
         }
         self.entries[0].0 = record.snapshot().expect("what is compacted can be written").to_vec();
-        Outcome::Compacted
+        Outcome::Done(None)
     }
 
     fn touch(&mut self, ttl: Ttl, now: Timestamp) -> Outcome {
         self.expires_at = now + ttl.as_duration();
-        Outcome::Touched
+        Outcome::Done(None)
     }
 }

@@ -1,6 +1,8 @@
 //! Stored snapshots.
 
-use sessile_core::{Action, CommitId, Counter, DecodeError, Key, Record, Session, Timestamp};
+use sessile_core::{Counter, Key, Session, Timestamp};
+use sessile_core::log::{CommitId, DecodeError, Record};
+use sessile_core::store::Action;
 use sha2::{Digest, Sha256};
 
 use crate::fixture::{NOW, POLICY, action, open, token};
@@ -77,9 +79,9 @@ fn used(mut session: Session, raw: &RawSnapshot) {
         }
         let readable = [text.is_ok(), json.is_ok(), count.is_ok()];
         assert!(readable.iter().filter(|is| **is).count() < 2, "a value has one type");
-        let seen = session.stored(&stored.name).expect("nothing is lent out");
+        let seen = session.value(&stored.name).expect("nothing is lent out");
         assert_eq!(
-            seen.map(|value| value.as_attribute().bytes().to_vec()).as_ref(),
+            seen.map(|value| value.as_ref().bytes().to_vec()).as_ref(),
             Some(&stored.bytes)
         );
     }

@@ -1,6 +1,7 @@
 //! Tokens as clients present them.
 
-use sessile_core::{Opening, SessionId, Token, begin};
+use sessile_core::{SessionId, Token};
+use sessile_core::engine::{Opening, begin};
 
 use crate::fixture::POLICY;
 use crate::heap::bounded;

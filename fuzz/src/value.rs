@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sessile_core::{
-    Action, Change, Codec, Delta, EncodeError, Key, Record, Session, SetError, Timestamp, Value,
-    begin, fold,
-};
+use sessile_core::{EncodeError, Key, Session, SetError, Timestamp};
+use sessile_core::engine::begin;
+use sessile_core::log::{Change, Codec, Delta, Record, Value, fold};
+use sessile_core::store::Action;
 
 use crate::fixture::{NOW, POLICY, action, commit, first_record, open, token};
 use crate::heap::bounded;
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
         _ => {
             let other = input.pick(FAMILY);
             for (record, value) in (member.sets)(&mut input) {
-                let as_other = (other.opens)(&record, value.as_attribute().codec());
+                let as_other = (other.opens)(&record, value.as_ref().codec());
                 let is_other = other.name != member.name;
                 assert!(
                     !as_other || !is_other || may_be(&value, other),
@@ -78,7 +78,7 @@ impl Member {
 /// Reports whether a value may be read as that type: JSON says nothing about types, and two types may
 /// be alike on the wire.
 fn may_be(value: &Value, other: Member) -> bool {
-    let stored = value.as_attribute();
+    let stored = value.as_ref();
     stored.codec() == Codec::JSON || (other.fingerprint)() == Some(stored.fingerprint())
 }
 
@@ -109,7 +109,7 @@ fn set<T: Sample>(key: &Key<T>, value: &T) -> Result<Option<Written>, EncodeErro
             return Ok(None);
         }
     }
-    let stored = session.stored(key.name()).expect("it is set").expect("it is set");
+    let stored = session.value(key.name()).expect("it is set").expect("it is set");
     same(session.get(key), value, "before it is written");
     let Some(Action::Create { record, .. }) = action(session) else { panic!("it is written") };
     let bytes = record.snapshot().expect("it can be written").to_vec();
@@ -118,7 +118,7 @@ fn set<T: Sample>(key: &Key<T>, value: &T) -> Result<Option<Written>, EncodeErro
     let mut session = load(&record);
     let read = same(session.get(key), value, "after it was written");
     session.set(key, &read).expect("what was read can be set");
-    assert_eq!(session.stored(key.name()), Ok(Some(stored.clone())), "there is one spelling");
+    assert_eq!(session.value(key.name()), Ok(Some(stored.clone())), "there is one spelling");
     assert!(action(session).is_none(), "what is there already is not written");
     let mut session = load(&record);
     let lent = session.get_mut(key).expect("it can be read").is_some();
@@ -151,11 +151,11 @@ fn reads<T: Sample>(codec: Codec, bytes: &[u8]) {
     if session.set(&key, &value).is_err() {
         return;
     }
-    let first = session.stored(key.name());
+    let first = session.value(key.name());
     if codec == Codec::POSTCARD || T::JSON {
         let again = same(session.get(&key), &value, "after it was set");
         session.set(&key, &again).expect("it was set before");
-        assert_eq!(session.stored(key.name()), first, "there is one spelling");
+        assert_eq!(session.value(key.name()), first, "there is one spelling");
     }
 }
 
@@ -177,14 +177,14 @@ fn fingerprint<T: Sample>() -> Option<u32> {
     let values = (0..8_u8).map(|n| T::sample(&mut Input::new(&[n; 16]), DEPTH));
     let mut set = values.filter_map(|value| {
         session.set(&typed::<T>(), &value).ok()?;
-        session.stored("value").ok()?
+        session.value("value").ok()?
     });
-    set.next().map(|value| value.as_attribute().fingerprint())
+    set.next().map(|value| value.as_ref().fingerprint())
 }
 
 /// Takes over the attributes of a record.
 fn holding(record: &Record) -> Delta {
-    let change = |stored: sessile_core::Attribute<'_>| {
+    let change = |stored: sessile_core::ValueRef<'_>| {
         Change::Set(Value::new(stored.codec(), stored.fingerprint(), stored.bytes()))
     };
     let changes = record.iter().map(|(name, stored)| (name.to_owned().into(), change(stored)));

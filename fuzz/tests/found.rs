@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use sessile_core::{
-    BlockingSessions, Counter, EntropyError, Notice, Outside, Policy, Session, Timestamp,
-};
+use sessile_core::{BlockingSessions, Clock, Counter, Entropy, EntropyError, Policy, Session, Timestamp, TokenUpdate};
 use sessile_store_memory::MemoryStore;
 
 /// A clock that stands still, and randomness that counts.
@@ -32,7 +30,7 @@ fn with_a_counter() -> (Sessions, String) {
     let sessions = Sessions::new(Arc::default(), Arc::default(), Policy::default());
     let change = |session: &mut Session| session.add(&HITS, 1).map(|_| ());
     let (_, finished) = sessions.update(None, change).expect("the store works");
-    let Notice::Send(token) = finished.notice() else { panic!("the session is new") };
+    let TokenUpdate::Issue(token) = finished.token_update() else { panic!("the session is new") };
     (sessions, token.expose().as_str().to_owned())
 }
 

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use sessile_core::{
-    Action, CommitError, Create, Failure, Granularity, Loaded, Notice, Session, SessionId, Token,
-};
+use sessile_core::{CommitError, CreateWhen, Granularity, Session, SessionId, Token, TokenUpdate};
+use sessile_core::store::{Action, Failure, Loaded};
 
 use crate::generate::SKEW;
 use crate::ledger::Ledger;
@@ -156,7 +155,7 @@ impl Ledger {
         let visit = &mut self.visits[origin];
         let writes = visit.writes;
         if let Some(stamp) = action.stamp()
-            && !matches!(action, Action::Create { .. })
+            && !matches!(action, Action::Create(_))
         {
             visit.sent.entry(stamp.commit).or_insert(writes);
         }
@@ -317,7 +316,7 @@ impl Ledger {
     /// Finds a change that was acknowledged though there is no session.
     fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
-        if is_last && !visit.is_stale && !visit.has_ended && self.rules.create == Create::Eager {
+        if is_last && !visit.is_stale && !visit.has_ended && self.rules.create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
         visit.due.names.iter().find_map(|(name, from)| {
@@ -338,7 +337,7 @@ impl Ledger {
         let rollbacks = self.rollbacks;
         let visit = &mut self.visits[origin];
         visit.has_written = true;
-        if matches!(error, CommitError::Unknown(_)) || visit.rollbacks != rollbacks {
+        if matches!(error, CommitError::Unknown) || visit.rollbacks != rollbacks {
             return;
         }
         let id = visit.log;
@@ -394,8 +393,8 @@ impl Ledger {
     }
 
     /// Checks what a client is told about its token.
-    pub(crate) fn check_notice(&mut self, origin: usize, notice: &Notice) {
-        let Notice::Send(token) = notice else { return };
+    pub(crate) fn check_notice(&mut self, origin: usize, notice: &TokenUpdate) {
+        let TokenUpdate::Issue(token) = notice else { return };
         let visit = &self.visits[origin];
         let (was_stale, was_lost) = (visit.is_stale, visit.rollbacks != self.rollbacks);
         let secret = secret_of(token.verifier());

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sessile_core::{SessionId, Stamp, Timestamp};
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::log::Stamp;
 
 /// An element of a list.
 pub type Bytes = Arc<[u8]>;

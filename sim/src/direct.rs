@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use sessile_core::{Action, BlockingStore, Failure, Loaded, Outcome, SessionId, Store, Timestamp};
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Store};
 
 use crate::{Call, Handle, Link, Lost, Node, Reply, Server, SimError};
 
@@ -44,7 +45,8 @@ impl Link for Direct {
 /// # Example
 ///
 /// ```
-/// use sessile_core::{BlockingStore, SessionId, Timestamp};
+/// use sessile_core::{SessionId, Timestamp};
+/// use sessile_core::store::BlockingStore;
 /// use sessile_sim::Direct;
 ///
 /// let store = Direct::default().node(true);

@@ -1,6 +1,6 @@
 //! Scripts out of seeds, swarm style: each seed turns on some faults and leaves the others out.
 
-use sessile_core::{Create, Granularity, OnConflict, Persist, RotationReason};
+use sessile_core::{CreateWhen, Granularity, OnConflict, Persist, RotationReason};
 
 use crate::Rng;
 use crate::script::{
@@ -120,7 +120,7 @@ fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
         ]),
         on_conflict: rng.pick(&[OnConflict::Merge, OnConflict::Merge, OnConflict::Reject]),
         persist,
-        create: rng.pick(&[Create::WhenWritten, Create::WhenWritten, Create::Eager]),
+        create: rng.pick(&[CreateWhen::Written, CreateWhen::Written, CreateWhen::Opened]),
         idle,
         absolute: rng.pick(&[None, Some(idle), Some(idle * 3)]),
         touch: rng.pick(&[0, idle / 20, idle / 2]),

@@ -9,10 +9,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sessile_core::{
-    Action, CommitId, DecodeError, Delta, Failure, Fold, Loaded, Outcome, Position, Record,
-    SessionId, Stamp, Store, Timestamp, Ttl, fold,
-};
+use sessile_core::{SessionId, Timestamp, Ttl};
+use sessile_core::log::{CommitId, DecodeError, Delta, Fold, Record, Stamp, fold};
+use sessile_core::store::{Action, Failure, Loaded, Outcome, Position, Store};
 
 use crate::stored::DeltaHead;
 use crate::{Bug, Bytes, Call, Command, Reply, WrongCommand};
@@ -201,7 +200,7 @@ impl<L: Link> Handle<L> {
                 body: snapshot(record)?,
             }],
             Action::Touch { ttl } => vec![Command::Pexpire { ttl: ttl.as_millis() }],
-            Action::Delete { .. } => vec![Command::Del],
+            Action::Delete(_) => vec![Command::Del],
         })
     }
 
@@ -216,7 +215,7 @@ impl<L: Link> Handle<L> {
                     Command::PushX { body, stamp: *stamp },
                 ]);
             }
-            (Bug::NodeClockExpiry, Action::Append { delta, stamp, ttl }) => {
+            (Bug::NodeClockExpiry, Action::from(Append::new(delta, stamp, ttl))) => {
                 let ttl = ttl.as_millis();
                 return Some(vec![
                     Command::Wrong(WrongCommand::PexpireAt { at: 0, ttl }),
@@ -235,18 +234,18 @@ impl<L: Link> Handle<L> {
                     WrongCommand::PushHalf { element, completes },
                 ]
             }
-            (Bug::CreateInTwo, Action::Create { record, stamp, ttl }) => {
+            (Bug::CreateInTwo, Action::from(Create::new(record, stamp, ttl))) => {
                 let body = snapshot(record).ok()?;
                 let bare = WrongCommand::CreateBare { body, stamp: *stamp };
                 let ttl = ttl.as_millis();
                 return Some(vec![Command::Wrong(bare), Command::Pexpire { ttl }]);
             }
-            (Bug::CompactByLength, Action::Compact { record, position }) => {
+            (Bug::CompactByLength, Action::from(Compact::new(record, position))) => {
                 let (elements, stamp) = (elements(*position), position.stamp());
                 let body = snapshot(record).ok()?;
                 vec![WrongCommand::CompactLonger { elements, stamp, body }]
             }
-            (Bug::CompactDropsTtl, Action::Compact { record, position }) => {
+            (Bug::CompactDropsTtl, Action::from(Compact::new(record, position))) => {
                 let (elements, expected) = (elements(*position), position.stamp());
                 let body = snapshot(record).ok()?;
                 vec![WrongCommand::CompactAnew { elements, expected, body }]
@@ -329,9 +328,9 @@ impl<L: Link> Store for Handle<L> {
     ) -> Result<Outcome, Failure<Self::Error>> {
         let is_ended = self.node().has_ended(id, now);
         match action {
-            Action::Delete { .. } => {}
-            Action::Create { .. } if is_ended => return Ok(Outcome::Exists),
-            Action::Compact { .. } if is_ended => return Ok(Outcome::Stale),
+            Action::Delete(_) => {}
+            Action::Create(_) if is_ended => return Ok(Outcome::Exists),
+            Action::Compact(_) if is_ended => return Ok(Outcome::Moved),
             _ if is_ended => return Ok(Outcome::Gone),
             _ => {}
         }
@@ -344,11 +343,11 @@ impl<L: Link> Store for Handle<L> {
         let replies = self.ask(id, commands, now).await?;
         let outcome = outcome(action, replies.last().map_or(0, Reply::number));
         let mut node = self.node();
-        if let (Action::Delete { ttl }, Outcome::Deleted) = (action, outcome) {
+        if let (Action::from(Delete::new(ttl)), Outcome::Done(None)) = (action, outcome) {
             node.ended.insert(id, now + ttl.as_duration());
             node.held.remove(&id);
         }
-        if let (Action::Append { delta, stamp, .. }, Outcome::Appended(position)) =
+        if let (Action::Append { delta, stamp, .. }, Outcome::Done(Some(position))) =
             (action, outcome)
             && self.bug == Some(Bug::HeldAdvancedByAppend)
             && let Some(held) = node.held.get_mut(&id)
@@ -399,20 +398,20 @@ impl Tail {
 /// Says what the reply to an action means.
 fn outcome(action: &Action, reply: i64) -> Outcome {
     match (action, reply) {
-        (Action::Create { .. }, 0) => Outcome::Exists,
-        (Action::Create { .. }, _) => Outcome::Created,
-        (Action::Append { .. } | Action::Touch { .. }, 0) | (Action::AppendAt { .. }, -1) => {
+        (Action::Create(_), 0) => Outcome::Exists,
+        (Action::Create(_), _) => Outcome::Done(None),
+        (Action::Append(_) | Action::Touch(_), 0) | (Action::AppendAt { .. }, -1) => {
             Outcome::Gone
         }
-        (Action::AppendAt { .. }, 0) => Outcome::Conflict,
+        (Action::AppendAt { .. }, 0) => Outcome::Moved,
         (Action::Append { stamp, .. } | Action::AppendAt { stamp, .. }, elements) => {
             let entries = u64::try_from(elements).unwrap_or(0) / 2;
-            Outcome::Appended(Position::new(entries, *stamp))
+            Outcome::Done(Some(Position::new(entries, *stamp))
         }
-        (Action::Touch { .. }, _) => Outcome::Touched,
-        (Action::Compact { .. }, 0) => Outcome::Stale,
-        (Action::Compact { .. }, _) => Outcome::Compacted,
-        (Action::Delete { .. }, _) => Outcome::Deleted,
+        (Action::Touch(_), _) => Outcome::Done(None),
+        (Action::Compact(_), 0) => Outcome::Moved,
+        (Action::Compact(_), _) => Outcome::Done(None),
+        (Action::Delete(_), _) => Outcome::Done(None),
     }
 }
 

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sessile_core::{Delta, OnConflict, SessionId, Stamp};
+use sessile_core::{OnConflict, SessionId};
+use sessile_core::log::{Delta, Stamp};
 
 use crate::log::Log;
 use crate::model::{NAMES, Name, PAIR, State};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sessile_core::Stamp;
+use sessile_core::log::Stamp;
 
 use crate::model::{Name, State, Val};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sessile_core::{Counter, Group, Key, RotationReason, Session};
+use sessile_core::{Counter, Key, RotationReason, Session};
 
 use crate::ledger::Ledger;
 use crate::model::{COUNTERS, Name, Val};

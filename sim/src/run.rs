@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use sessile_core::{BlockingStore, Policy, Timestamp};
+use sessile_core::{Policy, Timestamp};
+use sessile_core::store::BlockingStore;
 
 use crate::check::Load;
 use crate::script::Script;

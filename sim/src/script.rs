@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sessile_core::{Create, Granularity, OnConflict, Persist, Policy, RotationReason};
+use sessile_core::{CreateWhen, Granularity, OnConflict, Persist, Policy, RotationReason};
 
 /// What happens in one simulation.
 #[derive(Clone, Debug)]

@@ -4,10 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use sessile_core::{
-    CommitError, Effect, Event, Failed, Finished, Notice, Opening, Outside, Policy, Session,
-    SessionId, Sessions, State, Step, Store, Token, UpdateError, Upkeep, begin, step,
-};
+use sessile_core::{Clock, CommitError, Entropy, Failed, Finished, Policy, Session, SessionId, Sessions, Token, TokenUpdate, UpdateError};
+use sessile_core::engine::{Effect, Opening, Step, Upkeep, begin};
+use sessile_core::store::Store;
 
 use crate::check::Opened;
 use crate::ops::perform;
@@ -119,12 +118,12 @@ impl Service {
         match self.sessions().update(text.as_deref(), change).await {
             Ok(((), finished)) => {
                 self.written(finished.session(), true);
-                self.tell(finished.notice());
+                self.tell(finished.token_update());
                 finished.upkeep()
             }
             Err(UpdateError::Commit(failed)) => {
                 let (session, _) = self.failed(failed);
-                self.tell(session.notice());
+                self.tell(session.token_update());
                 None
             }
             Err(_) => None,
@@ -253,7 +252,7 @@ impl Service {
             match written {
                 Ok(finished) => {
                     self.written(finished.session(), true);
-                    self.tell(finished.notice());
+                    self.tell(finished.token_update());
                     return finished.upkeep();
                 }
                 Err(failed) => {
@@ -262,8 +261,8 @@ impl Service {
                     session = self.recovered(session, &error).await;
                     let again = matches!(
                         error,
-                        CommitError::Unknown(_)
-                            | CommitError::NotApplied(_)
+                        CommitError::Unknown
+                            | CommitError::NotApplied
                             | CommitError::Contended
                             | CommitError::Entropy(_)
                     );
@@ -275,7 +274,7 @@ impl Service {
             }
         }
         // A session that was flushed exists, and only this request knows its token.
-        self.tell(session.notice());
+        self.tell(session.token_update());
         None
     }
 
@@ -284,7 +283,7 @@ impl Service {
         match (self.bug, error) {
             (
                 Some(Bug::DirtyClearedEarly),
-                CommitError::Unknown(_) | CommitError::NotApplied(_),
+                CommitError::Unknown | CommitError::NotApplied,
             ) => {
                 let token = self.presented();
                 let text = token.as_ref().map(|token| token.expose().as_str().to_owned());
@@ -323,17 +322,17 @@ impl Service {
                     };
                     pending.finish(said, &*self.senses)?
                 }
-                Step::Load(mut settling) => {
-                    let mut found = pin!(self.witness.load(settling.id(), self.senses.now()));
+                Step::Load(mut reload) => {
+                    let mut found = pin!(self.witness.load(reload.id(), self.senses.now()));
                     let at_once = poll_once(found.as_mut()).await;
                     for op in during.take().into_iter().flatten() {
-                        self.perform(settling.session_mut(), op);
+                        self.perform(reload.session_mut(), op);
                     }
                     let found = match at_once {
                         Some(found) => found,
                         None => found.await,
                     };
-                    settling.resume(found, &*self.senses)?
+                    reload.resume(found, &*self.senses)?
                 }
             };
         }
@@ -366,13 +365,13 @@ impl Service {
     }
 
     /// Tells the client about its token.
-    fn tell(&self, notice: &Notice) {
+    fn tell(&self, notice: &TokenUpdate) {
         let mut world = enter(&self.shared);
         world.ledger.check_notice(self.origin, notice);
         let client = self.request().client;
         match notice {
-            Notice::Keep => {}
-            Notice::Send(token) => {
+            TokenUpdate::Unchanged => {}
+            TokenUpdate::Issue(token) => {
                 world.note(|world| {
                     let name = world.ledger.name(token.id());
                     format!("client {client} is sent a token of {name}")
@@ -381,7 +380,7 @@ impl Service {
                 world.clients[client].wallet.push(token.clone());
                 world.clients[client].current = Some(token.clone());
             }
-            Notice::Forget => world.clients[client].current = None,
+            TokenUpdate::Revoke => world.clients[client].current = None,
         }
     }
 

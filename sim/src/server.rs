@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sessile_core::{SessionId, Stamp};
+use sessile_core::SessionId;
+use sessile_core::log::Stamp;
 
 use crate::{Bytes, Command, Reply, WrongCommand};
 

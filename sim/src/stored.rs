@@ -2,7 +2,8 @@
 //!
 //! Hand-written because the checker must not believe the code it checks.
 
-use sessile_core::{CommitId, Record, Timestamp, Ttl, Verifier};
+use sessile_core::{Timestamp, Ttl};
+use sessile_core::log::{CommitId, Record, Verifier};
 
 /// What a stored delta says beside its changes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sessile_core::{Change, CommitId, Delta, SessionId};
+use sessile_core::SessionId;
+use sessile_core::log::{Change, CommitId, Delta};
 
 use crate::model::{Name, PAIR, State, Val, name_of};
 use crate::stored::Secret;

@@ -431,7 +431,7 @@ fn writes_entry(command: &Command) -> bool {
 
 /// Says commands so that people can follow.
 fn words(commands: &[Command]) -> String {
-    let stamp = |stamp: &sessile_core::Stamp| format!("{:?}#{}", stamp.commit, stamp.attempt);
+    let stamp = |stamp: &sessile_core::log::Stamp| format!("{:?}#{}", stamp.commit, stamp.attempt);
     let word = |command: &Command| match command {
         Command::Range { from } => format!("range {from}.."),
         Command::Pttl => "pttl".to_owned(),

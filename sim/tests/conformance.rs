@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sessile_core::conformance::{self, Harness};
-use sessile_core::{Immediate, Timestamp};
+use sessile_core::Timestamp;
 use sessile_sim::{Call, Direct, Handle, Link, Lost, Node, Reply, SimStore};
 
 /// A server that lets others come between before and after each call.
@@ -75,7 +75,7 @@ impl Harness for World<Direct> {
     type Store = Immediate<SimStore>;
 
     async fn store(&self) -> Self::Store {
-        Immediate(self.link.node(self.holds))
+        self.link.node(self.holds)
     }
 
     fn now(&self) -> Timestamp {

@@ -12,11 +12,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use sessile_core::{
-    BlockingSessions, BlockingStore, CommitError, Counter, Create, EntropyError, Granularity, Key,
-    Notice, OnConflict, Outside, Persist, Policy, RotationReason, Session, SessionId, Timestamp,
-    Token, Upkeep,
-};
+use sessile_core::{BlockingSessions, Clock, CommitError, Counter, CreateWhen, Entropy, EntropyError, Granularity, Key, OnConflict, Persist, Policy, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate};
+use sessile_core::engine::Upkeep;
+use sessile_core::store::BlockingStore;
 use sessile_sim::{Direct, Rng, SimError, SimStore};
 
 const KEYS: [Key<u64>; 2] = [Key::new("a"), Key::new("b")];
@@ -220,7 +218,7 @@ impl Model {
 
     fn create(&mut self, request: &mut Request, is_last: bool) -> End {
         let view = request.view();
-        let eager = is_last && self.rules.create == Create::Eager && !request.has_ended;
+        let eager = is_last && self.rules.create == CreateWhen::Opened && !request.has_ended;
         if view.is_empty() && !eager {
             return End::Done;
         }
@@ -346,7 +344,7 @@ impl ReferenceStateMachine for Model {
             prop::sample::select(vec![Granularity::Attributes, Granularity::Whole]),
             prop::sample::select(vec![OnConflict::Merge, OnConflict::Reject]),
             prop::sample::select(persist.to_vec()),
-            prop::sample::select(vec![Create::WhenWritten, Create::Eager]),
+            prop::sample::select(vec![CreateWhen::Written, CreateWhen::Opened]),
             any::<bool>(),
         );
         rules
@@ -492,7 +490,7 @@ impl Engine {
                 (session, ended(&error))
             }
         };
-        self.obey(client, session.notice());
+        self.obey(client, session.token_update());
         self.requests[slot] = Some((client, node, session));
         end
     }
@@ -501,7 +499,7 @@ impl Engine {
         let (client, node, session) = self.requests[slot].take().expect("the request is open");
         match self.nodes[node].close(session) {
             Ok(finished) => {
-                self.obey(client, finished.notice());
+                self.obey(client, finished.token_update());
                 if let Some(upkeep) = finished.upkeep() {
                     self.nodes[node].upkeep(upkeep).expect("nothing fails here");
                 }
@@ -509,23 +507,23 @@ impl Engine {
             }
             Err(failed) => {
                 let (session, error) = failed.into_parts();
-                self.obey(client, session.notice());
+                self.obey(client, session.token_update());
                 ended(&error)
             }
         }
     }
 
     /// Does as a client is told, which here learns everything at once.
-    fn obey(&mut self, client: usize, notice: &Notice) {
+    fn obey(&mut self, client: usize, notice: &TokenUpdate) {
         match notice {
-            Notice::Keep => {}
-            Notice::Send(token) => {
+            TokenUpdate::Unchanged => {}
+            TokenUpdate::Issue(token) => {
                 if !self.ids.contains(&token.id()) {
                     self.ids.push(token.id());
                 }
                 self.tokens[client] = Some(token.clone());
             }
-            Notice::Forget => self.tokens[client] = None,
+            TokenUpdate::Revoke => self.tokens[client] = None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Scripts and not seeds, since what a seed draws changes with the generator.
 
-use sessile_core::{Create, Granularity, OnConflict, Persist, RotationReason};
+use sessile_core::{CreateWhen, Granularity, OnConflict, Persist, RotationReason};
 use sessile_sim::script::{Driver, Fate, NodeRules, Op, Presents, Request, Rules};
 use sessile_sim::{Script, explain};
 
@@ -11,7 +11,7 @@ const RULES: Rules = Rules {
     granularity: Granularity::Attributes,
     on_conflict: OnConflict::Merge,
     persist: Persist::AT_END,
-    create: Create::WhenWritten,
+    create: CreateWhen::Written,
     idle: 60_000,
     absolute: None,
     touch: 0,

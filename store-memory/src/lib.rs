@@ -16,7 +16,8 @@ mod sync;
 use std::error::Error;
 use std::fmt;
 
-use sessile_core::{Action, BlockingStore, Failure, Loaded, Outcome, SessionId, Timestamp};
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 
 use crate::room::{Room, Size};
 use crate::shard::{Common, Refusal, Shard, Swept, hash};
@@ -39,7 +40,7 @@ pub use sweeper::Sweeper;
 /// # Example
 ///
 /// ```
-/// use sessile_core::{BlockingSessions, EntropyError, Key, Notice, Outside, Policy, Timestamp};
+/// use sessile_core::{BlockingSessions, Clock, Entropy, EntropyError, Key, Policy, Timestamp, TokenUpdate};
 /// use sessile_store_memory::MemoryStore;
 ///
 /// # struct Fixed;
@@ -53,7 +54,7 @@ pub use sweeper::Sweeper;
 /// let sessions = BlockingSessions::new(store, outside, Policy::default());
 ///
 /// let (_, finished) = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned()))?;
-/// let Notice::Send(token) = finished.notice() else { panic!() };
+/// let TokenUpdate::Issue(token) = finished.token_update() else { panic!() };
 /// let session = sessions.open(Some(token.expose().as_str()))?;
 /// assert_eq!(session.get(&NAME)?.as_deref(), Some("Ada"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -162,7 +163,7 @@ impl MemoryStore {
 impl BlockingStore for MemoryStore {
     type Error = MemoryError;
 
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<MemoryError>> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, MemoryError> {
         Ok(self.shard(id).lock().load(id, now))
     }
 
@@ -191,6 +192,8 @@ impl BlockingStore for MemoryStore {
         }
     }
 }
+
+sessile_core::impl_store!(MemoryStore);
 
 impl Default for MemoryStore {
     fn default() -> Self {

@@ -9,10 +9,9 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
-use sessile_core::{
-    Action, CommitId, Delta, Loaded, Outcome, Position, Record, SessionId, Stamp, Timestamp, Ttl,
-    fold,
-};
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::log::{CommitId, Record, Stamp, fold};
+use sessile_core::store::{Action, Append, Create, Loaded, Outcome, Position};
 
 use crate::recency::Recency;
 use crate::room::{NoRoom, Room, Size};
@@ -92,12 +91,8 @@ impl Shard {
         self.stats.hits += 1;
         self.note_use(index);
         let slot = self.slot(index);
-        Some(Loaded {
-            record: Arc::clone(&slot.record),
-            position: slot.position(),
-            remaining: slot.expires_at.since(now),
-            tail_bytes: 0,
-        })
+        let remaining = slot.expires_at.since(now);
+        Some(Loaded::new(Arc::clone(&slot.record), slot.position(), remaining))
     }
 
     pub(crate) fn apply(
@@ -108,45 +103,38 @@ impl Shard {
     ) -> Result<Outcome, Refusal> {
         let found = self.find_alive(id, now);
         match (action, found) {
-            (Action::Create { record, stamp, ttl }, None) => {
-                self.create(id, record, *stamp, now + ttl.as_duration())
+            (Action::Create(create), None) => self.create(id, create, now),
+            (Action::Create(create), Some(index)) => {
+                let is_own = self.slot(index).first == create.stamp.commit;
+                Ok(if is_own { Outcome::Done(None) } else { Outcome::Exists })
             }
-            (Action::Create { stamp, .. }, Some(index)) => {
-                let is_own = self.slot(index).first == stamp.commit;
-                Ok(if is_own { Outcome::Created } else { Outcome::Exists })
+            (Action::Append(append), Some(index)) => {
+                if append.at.is_some_and(|at| at.stamp() != self.slot(index).last) {
+                    return Ok(Outcome::Moved);
+                }
+                self.append(index, append, now)
             }
-            (Action::AppendAt { position, .. }, Some(index))
-                if self.slot(index).last != position.stamp() =>
+            (Action::Compact(compact), Some(index))
+                if self.slot(index).last == compact.position.stamp() =>
             {
-                Ok(Outcome::Conflict)
+                self.put_record(index, Arc::clone(&compact.record))?;
+                Ok(Outcome::Done(None))
             }
-            (
-                Action::Append { delta, stamp, ttl } | Action::AppendAt { delta, stamp, ttl, .. },
-                Some(index),
-            ) => self.append(index, delta, *stamp, *ttl, now),
-            (Action::Compact { record, position }, Some(index))
-                if self.slot(index).last == position.stamp() =>
-            {
-                self.put_record(index, Arc::clone(record))?;
-                Ok(Outcome::Compacted)
-            }
-            (Action::Compact { .. }, _) => Ok(Outcome::Stale),
-            (Action::Touch { ttl }, Some(index)) => {
+            (Action::Compact(_), _) => Ok(Outcome::Moved),
+            (Action::Touch(touch), Some(index)) => {
                 self.note_use(index);
-                self.renew(index, now + ttl.as_duration());
-                Ok(Outcome::Touched)
+                self.renew(index, now + touch.ttl.as_duration());
+                Ok(Outcome::Done(None))
             }
-            (Action::Append { .. } | Action::AppendAt { .. } | Action::Touch { .. }, None) => {
-                Ok(Outcome::Gone)
-            }
-            (Action::Delete { .. }, found) => {
+            (Action::Append(_) | Action::Touch(_), None) => Ok(Outcome::Gone),
+            (Action::Delete(_), found) => {
                 if let Some(index) = found {
                     self.remove(index);
                     self.stats.deleted += 1;
                 }
                 // Nothing is on its way to this store when a call has returned, so nothing late can
                 // come and there is nothing to keep a tombstone for.
-                Ok(Outcome::Deleted)
+                Ok(Outcome::Done(None))
             }
         }
     }
@@ -199,10 +187,11 @@ impl Shard {
     fn create(
         &mut self,
         id: SessionId,
-        record: &Arc<Record>,
-        stamp: Stamp,
-        expires_at: Timestamp,
+        create: &Create,
+        now: Timestamp,
     ) -> Result<Outcome, Refusal> {
+        let (record, stamp) = (&create.record, create.stamp);
+        let expires_at = now + create.ttl.as_duration();
         self.take_room(record, Size::one(record.size()))?;
         let index = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -226,25 +215,23 @@ impl Shard {
         self.stats.sessions += 1;
         self.stats.bytes += record.size();
         self.check_counts();
-        Ok(Outcome::Created)
+        Ok(Outcome::Done(Some(self.slot(index).position())))
     }
 
     fn append(
         &mut self,
         index: u32,
-        delta: &Delta,
-        stamp: Stamp,
-        ttl: Ttl,
+        append: &Append,
         now: Timestamp,
     ) -> Result<Outcome, Refusal> {
         // Before room is made for it: the log that grows is the last to be evicted.
         self.note_use(index);
-        let record = fold(&self.slot(index).record, delta, stamp.attempt);
+        let record = fold(&self.slot(index).record, &append.delta, append.stamp.attempt);
         self.put_record(index, Arc::new(record))?;
-        self.renew(index, now + ttl.as_duration());
+        self.renew(index, now + append.ttl.as_duration());
         let slot = self.slot_mut(index);
-        slot.last = stamp;
-        Ok(Outcome::Appended(slot.position()))
+        slot.last = append.stamp;
+        Ok(Outcome::Done(Some(slot.position())))
     }
 
     /// Puts a record in place of another, if there is room for what it is larger.

@@ -4,14 +4,14 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use sessile_core::Outside;
+use sessile_core::{Clock};
 
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex};
 use crate::{MemoryStore, SWEPT_AT_ONCE};
 
 impl MemoryStore {
-    /// Starts a thread that sweeps the store every so often, by the clock of `outside`, until the
+    /// Starts a thread that sweeps the store every so often, by the clock of `clock`, until the
     /// [`Sweeper`] is dropped. It rests for a millisecond at least.
     ///
     /// Without it, expired sessions nobody asks for again stay in memory until their room is
@@ -24,7 +24,7 @@ impl MemoryStore {
     pub fn sweeper(
         self: &Arc<Self>,
         every: Duration,
-        outside: impl Outside + 'static,
+        clock: impl Clock + 'static,
     ) -> io::Result<Sweeper> {
         let store = Arc::clone(self);
         let stop = Arc::new(Stop::default());
@@ -32,7 +32,7 @@ impl MemoryStore {
         let sweep = move || {
             while !stopped.comes_within(every.max(REST_MIN)) {
                 while !stopped.has_come()
-                    && store.sweep_some(outside.now(), SWEPT_AT_ONCE).looked == SWEPT_AT_ONCE
+                    && store.sweep_some(clock.now(), SWEPT_AT_ONCE).looked == SWEPT_AT_ONCE
                 {
                     thread::yield_now();
                 }

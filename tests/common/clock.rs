@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sessile_core::{EntropyError, Outside, Timestamp};
+use sessile_core::{Clock, Entropy, EntropyError, Timestamp};
 
 /// A clock that is set by hand and randomness that counts.
 #[derive(Clone, Debug, Default)]

@@ -6,10 +6,9 @@ mod clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sessile::{
-    Action, BlockingSessions, BlockingStore, Failure, Loaded, MemoryStore, Notice, Outcome, Policy,
-    Session, SessionId, Timestamp,
-};
+use sessile::{BlockingSessions, Policy, Session, SessionId, Timestamp, TokenUpdate};
+use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+use sessile::{MemoryStore};
 
 pub(crate) use clock::Clock;
 
@@ -45,8 +44,8 @@ impl World {
 
     /// Ends a request; returns what the client is told.
     #[track_caller]
-    pub(crate) fn close(&self, session: Session) -> Notice {
-        self.sessions.close(session).expect("nothing stands in the way").notice().clone()
+    pub(crate) fn close(&self, session: Session) -> TokenUpdate {
+        self.sessions.close(session).expect("nothing stands in the way").token_update().clone()
     }
 
     /// A whole request; returns the token the client holds afterwards.
@@ -55,9 +54,9 @@ impl World {
         let mut session = self.open(token);
         work(&mut session);
         match self.close(session) {
-            Notice::Keep => token.to_owned(),
-            Notice::Send(token) => token.expose().as_str().to_owned(),
-            Notice::Forget => String::new(),
+            TokenUpdate::Unchanged => token.to_owned(),
+            TokenUpdate::Issue(token) => token.expose().as_str().to_owned(),
+            TokenUpdate::Revoke => String::new(),
         }
     }
 
@@ -126,7 +125,7 @@ impl BlockingStore for Watched {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
-        let count = if let Action::Touch { .. } = action { &self.touches } else { &self.writes };
+        let count = if let Action::Touch(_) = action { &self.touches } else { &self.writes };
         count.fetch_add(1, Ordering::SeqCst);
         if self.broken.load(Ordering::SeqCst) {
             return Err(Failure::NotApplied(std::io::Error::other("the store is broken")));

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use sessile_core::{CommitError, Failure, GetError, SetError};
+use sessile_core::{CommitError, GetError, SetError};
+use sessile_core::store::Failure;
 
 /// Why a session could not be used.
 ///
@@ -58,7 +59,7 @@ impl SessionError {
             Self::Commit(CommitError::Gone | CommitError::Stale) => StatusCode::GONE,
             Self::Load(_)
             | Self::Commit(
-                CommitError::NotApplied(_) | CommitError::Unknown(_) | CommitError::Entropy(_),
+                CommitError::NotApplied | CommitError::Unknown | CommitError::Entropy(_),
             ) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }

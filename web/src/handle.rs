@@ -15,10 +15,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sessile_core::{
-    Counter, Effect, Event, Key, Outside, Pending, Persist, RotationReason, SessionId, Settling,
-    State, Timestamp, Ttl, Upkeep, Value, step,
-};
+use sessile_core::{Clock, Counter, Entropy, Key, Persist, RotationReason, SessionId, Timestamp, Ttl};
+use sessile_core::engine::{Effect, Pending, Reload, Upkeep};
+use sessile_core::log::Value;
 #[cfg(shuttle)]
 use shuttle::sync::Mutex;
 
@@ -112,7 +111,7 @@ pub(crate) enum Place {
     Here(sessile_core::Session),
     /// Inside a write that is in flight, where it stays usable.
     Applying(Pending),
-    Settling(Settling),
+    Reload(Reload),
 }
 
 /// What the driver is to do.
@@ -198,10 +197,10 @@ impl Session {
     {
         let name = key.name();
         let (before, mut edit) =
-            self.read(|session| Ok((session.stored(name)?, session.start_edit(key)?)))?;
+            self.read(|session| Ok((session.value(name)?, session.start_edit(key)?)))?;
         let result = change(&mut edit.value);
         self.change(|session| {
-            if session.stored(name)? != before {
+            if session.value(name)? != before {
                 return Err(SessionError::Overlap { name: name.to_owned() });
             }
             Ok(session.finish_edit(key, &edit)?)
@@ -347,7 +346,7 @@ impl Session {
     ///
     /// Returns [`SessionError::Closed`] if the request panicked in mid-write.
     pub fn stored(&self, name: &str) -> Result<Option<Value>, SessionError> {
-        self.read(|session| Ok(session.stored(name)?))
+        self.read(|session| Ok(session.value(name)?))
     }
 
     /// Returns the names of all attributes, sorted.
@@ -611,7 +610,7 @@ impl Place {
             Self::Nowhere => None,
             Self::Here(session) => Some(session),
             Self::Applying(pending) => Some(pending.session_mut()),
-            Self::Settling(settling) => Some(settling.session_mut()),
+            Self::Reload(reload) => Some(reload.session_mut()),
         }
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, Request, Response};
-use sessile_core::{
-    Action, Failed, Notice, Opening, Outside, SessionId, Sessions, Step, Store, Upkeep, begin,
-};
+use sessile_core::{Clock, Entropy, Failed, SessionId, Sessions, TokenUpdate};
+use sessile_core::engine::{Opening, Step, Upkeep, begin};
+use sessile_core::store::{Action, Store};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -25,9 +25,10 @@ use crate::{Session, SessionError, StoreError, Transports};
 /// # Example
 ///
 /// ```
-/// use sessile_core::{EntropyError, Immediate, Outside, Policy, Sessions, Timestamp};
+/// use sessile_core::{Clock, Entropy, EntropyError, Policy, Sessions, Timestamp};
 /// use sessile_web::{CookieTransport, SessionLayer};
-/// # use sessile_core::{Action, BlockingStore, Failure, Loaded, Outcome, SessionId};
+/// # use sessile_core::SessionId;
+/// # use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 /// # struct Nowhere;
 /// # impl BlockingStore for Nowhere {
 /// #     type Error = std::io::Error;
@@ -45,7 +46,7 @@ use crate::{Session, SessionError, StoreError, Transports};
 /// #     fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> { Ok(()) }
 /// # }
 ///
-/// let sessions = Sessions::new(Immediate(Nowhere), Os, Policy::default());
+/// let sessions = Sessions::new(Nowhere, Os, Policy::default());
 /// let cookie = CookieTransport::builder().name("__Host-sid").build()?;
 /// let layer = SessionLayer::new(sessions).transports(cookie);
 /// assert!(format!("{layer:?}").contains("__Host-sid"));
@@ -209,7 +210,7 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
             response.extensions_mut().remove::<SessionError>();
             told.0.iter().for_each(|tell| tell(response.headers_mut()));
         }
-        if !matches!(notice, Notice::Keep) {
+        if !matches!(notice, TokenUpdate::Unchanged) {
             let tell = self.teller(notice);
             tell(response.headers_mut());
             told.0.push(tell);
@@ -320,10 +321,10 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
                 Next::Load(id) => {
                     let found = store.load(id, outside.now()).await;
                     self.session.with(|inside| {
-                        let Place::Settling(settling) = mem::take(&mut inside.place) else {
+                        let Place::Reload(reload) = mem::take(&mut inside.place) else {
                             unreachable!("only the driver moves a write that is in flight")
                         };
-                        inside.go_on(settling.resume(found, outside), write)
+                        inside.go_on(reload.resume(found, outside), write)
                     })
                 }
             };
@@ -331,16 +332,16 @@ impl<S: Store + 'static, O: Outside + 'static> Exchange<S, O> {
         self.session.with(|inside| inside.end_write(result));
     }
 
-    fn outcome(&self) -> (Result<(), SessionError>, Notice, Operations, Option<Upkeep>) {
+    fn outcome(&self) -> (Result<(), SessionError>, TokenUpdate, Operations, Option<Upkeep>) {
         self.session.with(|inside| {
             let session = inside.place.session();
-            let notice = session.map(|session| session.notice().clone()).unwrap_or_default();
+            let notice = session.map(|session| session.token_update().clone()).unwrap_or_default();
             (inside.last_result(), notice, inside.operations, inside.upkeep)
         })
     }
 
     /// Returns what tells the client what it must learn.
-    fn teller(&self, notice: Notice) -> Tell {
+    fn teller(&self, notice: TokenUpdate) -> Tell {
         let config = Arc::clone(&self.config);
         let by = self.presented.as_ref().map(|(index, _)| *index);
         Arc::new(move |headers| config.transports.answer(by, &notice, headers))
@@ -371,10 +372,10 @@ impl Inside {
                 self.place = Place::Applying(pending);
                 next
             }
-            Ok(Step::Load(settling)) => {
-                let next = Next::Load(settling.id());
+            Ok(Step::Load(reload)) => {
+                let next = Next::Load(reload.id());
                 self.operations.count(None);
-                self.place = Place::Settling(settling);
+                self.place = Place::Reload(reload);
                 next
             }
             Ok(Step::Done(finished)) => {
@@ -451,11 +452,11 @@ impl Operations {
     fn count(&mut self, action: Option<&Action>) {
         *match action {
             None => &mut self.load,
-            Some(Action::Append { .. } | Action::AppendAt { .. }) => &mut self.append,
-            Some(Action::Touch { .. }) => &mut self.touch,
-            Some(Action::Create { .. }) => &mut self.create,
-            Some(Action::Delete { .. }) => &mut self.delete,
-            Some(Action::Compact { .. }) => &mut self.compact,
+            Some(Action::Append(_) | Action::AppendAt { .. }) => &mut self.append,
+            Some(Action::Touch(_)) => &mut self.touch,
+            Some(Action::Create(_)) => &mut self.create,
+            Some(Action::Delete(_)) => &mut self.delete,
+            Some(Action::Compact(_)) => &mut self.compact,
         } += 1;
     }
 }

@@ -6,7 +6,7 @@ use std::slice;
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sessile_core::{Notice, Token};
+use sessile_core::{Token, TokenUpdate};
 
 use crate::CookieTransport;
 
@@ -71,13 +71,13 @@ impl Transports {
 
     /// Tells the client what it must learn, by the transport at that place or, if there is none, by
     /// all, and caches to keep out of it. Writes nothing if there is nothing to learn.
-    pub fn answer(&self, by: Option<usize>, notice: &Notice, headers: &mut HeaderMap) {
+    pub fn answer(&self, by: Option<usize>, notice: &TokenUpdate, headers: &mut HeaderMap) {
         let by = by.and_then(|index| self.list.get(index));
         let transports = by.map_or(self.list.as_slice(), slice::from_ref);
         match notice {
-            Notice::Keep => return,
-            Notice::Send(token) => transports.iter().for_each(|one| one.send(token, headers)),
-            Notice::Forget => transports.iter().for_each(|one| one.forget(headers)),
+            TokenUpdate::Unchanged => return,
+            TokenUpdate::Issue(token) => transports.iter().for_each(|one| one.send(token, headers)),
+            TokenUpdate::Revoke => transports.iter().for_each(|one| one.forget(headers)),
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         for transport in &self.list {

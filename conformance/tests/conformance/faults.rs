@@ -3,9 +3,9 @@
 use std::task::Poll;
 
 use sessile_core::conformance::{Call, Fault, Faulty, FaultyError, Harness};
-use sessile_core::{SessionId, Timestamp, Token, Ttl};
 use sessile_core::log::{Change, CommitId, Delta, Record, Stamp};
 use sessile_core::store::{Action, Failure, Outcome, Store};
+use sessile_core::{SessionId, Timestamp, Token, Ttl};
 
 use crate::list::{Bug, World};
 use crate::{poll_once, run};
@@ -106,13 +106,13 @@ fn create() -> Action {
     let stamp = Stamp::first(CommitId::from_bytes([1; 16]));
     let verifier = Token::from_parts(ID, [0; 16]).verifier();
     let record = Record::new(NOW, Ttl::MAX, None, verifier, stamp.commit);
-    Action::Create { record: record.into(), stamp, ttl: Ttl::MAX }
+    Action::from(Create::new(record.into(), stamp, Ttl::MAX))
 }
 
 fn append() -> Action {
     let stamp = Stamp::first(CommitId::from_bytes([2; 16]));
     let delta = Delta::new(stamp.commit, 0, [("n".into(), Change::Add(1))]);
-    Action::Append { delta, stamp, ttl: Ttl::MAX }
+    Action::from(Append::new(delta, stamp, Ttl::MAX))
 }
 
 const ID: SessionId = SessionId::from_bytes([1; 16]);

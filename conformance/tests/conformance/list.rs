@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sessile_core::conformance::Harness;
-use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp};
 use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Position};
+use sessile_core::{SessionId, Timestamp, Ttl};
 
 macro_rules! bugs {
     ($($bug:ident,)+) => {
@@ -197,9 +197,7 @@ impl BlockingStore for ListStore {
                 shared.logs.insert(id, Log::new(record, position.stamp(), Ttl::MAX, now));
                 Outcome::Moved
             }
-            (Action::Append(_) | Action::AppendAt { .. } | Action::Touch(_), None) => {
-                Outcome::Gone
-            }
+            (Action::Append(_) | Action::AppendAt { .. } | Action::Touch(_), None) => Outcome::Gone,
             (Action::Compact(_), None) => Outcome::Moved,
             (Action::Delete(_), None) if bug == Bug::DeleteFailsTheSecondTime => Outcome::Gone,
             (Action::Delete(_), Some(_)) if bug == Bug::DeleteDoesNothing => Outcome::Done(None),

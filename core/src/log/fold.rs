@@ -116,9 +116,7 @@ impl<'a> Fold<'a> {
                 None => attributes.push((name, attribute)),
             }
         }
-        attributes.extend(
-            next.filter_map(|(new, value)| Some((*new, value.as_ref()?.as_ref()))),
-        );
+        attributes.extend(next.filter_map(|(new, value)| Some((*new, value.as_ref()?.as_ref()))));
         Record::assemble(self.head, &self.commits, &attributes)
     }
 

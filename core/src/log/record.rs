@@ -198,7 +198,8 @@ impl Record {
 
     /// Returns the names that start with a prefix, sorted.
     pub(crate) fn names_from<'a>(&'a self, prefix: &str) -> impl Iterator<Item = &'a str> {
-        let start = self.directory.partition_point(|slot| self.name_bytes(slot) < prefix.as_bytes());
+        let start =
+            self.directory.partition_point(|slot| self.name_bytes(slot) < prefix.as_bytes());
         let names = self.directory[start..].iter().map(|slot| self.name(slot));
         names.take_while(move |name| name.starts_with(prefix))
     }

@@ -11,9 +11,9 @@ use core::fmt;
 
 use crate::entropy::Entropy;
 use crate::error::CommitError;
-use crate::policy::OnConflict;
 use crate::log::delta::RotationReason;
 use crate::log::record::{Record, VerifierStatus};
+use crate::policy::OnConflict;
 use crate::session::draft::{Draft, draft, draft_again, extent};
 use crate::session::origin::{LogEnd, Origin};
 use crate::session::outbox::{Envelope, Outbox};
@@ -499,12 +499,7 @@ impl Commit {
 
 impl Session {
     /// Takes in what was written. The record below is folded when somebody needs it.
-    fn acknowledge(
-        &mut self,
-        mut envelope: Envelope,
-        position: Option<Position>,
-        now: Timestamp,
-    ) {
+    fn acknowledge(&mut self, mut envelope: Envelope, position: Option<Position>, now: Timestamp) {
         let token = envelope.token.take();
         let verifier = token.as_ref().map(Token::verifier);
         if let Some(token) = token {
@@ -515,8 +510,7 @@ impl Session {
             (Action::Create(create), origin) => {
                 let verifier = verifier.unwrap_or(create.record.head().verifier);
                 let (stamp, ttl) = (create.stamp, create.ttl);
-                *origin =
-                    Origin::Loaded(LogEnd::created(envelope.id, verifier, stamp, ttl, now));
+                *origin = Origin::Loaded(LogEnd::created(envelope.id, verifier, stamp, ttl, now));
                 self.view.adopt(Some(Arc::clone(&create.record)));
             }
             (Action::Append(append), Origin::Loaded(end)) => {
@@ -543,15 +537,9 @@ impl Session {
 
     /// Reports whether an applied write counts: it is void if its rotation lost, or if the log never
     /// saw a rotation it builds on.
-    fn has_won(
-        &self,
-        envelope: &Envelope,
-        record: &Record,
-        now: Timestamp,
-    ) -> bool {
-        let is_known = |token: &Token| {
-            record.status_of(&token.verifier(), now) != VerifierStatus::Forged
-        };
+    fn has_won(&self, envelope: &Envelope, record: &Record, now: Timestamp) -> bool {
+        let is_known =
+            |token: &Token| record.status_of(&token.verifier(), now) != VerifierStatus::Forged;
         self.view.base().is_none_or(|base| record.continues(base))
             && envelope.token.as_ref().is_none_or(is_known)
     }

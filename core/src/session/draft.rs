@@ -120,8 +120,8 @@ fn draft_append(
         return Ok(touch.unwrap_or(Draft::Nothing));
     }
     let ttl = ttl.ok_or(CommitError::Gone)?;
-    let depends_on_position = session.on_conflict == OnConflict::Reject
-        || session.view.since().has_updates();
+    let depends_on_position =
+        session.on_conflict == OnConflict::Reject || session.view.since().has_updates();
     let is_positioned = is_whole_or_void || is_dirty && depends_on_position;
     let at = end.position.filter(|_| is_positioned);
     if is_positioned && at.is_none() {

@@ -42,7 +42,10 @@ pub(crate) struct Edit {
 pub(crate) enum Op {
     Net(Net<Value>),
     /// A value that was lent out to be changed in place, and its size before.
-    Lent { value: Box<dyn Lent>, size: usize },
+    Lent {
+        value: Box<dyn Lent>,
+        size: usize,
+    },
     /// The value that closures made of what the attribute held.
     Update(Update),
 }

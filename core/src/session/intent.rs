@@ -43,10 +43,7 @@ impl Intent {
 }
 
 /// A change of privilege must not be weakened to a renewal.
-fn strongest(
-    one: Option<RotationReason>,
-    other: Option<RotationReason>,
-) -> Option<RotationReason> {
+fn strongest(one: Option<RotationReason>, other: Option<RotationReason>) -> Option<RotationReason> {
     match (one, other) {
         (Some(RotationReason::PrivilegeChange), _) | (_, Some(RotationReason::PrivilegeChange)) => {
             Some(RotationReason::PrivilegeChange)

@@ -210,7 +210,11 @@ impl View {
     }
 
     /// Keeps only those of a list's items without a name that `keep` says yes to.
-    pub(crate) fn retain_unnamed(&mut self, list: &str, mut keep: impl FnMut(ValueRef<'_>) -> bool) {
+    pub(crate) fn retain_unnamed(
+        &mut self,
+        list: &str,
+        mut keep: impl FnMut(ValueRef<'_>) -> bool,
+    ) {
         let mut size = self.size;
         self.since.pushes.retain(|push| {
             let stays = push.list != list || keep(push.value.as_ref());

@@ -30,11 +30,7 @@ impl BoxStore {
 impl Store for BoxStore {
     type Error = BoxStoreError;
 
-    async fn load(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Loaded>, Self::Error> {
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Self::Error> {
         self.store.load(id, now).await
     }
 

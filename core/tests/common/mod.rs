@@ -11,10 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sessile_core::{BlockingSessions, Clock, Counter, Entropy, EntropyError, Failed, Finished, Key, Policy, Session, SessionId, Timestamp, Token, TokenUpdate};
-use sessile_core::engine::{Answer, Pending, Reload, Opening, Step, Upkeep, begin};
+use sessile_core::engine::{Answer, Opening, Pending, Reload, Step, Upkeep, begin};
 use sessile_core::log::{CommitId, Delta, Fold, Record, Stamp, ValueRef};
-use sessile_core::store::{Action, Compact, BlockingStore, Failure, Loaded, Outcome, Position};
+use sessile_core::store::{Action, BlockingStore, Compact, Failure, Loaded, Outcome, Position};
+use sessile_core::{
+    BlockingSessions, Clock, Counter, Entropy, EntropyError, Failed, Finished, Key, Policy,
+    Session, SessionId, Timestamp, Token, TokenUpdate,
+};
 
 pub(crate) const A: Key<u32> = Key::new("a");
 pub(crate) const B: Key<u32> = Key::new("b");

@@ -3,8 +3,8 @@
 use sessile_core::engine::Answer;
 use std::collections::HashSet;
 
-use sessile_core::{Key, Limits, SetError};
 use sessile_core::store::BlockingStore;
+use sessile_core::{Key, Limits, SetError};
 
 use crate::*;
 
@@ -180,7 +180,9 @@ fn a_write_under_a_rotation_the_log_forgot_is_never_called_a_success() {
     let mut settled = world.open(&client);
     set_a(3)(&mut settled);
     world.store.fail(0, Fault::ReplyLost);
-    let Step::Apply(pending) = settled.commit(world.now(), &world.system).unwrap() else { panic!() };
+    let Step::Apply(pending) = settled.commit(world.now(), &world.system).unwrap() else {
+        panic!()
+    };
     let said = BlockingStore::apply(&*world.store, pending.id(), pending.action(), world.now());
     let step = pending.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
 

@@ -1,7 +1,7 @@
 //! A session changes while its write is on its way.
 
-use sessile_core::engine::Answer;
 use crate::*;
+use sessile_core::engine::Answer;
 
 /// Drafts the write of a session and changes the session while it is on its way.
 #[track_caller]
@@ -142,7 +142,9 @@ fn invalidating_while_a_write_is_looked_for_deletes_the_session() {
                 pending.action(),
                 world.now(),
             );
-            let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
+            let step = pending
+                .finish(Answer::split(said).0, world.now(), &world.system)
+                .expect("it is looked for");
             let Step::Load(mut reload) = step else { panic!("it is looked for") };
             reload.session_mut().invalidate();
             if let Some(fault) = look {
@@ -265,7 +267,9 @@ fn a_counter_is_started_anew_although_the_write_in_flight_fails() {
         let Step::Apply(mut pending) = step else { panic!("it is dirty") };
         hit(100)(pending.session_mut());
         let said = Err(sessile_core::store::Failure::NotApplied(Broken));
-        let failed = pending.finish(Answer::split(said).0, world.now(), &world.system).expect_err("it fails");
+        let failed = pending
+            .finish(Answer::split(said).0, world.now(), &world.system)
+            .expect_err("it fails");
         world.leave(&mut client, failed.into_session());
         assert_eq!(seen(world, &client).2, 110);
     });

@@ -1,7 +1,7 @@
 //! One token is replaced by another.
 
-use sessile_core::engine::Answer;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use sessile_core::engine::Answer;
 
 use crate::common::raw::{self, RawDelta};
 use crate::*;
@@ -44,7 +44,10 @@ fn a_request_within_the_grace_writes_and_is_sent_no_token() {
             set_b(2)(session);
             session.rotate(RotationReason::Renewal);
         });
-        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged), "it is being renewed already");
+        assert!(
+            matches!(finished.token_update(), TokenUpdate::Unchanged),
+            "it is being renewed already"
+        );
         assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
     });
 }
@@ -84,7 +87,10 @@ fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing()
             work(&mut session);
             let failed = world.commit(session).expect_err(name);
             assert!(matches!(failed.error(), CommitError::Stale), "{name}");
-            assert!(matches!(failed.into_session().token_update(), TokenUpdate::Unchanged), "{name}");
+            assert!(
+                matches!(failed.into_session().token_update(), TokenUpdate::Unchanged),
+                "{name}"
+            );
         }
         let finished = world.commit(world.open(&old)).expect("there is nothing to write");
         assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
@@ -108,7 +114,10 @@ fn of_two_concurrent_rotations_one_wins_and_the_other_keeps_its_changes() {
             two.rotate(second);
             world.leave(&mut client, one);
             let finished = world.commit(two).expect("its changes are kept");
-            assert!(matches!(finished.token_update(), TokenUpdate::Unchanged), "{first:?} {second:?}");
+            assert!(
+                matches!(finished.token_update(), TokenUpdate::Unchanged),
+                "{first:?} {second:?}"
+            );
             assert_eq!(seen(world, &client), (Some(1), Some(2), 111), "{first:?} {second:?}");
         });
     }
@@ -346,7 +355,9 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
         let store = &*world.store;
         let (id, now) = (client.id(), world.now());
         let said = sessile_core::store::BlockingStore::apply(store, id, pending.action(), now);
-        let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
+        let step = pending
+            .finish(Answer::split(said).0, world.now(), &world.system)
+            .expect("it is looked for");
         // What a failover makes of a log: another login lies in front of it.
         let other = RawDelta {
             commit: [0x66; 16],

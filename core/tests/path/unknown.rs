@@ -1,7 +1,7 @@
 //! Nobody knows whether a write was applied.
 
-use sessile_core::engine::Answer;
 use crate::*;
+use sessile_core::engine::Answer;
 
 const LOST: [Fault; 4] =
     [Fault::RequestLost, Fault::ReplyLost, Fault::BeforeNext, Fault::AfterNext];
@@ -53,7 +53,9 @@ fn a_positioned_append_that_came_after_all_is_not_done_again_behind_others() {
             let step = session.commit(world.now(), &world.system).expect("a draft");
             let Step::Apply(pending) = step else { panic!("it is dirty") };
             let said = apply(world, &pending);
-            let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
+            let step = pending
+                .finish(Answer::split(said).0, world.now(), &world.system)
+                .expect("it is looked for");
             // While it is being looked for, somebody else writes something else.
             let mut other = client.clone();
             world.visit(&mut other, set_b(2));
@@ -182,7 +184,9 @@ fn a_session_that_ends_while_a_write_is_being_looked_for_is_gone() {
             let step = session.commit(world.now(), &world.system).expect("a draft");
             let Step::Apply(pending) = step else { panic!("it is dirty") };
             let said = apply(world, &pending);
-            let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
+            let step = pending
+                .finish(Answer::split(said).0, world.now(), &world.system)
+                .expect("it is looked for");
             let mut other = client.clone();
             world.visit(&mut other, Session::invalidate);
             assert!(matches!(error(world.walk(step)), CommitError::Gone));
@@ -205,7 +209,9 @@ fn a_commit_that_may_have_been_folded_and_forgotten_is_never_sent_again() {
         let step = session.commit(world.now(), &world.system).expect("a draft");
         let Step::Apply(pending) = step else { panic!("it is dirty") };
         let said = apply(world, &pending);
-        let step = pending.finish(Answer::split(said).0, world.now(), &world.system).expect("it is looked for");
+        let step = pending
+            .finish(Answer::split(said).0, world.now(), &world.system)
+            .expect("it is looked for");
         let mut other = client.clone();
         for _ in 0..40 {
             world.visit(&mut other, hit(100));
@@ -215,7 +221,10 @@ fn a_commit_that_may_have_been_folded_and_forgotten_is_never_sent_again() {
     });
 }
 
-fn apply(world: &World, pending: &Pending) -> Result<Outcome, sessile_core::store::Failure<Broken>> {
+fn apply(
+    world: &World,
+    pending: &Pending,
+) -> Result<Outcome, sessile_core::store::Failure<Broken>> {
     let store = &*world.store;
     sessile_core::store::BlockingStore::apply(store, pending.id(), pending.action(), world.now())
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sessile_core::{BlockingStore, Granularity, OnConflict, Policy, Record, SessionId};
+use sessile_core::{Granularity, OnConflict, Policy, SessionId};
+use sessile_core::log::Record;
+use sessile_core::store::BlockingStore;
 
 use super::op::{Content, GROUP, Name, Op, Place};
 use super::side::{Answer, Side, View};
@@ -110,11 +112,11 @@ impl Model {
             return;
         }
         assert_eq!(record.principal(), log.principal.as_deref());
-        let stored = |(name, attribute): (&str, sessile_core::Attribute<'_>)| {
+        let stored = |(name, attribute): (&str, sessile_core::ValueRef<'_>)| {
             (name.to_owned(), (attribute.codec().id(), attribute.bytes().to_vec()))
         };
         let stored: BTreeMap<_, _> = record.iter().map(stored).collect();
-        let wanted = log.attributes.iter().map(|(name, held)| ((*name).to_owned(), held.stored()));
+        let wanted = log.attributes.iter().map(|(name, held)| ((*name).to_owned(), held.value()));
         assert_eq!(stored, wanted.collect());
     }
 
@@ -283,7 +285,7 @@ impl Model {
         };
         let seen = seen?;
         let is_seen = |attributes: &Attributes| {
-            let stored = attributes.iter().map(|(name, held)| ((*name).to_owned(), held.stored()));
+            let stored = attributes.iter().map(|(name, held)| ((*name).to_owned(), held.value()));
             stored.collect::<View>() == *seen
         };
         if is_seen(&mine) {
@@ -297,8 +299,8 @@ impl Model {
 impl Log {
     fn is(&self, record: &Record) -> bool {
         let same = |((name, stored), (known, held)): ((&str, _), (&&str, &Content))| {
-            let stored: sessile_core::Attribute<'_> = stored;
-            name == *known && held.stored() == (stored.codec().id(), stored.bytes().to_vec())
+            let stored: sessile_core::ValueRef<'_> = stored;
+            name == *known && held.value() == (stored.codec().id(), stored.bytes().to_vec())
         };
         record.len() == self.attributes.len() && record.iter().zip(&self.attributes).all(same)
     }
@@ -440,7 +442,7 @@ impl Request {
 
     fn look(&self, answer: &Answer) {
         for (name, seen) in answer.seen.iter().filter(|_| !self.is_unsure) {
-            assert_eq!(*seen, self.get(Name(name)).map(|content| content.stored()), "{name}");
+            assert_eq!(*seen, self.get(Name(name)).map(|content| content.value()), "{name}");
         }
     }
 

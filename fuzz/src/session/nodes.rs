@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sessile_core::{Action, BlockingStore, Failure, Loaded, Outcome, SessionId, Timestamp};
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 use sessile_sim::{Direct, SimError, SimStore};
 
 /// Two nodes that take turns, so that what one holds is what the other has changed since.

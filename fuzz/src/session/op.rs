@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sessile_core::{
-    Counter, Create, Granularity, Group, Key, Limits, OnConflict, Persist, Policy, RotationReason,
-};
+use sessile_core::{Counter, CreateWhen, Granularity, Key, Limits, OnConflict, Persist, Policy, RotationReason};
 
 use crate::input::Input;
 
@@ -148,7 +146,7 @@ pub(super) fn policy(input: &mut Input<'_>) -> Policy {
         policy = policy.persist(Persist::AT_END | Persist::ALWAYS);
     }
     if is(first, 4) {
-        policy = policy.create(Create::Eager);
+        policy = policy.create(CreateWhen::Opened);
     }
     if is(first, 5) {
         policy = policy.manual_dirty_key(Some(MANUAL));

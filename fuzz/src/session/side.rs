@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sessile_core::{
-    BlockingSessions, BlockingStore, CommitError, Finished, Loaded, Notice, Opening, Outside,
-    Policy, Record, Session, SessionId, SetError, Token, begin,
-};
+use sessile_core::{BlockingSessions, Clock, CommitError, Entropy, Finished, Policy, Session, SessionId, SetError, Token, TokenUpdate};
+use sessile_core::engine::{Opening, begin};
+use sessile_core::log::Record;
+use sessile_core::store::{BlockingStore, Loaded};
 
 use super::op::{Content, Name, Op, Place};
 use crate::fixture::Counting;
@@ -143,7 +143,7 @@ impl<S: BlockingStore> Side<S> {
         let (is_ok, conflict, said) = match op {
             Op::Flush(_) => match self.sessions.flush(session) {
                 Ok(session) => {
-                    self.learn(session.notice());
+                    self.learn(session.token_update());
                     self.open[place.0] = Some(session);
                     (true, Vec::new(), String::new())
                 }
@@ -158,7 +158,7 @@ impl<S: BlockingStore> Side<S> {
                     self.finish(op, &finished);
                     let answer = Answer {
                         is_ok: true,
-                        said: format!("{:?}", finished.notice()),
+                        said: format!("{:?}", finished.token_update()),
                         token: self.sent(before),
                         itself: Itself::of(finished.session()),
                         ..Answer::default()
@@ -174,15 +174,15 @@ impl<S: BlockingStore> Side<S> {
     }
 
     fn finish(&mut self, op: &Op, finished: &Finished) {
-        self.learn(finished.notice());
+        self.learn(finished.token_update());
         // Only a store that keeps a list has something to do, so nothing of it is in the answer.
         if let Some(upkeep) = finished.upkeep().filter(|_| matches!(op, Op::Close(_))) {
             self.sessions.upkeep(upkeep).expect("the store works");
         }
     }
 
-    fn learn(&mut self, notice: &Notice) {
-        if let Notice::Send(token) = notice {
+    fn learn(&mut self, notice: &TokenUpdate) {
+        if let TokenUpdate::Issue(token) = notice {
             // A session that was flushed goes on saying what it said.
             let verifier = token.verifier();
             if self.tokens.iter().all(|known| known.verifier() != verifier) {
@@ -201,7 +201,7 @@ fn failure<E>(error: CommitError<E>) -> (bool, Vec<String>, String) {
     let said = error.to_string();
     let conflict = match error {
         CommitError::Conflict { names } => names,
-        CommitError::NotApplied(_) | CommitError::Unknown(_) => panic!("{said}"),
+        CommitError::NotApplied | CommitError::Unknown => panic!("{said}"),
         _ => Vec::new(),
     };
     (false, conflict, said)
@@ -263,9 +263,9 @@ fn change(session: &mut Session, op: &Op) -> Answer {
 
 fn look(session: &Session, names: &[Name]) -> Answer {
     let seen = |name: &Name| {
-        let stored = session.stored(name.0).expect("what is lent out can be stored");
+        let stored = session.value(name.0).expect("what is lent out can be stored");
         let stored = stored.map(|value| {
-            let stored = value.as_attribute();
+            let stored = value.as_ref();
             (stored.codec().id(), stored.bytes().to_vec())
         });
         (name.0, stored)

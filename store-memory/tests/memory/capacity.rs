@@ -4,7 +4,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use sessile_core::{Action, BlockingStore, Failure, Outcome, SessionId};
+use sessile_core::SessionId;
+use sessile_core::store::{Action, BlockingStore, Failure, Outcome};
 use sessile_store_memory::{BuildError, MemoryError, MemoryStore, WhenFull};
 
 use crate::world::{LONG, MINUTE, World, record_of};
@@ -25,9 +26,9 @@ fn a_full_store_refuses_another_session_and_keeps_the_others() {
     let full = Err(Failure::NotApplied(MemoryError::Full { sessions: 3, bytes }));
     assert_eq!(world.create(world.id(), 10, LONG), full);
     assert!(ids.iter().all(|id| world.has(*id)));
-    assert!(matches!(world.append(ids[0], 1000, LONG), Ok(Outcome::Appended(_))));
+    assert!(matches!(world.append(ids[0], 1000, LONG), Ok(Outcome::Done(Some(_)))));
 
-    assert_eq!(world.delete(ids[1]), Ok(Outcome::Deleted));
+    assert_eq!(world.delete(ids[1]), Ok(Outcome::Done(None)));
     world.created(10, LONG);
     assert_eq!(world.store.stats().refused, 1);
 }
@@ -45,8 +46,8 @@ fn a_full_store_refuses_growth_and_keeps_what_is_there() {
     assert_eq!(after.remaining, before.remaining);
 
     // Others may shrink, and what they give up may be used.
-    assert!(matches!(world.append(ids[1], 10, LONG), Ok(Outcome::Appended(_))));
-    assert!(matches!(world.append(ids[0], 110, LONG), Ok(Outcome::Appended(_))));
+    assert!(matches!(world.append(ids[1], 10, LONG), Ok(Outcome::Done(Some(_)))));
+    assert!(matches!(world.append(ids[0], 110, LONG), Ok(Outcome::Done(Some(_)))));
     assert!(world.store.stats().bytes <= max);
 }
 
@@ -58,7 +59,7 @@ fn expired_sessions_are_never_in_the_way() {
         let alive = world.created_many(10, 10, MINUTE);
         world.created_many(10, 10, MINUTE);
         for id in &alive {
-            assert_eq!(world.touch(*id, LONG), Ok(Outcome::Touched));
+            assert_eq!(world.touch(*id, LONG), Ok(Outcome::Done(None)));
         }
         world.pass(MINUTE.as_duration());
         world.created_many(10, 10, LONG);
@@ -77,10 +78,10 @@ fn the_session_that_was_used_longest_ago_goes_first() {
     let (appended, rest) = rest.split_at(30);
     let (touched, untouched) = rest.split_at(30);
     for id in touched.iter().rev() {
-        assert_eq!(world.touch(*id, LONG), Ok(Outcome::Touched));
+        assert_eq!(world.touch(*id, LONG), Ok(Outcome::Done(None)));
     }
     for id in appended {
-        assert!(matches!(world.append(*id, 10, LONG), Ok(Outcome::Appended(_))));
+        assert!(matches!(world.append(*id, 10, LONG), Ok(Outcome::Done(Some(_)))));
     }
     loaded.iter().rev().for_each(|id| assert!(world.has(*id)));
 
@@ -88,7 +89,7 @@ fn the_session_that_was_used_longest_ago_goes_first() {
     for (evicted, expected) in order.chain(loaded.iter().rev()).enumerate() {
         world.created(10, LONG);
         assert_eq!(world.store.stats().evicted, evicted as u64 + 1);
-        assert_eq!(world.delete(*expected), Ok(Outcome::Deleted));
+        assert_eq!(world.delete(*expected), Ok(Outcome::Done(None)));
         assert_eq!(world.store.stats().deleted, 0, "the {evicted}th to go was another one");
     }
 }
@@ -101,7 +102,7 @@ fn a_session_that_grows_pushes_others_out_and_never_itself() {
     let world = World::new(builder.build().unwrap());
     let ids = world.created_many(10, 100, LONG);
     let room_for_one = max - size_of_record(0) - 40;
-    assert!(matches!(world.append(ids[0], room_for_one, LONG), Ok(Outcome::Appended(_))));
+    assert!(matches!(world.append(ids[0], room_for_one, LONG), Ok(Outcome::Done(Some(_)))));
     let stats = world.store.stats();
     assert_eq!((stats.sessions, stats.evicted), (1, 9));
     assert!(world.has(ids[0]) && stats.bytes <= max);
@@ -145,7 +146,7 @@ fn limits_hold_at_every_moment_under_threads() {
                 let step = (round * 7 + seed * 3) % 10;
                 match own.pop() {
                     Some(id) if step < 2 => {
-                        assert_eq!(world.delete(id), Ok(Outcome::Deleted));
+                        assert_eq!(world.delete(id), Ok(Outcome::Done(None)));
                     }
                     Some(id) if step < 5 => {
                         let _full = world.append(id, 40 * step, LONG);
@@ -159,7 +160,7 @@ fn limits_hold_at_every_moment_under_threads() {
                 }
             }
             for id in own {
-                assert_eq!(world.delete(id), Ok(Outcome::Deleted));
+                assert_eq!(world.delete(id), Ok(Outcome::Done(None)));
             }
         };
         thread::scope(|scope| {
@@ -195,8 +196,8 @@ fn statistics_count_what_happened() {
     assert!(world.has(ids[0]) && !world.has(world.id()));
     world.created(10, MINUTE);
     assert!(!world.has(ids[1]));
-    assert_eq!(world.delete(ids[0]), Ok(Outcome::Deleted));
-    assert_eq!(world.delete(ids[0]), Ok(Outcome::Deleted));
+    assert_eq!(world.delete(ids[0]), Ok(Outcome::Done(None)));
+    assert_eq!(world.delete(ids[0]), Ok(Outcome::Done(None)));
     world.pass(MINUTE.as_duration());
     world.store.sweep(world.now(), 10);
     let stats = world.store.stats();
@@ -210,7 +211,7 @@ fn a_load_shares_the_record_and_copies_nothing() {
     let world = World::new(MemoryStore::new());
     let (id, stamp) = (world.id(), world.stamp());
     let record = std::sync::Arc::new(record_of(stamp, 10));
-    let create = Action::Create { record: std::sync::Arc::clone(&record), stamp, ttl: LONG };
+    let create = Action::from(Create::new(std::sync::Arc::clone(&record), stamp, LONG));
     world.store.apply(id, &create, world.now()).unwrap();
     let loaded = world.store.load(id, world.now()).unwrap().unwrap();
     assert!(std::sync::Arc::ptr_eq(&record, &loaded.record));

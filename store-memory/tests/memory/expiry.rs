@@ -3,7 +3,8 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use sessile_core::{EntropyError, Outcome, Outside, Timestamp};
+use sessile_core::{Clock, Entropy, EntropyError, Timestamp};
+use sessile_core::store::Outcome;
 use sessile_store_memory::MemoryStore;
 
 use crate::world::{LONG, MINUTE, World};
@@ -26,7 +27,7 @@ fn whoever_writes_to_an_expired_session_frees_it() {
     world.pass(MINUTE.as_duration());
     assert_eq!(world.append(ids[0], 1, LONG), Ok(Outcome::Gone));
     assert_eq!(world.touch(ids[1], LONG), Ok(Outcome::Gone));
-    assert_eq!(world.delete(ids[2]), Ok(Outcome::Deleted));
+    assert_eq!(world.delete(ids[2]), Ok(Outcome::Done(None)));
     let stats = world.store.stats();
     assert_eq!((stats.sessions, stats.bytes, stats.expired, stats.deleted), (0, 0, 3, 0));
 }
@@ -63,8 +64,8 @@ fn a_sweep_spares_sessions_that_were_used_since() {
     let world = World::new(MemoryStore::new());
     let appended = world.created(10, MINUTE);
     let touched = world.created(10, MINUTE);
-    assert!(matches!(world.append(appended, 20, LONG), Ok(Outcome::Appended(_))));
-    assert_eq!(world.touch(touched, LONG), Ok(Outcome::Touched));
+    assert!(matches!(world.append(appended, 20, LONG), Ok(Outcome::Done(Some(_)))));
+    assert_eq!(world.touch(touched, LONG), Ok(Outcome::Done(None)));
     world.pass(MINUTE.as_duration());
     assert_eq!(world.store.sweep(world.now(), usize::MAX), 0);
     assert!(world.has(appended) && world.has(touched));
@@ -77,8 +78,8 @@ fn a_sweep_finds_sessions_whose_life_was_shortened() {
     let world = World::new(MemoryStore::new());
     let appended = world.created(10, LONG);
     let touched = world.created(10, LONG);
-    assert!(matches!(world.append(appended, 20, MINUTE), Ok(Outcome::Appended(_))));
-    assert_eq!(world.touch(touched, MINUTE), Ok(Outcome::Touched));
+    assert!(matches!(world.append(appended, 20, MINUTE), Ok(Outcome::Done(Some(_)))));
+    assert_eq!(world.touch(touched, MINUTE), Ok(Outcome::Done(None)));
     world.pass(MINUTE.as_duration());
     assert_eq!(world.store.sweep(world.now(), usize::MAX), 2);
     assert_eq!(world.store.stats().bytes, 0);
@@ -90,7 +91,7 @@ fn a_small_budget_reaches_every_session_in_the_end() {
     let used = world.created_many(40, 10, MINUTE);
     world.created_many(40, 10, MINUTE);
     for id in &used {
-        assert_eq!(world.touch(*id, LONG), Ok(Outcome::Touched));
+        assert_eq!(world.touch(*id, LONG), Ok(Outcome::Done(None)));
     }
     world.pass(MINUTE.as_duration());
     // One step looks at one session, which was used since or is removed.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sessile_core::{
-    Action, BlockingStore, CommitId, Outcome, Position, Record, SessionId, Stamp, Timestamp, Ttl,
-    fold,
-};
+use sessile_core::{SessionId, Timestamp, Ttl};
+use sessile_core::log::{CommitId, Record, Stamp, fold};
+use sessile_core::store::{Action, BlockingStore, Outcome, Position};
 use sessile_store_memory::{MemoryStore, WhenFull};
 
 use crate::world::{World, delta_of, record_of};
@@ -92,29 +91,29 @@ impl Model {
                 return;
             }
             Step::Create { bytes } => {
-                Action::Create { record: record_of(fresh, bytes).into(), stamp: fresh, ttl }
+                Action::from(Create::new(record_of(fresh, bytes).into(), fresh, ttl))
             }
             Step::CreateAgain => {
                 let stamp = Stamp::first(first).next();
-                Action::Create { record: record_of(stamp, 3).into(), stamp, ttl }
+                Action::from(Create::new(record_of(stamp, 3).into(), stamp, ttl))
             }
             Step::Append { bytes } => {
-                Action::Append { delta: delta_of(fresh, bytes), stamp: fresh, ttl }
+                Action::from(Append::new(delta_of(fresh, bytes), fresh, ttl))
             }
             Step::AppendAgain => {
-                Action::Append { delta: delta_of(last, 5), stamp: last.next(), ttl }
+                Action::from(Append::new(delta_of(last, 5), last.next(), ttl))
             }
             Step::AppendAt { bytes, is_current } => {
                 let (delta, position) = (delta_of(fresh, bytes), position(is_current));
-                Action::AppendAt { delta, position, stamp: fresh, ttl }
+                Action::from(Append::new(delta, fresh, ttl).at(position))
             }
             Step::Compact { is_current } => {
                 let record = self.logs.get(&id).map(|log| Arc::clone(&log.record));
                 let record = record.unwrap_or_else(|| record_of(fresh, 1).into());
-                Action::Compact { record, position: position(is_current) }
+                Action::from(Compact::new(record, position(is_current)))
             }
-            Step::Touch => Action::Touch { ttl },
-            Step::Delete => Action::Delete { ttl },
+            Step::Touch => Action::from(Touch::new(ttl)),
+            Step::Delete => Action::from(Delete::new(ttl)),
         };
         let expected = self.apply(id, &action, now);
         assert_eq!(self.world.store.apply(id, &action, now), Ok(expected), "{action:?}");
@@ -128,14 +127,14 @@ impl Model {
                 let (record, expires_at) = (Arc::clone(record), now + ttl.as_duration());
                 let log = Log { record, first: stamp.commit, last: *stamp, expires_at };
                 self.logs.insert(id, log);
-                Outcome::Created
+                Outcome::Done(None)
             }
             (Action::Create { stamp, .. }, Some(log)) if log.first == stamp.commit => {
-                Outcome::Created
+                Outcome::Done(None)
             }
-            (Action::Create { .. }, Some(_)) => Outcome::Exists,
+            (Action::Create(_), Some(_)) => Outcome::Exists,
             (Action::AppendAt { position, .. }, Some(log)) if position.stamp() != log.last => {
-                Outcome::Conflict
+                Outcome::Moved
             }
             (
                 Action::Append { delta, stamp, ttl } | Action::AppendAt { delta, stamp, ttl, .. },
@@ -143,21 +142,21 @@ impl Model {
             ) => {
                 log.record = fold(&log.record, delta, stamp.attempt).into();
                 (log.last, log.expires_at) = (*stamp, now + ttl.as_duration());
-                Outcome::Appended(Position::new(1, *stamp))
+                Outcome::Done(Some(Position::new(1, *stamp))
             }
             (Action::Compact { position, .. }, Some(log)) if position.stamp() == log.last => {
-                Outcome::Compacted
+                Outcome::Done(None)
             }
-            (Action::Compact { .. }, _) => Outcome::Stale,
+            (Action::Compact(_), _) => Outcome::Moved,
             (Action::Touch { ttl }, Some(log)) => {
                 log.expires_at = now + ttl.as_duration();
-                Outcome::Touched
+                Outcome::Done(None)
             }
-            (Action::Delete { .. }, _) => {
+            (Action::Delete(_), _) => {
                 self.logs.remove(&id);
-                Outcome::Deleted
+                Outcome::Done(None)
             }
-            (Action::Append { .. } | Action::AppendAt { .. } | Action::Touch { .. }, None) => {
+            (Action::Append(_) | Action::AppendAt { .. } | Action::Touch(_), None) => {
                 Outcome::Gone
             }
         }

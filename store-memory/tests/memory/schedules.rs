@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sessile_core::{
-    Action, BlockingStore, Change, CommitId, Delta, Outcome, SessionId, Stamp, Timestamp, Ttl,
-};
+use sessile_core::{SessionId, Timestamp, Ttl};
+use sessile_core::log::{Change, CommitId, Delta, Stamp};
+use sessile_core::store::{Action, BlockingStore, Outcome};
 use sessile_store_memory::{MemoryStore, WhenFull};
 use shuttle::thread;
 
@@ -22,7 +22,7 @@ fn under_all_schedules(story: impl Fn() + Send + Sync + 'static) {
 fn add(store: &MemoryStore, id: SessionId, commit: u8, ttl: Ttl, now: Timestamp) -> Said {
     let commit = CommitId::from_bytes([commit; 16]);
     let delta = Delta::new(commit, 0, [("hits".into(), Change::Add(1))]);
-    store.apply(id, &Action::Append { delta, stamp: Stamp::first(commit), ttl }, now)
+    store.apply(id, &Action::from(Append::new(delta, Stamp::first(commit), ttl)), now)
 }
 
 fn hits(store: &MemoryStore, id: SessionId, now: Timestamp) -> Option<i64> {
@@ -59,9 +59,9 @@ fn a_log_that_is_deleted_stays_deleted_whoever_appends() {
         let appends = thread::spawn(move || add(&store, id, 1, seconds(60), now));
         let store = Arc::clone(&world.store);
         let touches =
-            thread::spawn(move || store.apply(id, &Action::Touch { ttl: seconds(60) }, now));
-        let gone = world.store.apply(id, &Action::Delete { ttl: seconds(60) }, now);
-        assert_eq!(gone, Ok(Outcome::Deleted));
+            thread::spawn(move || store.apply(id, &Action::from(Touch::new(seconds(60))), now));
+        let gone = world.store.apply(id, &Action::from(Delete::new(seconds(60))), now);
+        assert_eq!(gone, Ok(Outcome::Done(None)));
         let _ = appends.join().expect("no thread panics");
         let _ = touches.join().expect("no thread panics");
         assert_eq!(hits(&world.store, id, now), None);

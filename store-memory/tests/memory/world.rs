@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sessile_core::conformance::Harness;
-use sessile_core::{
-    Action, BlockingStore, Change, Codec, CommitId, Delta, EntropyError, Failure, Immediate,
-    Outcome, Outside, Record, SessionId, Stamp, Timestamp, Token, Ttl, Value, fold,
-};
+use sessile_core::{Clock, Entropy, EntropyError, SessionId, Timestamp, Token, Ttl};
+use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, fold};
+use sessile_core::store::{Action, BlockingStore, Failure, Outcome};
 use sessile_store_memory::{MemoryError, MemoryStore};
 
 pub(crate) struct World {
@@ -49,14 +48,14 @@ impl World {
     pub(crate) fn create(&self, id: SessionId, bytes: usize, ttl: Ttl) -> Said {
         let stamp = self.stamp();
         let record = Arc::new(record_of(stamp, bytes));
-        self.store.apply(id, &Action::Create { record, stamp, ttl }, self.now())
+        self.store.apply(id, &Action::from(Create::new(record, stamp, ttl)), self.now())
     }
 
     /// Starts a log that must be startable, and returns its id.
     #[track_caller]
     pub(crate) fn created(&self, bytes: usize, ttl: Ttl) -> SessionId {
         let id = self.id();
-        assert_eq!(self.create(id, bytes, ttl), Ok(Outcome::Created));
+        assert_eq!(self.create(id, bytes, ttl), Ok(Outcome::Done(None)));
         id
     }
 
@@ -70,15 +69,15 @@ impl World {
     pub(crate) fn append(&self, id: SessionId, bytes: usize, ttl: Ttl) -> Said {
         let stamp = self.stamp();
         let delta = delta_of(stamp, bytes);
-        self.store.apply(id, &Action::Append { delta, stamp, ttl }, self.now())
+        self.store.apply(id, &Action::from(Append::new(delta, stamp, ttl)), self.now())
     }
 
     pub(crate) fn touch(&self, id: SessionId, ttl: Ttl) -> Said {
-        self.store.apply(id, &Action::Touch { ttl }, self.now())
+        self.store.apply(id, &Action::from(Touch::new(ttl)), self.now())
     }
 
     pub(crate) fn delete(&self, id: SessionId) -> Said {
-        self.store.apply(id, &Action::Delete { ttl: LONG }, self.now())
+        self.store.apply(id, &Action::from(Delete::new(LONG)), self.now())
     }
 
     /// Loads a log and reports whether it is there.
@@ -95,7 +94,7 @@ impl Harness for World {
     type Store = Immediate<Arc<MemoryStore>>;
 
     fn store(&self) -> impl Future<Output = Self::Store> + Send {
-        ready(Immediate(Arc::clone(&self.store)))
+        ready(Arc::clone(&self.store))
     }
 
     fn now(&self) -> Timestamp {
@@ -136,7 +135,7 @@ pub(crate) fn record_of(stamp: Stamp, bytes: usize) -> Record {
 
 /// Makes a delta that sets that attribute.
 pub(crate) fn delta_of(stamp: Stamp, bytes: usize) -> Delta {
-    let value = Value::new(Codec::POSTCARD, 1, &vec![7; bytes]);
+    let value = Value::new(Codec::POSTCARD, &vec![7; bytes]);
     Delta::new(stamp.commit, 0, [("a".into(), Change::Set(value))])
 }
 

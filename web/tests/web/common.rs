@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode};
-use sessile_core::{Immediate, Key, Policy, Sessions, Store};
+use sessile_core::{Key, Policy, Sessions};
+use sessile_core::store::Store;
 use sessile_store_memory::MemoryStore;
 use sessile_web::{Operations, SessionLayer};
 use tower::ServiceExt as _;
@@ -32,7 +33,7 @@ impl World {
     }
 
     pub(crate) fn with(policy: Policy) -> Self {
-        let store = Arc::new(Immediate(MemoryStore::new()));
+        let store = Arc::new(MemoryStore::new());
         Self { store, clock: Clock::default(), policy }
     }
 

@@ -103,9 +103,9 @@ proptest! {
 
 /// What a client is sent: a token, and the removal of it.
 fn lines(transport: &CookieTransport) -> [String; 2] {
-    use sessile_core::{Notice, SessionId, Token};
+    use sessile_core::{SessionId, Token, TokenUpdate};
     let token = Token::from_parts(SessionId::from_bytes([7; 16]), [9; 16]);
-    [Notice::Send(token), Notice::Forget].map(|notice| {
+    [TokenUpdate::Issue(token), TokenUpdate::Revoke].map(|notice| {
         let mut headers = http::HeaderMap::new();
         let transports = sessile_web::Transports::from(transport.clone());
         transports.answer(None, &notice, &mut headers);

@@ -11,9 +11,8 @@ use axum::http::header::COOKIE;
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use sessile_core::conformance::{Call, Fault, Faulty};
-use sessile_core::{
-    Action, BlockingStore, Counter, Immediate, Key, Outside, Persist, Policy, RotationReason, Ttl,
-};
+use sessile_core::{Clock, Counter, Entropy, Key, Persist, Policy, RotationReason, Ttl};
+use sessile_core::store::{Action, BlockingStore};
 use sessile_store_memory::MemoryStore;
 use sessile_web::{Session, SessionError, SessionLayer};
 use tower::{ServiceExt as _, service_fn};
@@ -92,7 +91,7 @@ fn on_change_a_session_ended_elsewhere_is_an_answer_not_a_busy_loop() {
         let elsewhere = world.clone();
         let ended = move |session: Session| async move {
             let id = session.id().expect("it is stored");
-            let delete = Action::Delete { ttl: Ttl::MAX };
+            let delete = Action::from(Delete::new(Ttl::MAX));
             elsewhere.store.0.apply(id, &delete, elsewhere.clock.now()).expect("it is there");
             write_and_wait(session).await
         };
@@ -114,7 +113,7 @@ fn on_change_a_full_store_is_an_answer_not_a_busy_loop() {
         let app = Router::new()
             .route("/write", get(write))
             .route("/wait", get(write_and_wait))
-            .layer(on_change().layer_on(Immediate(full)));
+            .layer(on_change().layer_on(full));
         Client::default().get(&app, "/write").await;
         Client::default().get(&app, "/wait").await.status
     });

@@ -5,9 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use sessile_core::{
-    BlockingSessions, Counter, Immediate, Key, Persist, Policy, Sessions, Timestamp,
-};
+use sessile_core::{BlockingSessions, Counter, Key, Persist, Policy, Sessions, Timestamp};
 use sessile_store_memory::MemoryStore;
 use sessile_web::{Session, SessionError, SessionLayer, Transport, Transports};
 use shuttle::future::{block_on, spawn};
@@ -26,7 +24,7 @@ where
     Work: Fn(Session) -> F + Clone + Send + 'static,
 {
     let policy = Policy::builder().persist(persist).build().expect("the policy is valid");
-    let (store, outside) = (Arc::new(Immediate(MemoryStore::new())), Clock::default());
+    let (store, outside) = (Arc::new(MemoryStore::new()), Clock::default());
     let sessions = Sessions::new(Arc::clone(&store), outside.clone(), policy.clone());
     let transports = Transports::new([Transport::Header]).expect("there is one");
     let handler = service_fn(move |request: Request<()>| {
@@ -51,23 +49,23 @@ where
 /// The store as its blocking self.
 struct ByReference(Arc<Immediate<MemoryStore>>);
 
-impl sessile_core::BlockingStore for ByReference {
-    type Error = <MemoryStore as sessile_core::BlockingStore>::Error;
+impl sessile_core::store::BlockingStore for ByReference {
+    type Error = <MemoryStore as sessile_core::store::BlockingStore>::Error;
 
     fn load(
         &self,
         id: sessile_core::SessionId,
         now: Timestamp,
-    ) -> Result<Option<sessile_core::Loaded>, sessile_core::Failure<Self::Error>> {
+    ) -> Result<Option<sessile_core::store::Loaded>, sessile_core::store::Failure<Self::Error>> {
         self.0.0.load(id, now)
     }
 
     fn apply(
         &self,
         id: sessile_core::SessionId,
-        action: &sessile_core::Action,
+        action: &sessile_core::store::Action,
         now: Timestamp,
-    ) -> Result<sessile_core::Outcome, sessile_core::Failure<Self::Error>> {
+    ) -> Result<sessile_core::store::Outcome, sessile_core::store::Failure<Self::Error>> {
         self.0.0.apply(id, action, now)
     }
 }
@@ -116,7 +114,7 @@ fn a_task_that_outlives_its_request_is_told_so() {
 #[test]
 fn a_task_that_asks_for_the_session_as_the_handler_returns_holds_nobody_up() {
     let story = || {
-        let store = Immediate(MemoryStore::new());
+        let store = MemoryStore::new();
         let sessions = Sessions::new(store, Clock::default(), Policy::default());
         let handler = service_fn(|request: Request<()>| async move {
             drop(spawn(async move { drop(Session::of(request.extensions()).await) }));

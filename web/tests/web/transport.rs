@@ -1,7 +1,7 @@
 //! What counts as presented, and where an answer goes.
 
 use http::{HeaderMap, HeaderValue};
-use sessile_core::Notice;
+use sessile_core::TokenUpdate;
 use sessile_web::{CookieTransport, Transport, Transports};
 
 fn all() -> Transports {
@@ -44,6 +44,6 @@ fn an_empty_value_presents_nothing_and_hides_nothing() {
 #[test]
 fn an_answer_by_a_transport_that_is_not_there_goes_all_ways() {
     let mut headers = HeaderMap::new();
-    all().answer(Some(7), &Notice::Forget, &mut headers);
+    all().answer(Some(7), &TokenUpdate::Revoke, &mut headers);
     assert!(headers.contains_key("x-auth-token") && headers.contains_key("set-cookie"));
 }
