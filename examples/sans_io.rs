@@ -1,29 +1,33 @@
 //! The path driven by a plain loop: no framework, no runtime, no store but a variable.
 
-use std::convert::Infallible;
 use std::error::Error;
 
-use sessile::{Clock, Entropy, Key, Policy, Session, TokenUpdate};
-use sessile::engine::{Opening, Step, begin};
+use sessile::engine::{Answer, Clock, Opening, Step, begin};
 use sessile::log::fold;
 use sessile::store::{Action, Loaded, Outcome, Position};
-use sessile::{Os};
+use sessile::{List, Os, Policy, Session, TokenUpdate};
 
-const VISITED: Key<Vec<String>> = Key::new("visited");
+const VISITED: List<String> = List::new("visited");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let policy = Policy::default();
     let mut log: Option<Loaded> = None;
     let mut cookie: Option<String> = None;
-    for page in ["/", "/news", "/news"] {
+    for page in ["/", "/news", "/logout", "/"] {
         let mut session = match begin(&policy, cookie.as_deref()) {
             Opening::Fresh(session) => session,
             Opening::Load(loading) => loading.resume(log.clone(), Os.now()),
         };
-        session.edit(&VISITED, |visited| visited.push(page.to_owned()))?;
-        println!("{page}: visited {:?}", session.get(&VISITED)?.unwrap_or_default());
-        if let TokenUpdate::Issue(token) = commit(session, &mut log)? {
-            cookie = Some(token.expose().as_str().to_owned());
+        match page {
+            "/logout" => session.invalidate(),
+            page => session.push(&VISITED, page.to_owned())?,
+        }
+        let visited = session.items(&VISITED).collect::<Result<Vec<_>, _>>()?;
+        println!("{page}: visited {visited:?}");
+        match commit(session, &mut log)? {
+            TokenUpdate::Unchanged => {}
+            TokenUpdate::Issue(token) => cookie = Some(token.expose().as_str().to_owned()),
+            TokenUpdate::Revoke => cookie = None,
         }
     }
     Ok(())
@@ -31,30 +35,46 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Does what the engine asks for, until it is done.
 fn commit(session: Session, log: &mut Option<Loaded>) -> Result<TokenUpdate, Box<dyn Error>> {
-    let mut step = session.commit(&Os)?;
+    let mut step = session.commit(Os.now(), &Os)?;
     loop {
         step = match step {
             Step::Done(finished) => return Ok(finished.token_update().clone()),
-            Step::Load(reload) => reload.resume::<Infallible>(Ok(log.clone()), &Os)?,
+            Step::Load(reload) => reload.resume(log.clone(), Os.now(), &Os)?,
             Step::Apply(pending) => {
-                let outcome = apply(pending.action(), log);
-                pending.finish(Ok(outcome), &Os)?
+                let answer = Answer::Done(apply(pending.action(), log));
+                pending.finish(answer, Os.now(), &Os)?
             }
         };
     }
 }
 
+/// A store of one log, folded at once.
 fn apply(action: &Action, log: &mut Option<Loaded>) -> Outcome {
     match (action, log) {
-        (Action::from(Create::new(record, stamp, ttl)), log) => {
-            let (record, position) = (record.clone(), Position::new(1, *stamp));
-            *log = Some(Loaded { record, position, remaining: ttl.as_duration(), tail_bytes: 0 });
+        (Action::Create(create), log) => {
+            let (record, position) = (create.record.clone(), Position::new(1, create.stamp));
+            *log = Some(Loaded::new(record, position, create.ttl.as_duration()));
+            Outcome::Done(Some(position))
+        }
+        (Action::Delete(_), log) => {
+            *log = None;
             Outcome::Done(None)
         }
-        (Action::Append { delta, stamp, .. }, Some(log)) => {
-            log.record = fold(&log.record, delta, stamp.attempt).into();
-            Outcome::Done(Some(Position::new(1, *stamp))
+        (Action::Append(append), Some(log)) => {
+            if append.at.is_some_and(|at| at.stamp() != log.position.stamp()) {
+                return Outcome::Moved;
+            }
+            log.record = fold(&log.record, &append.delta, append.stamp.attempt).into();
+            log.position = Position::new(1, append.stamp);
+            log.remaining = append.ttl.as_duration();
+            Outcome::Done(Some(log.position))
         }
-        _ => Outcome::Gone,
+        (Action::Touch(touch), Some(log)) => {
+            log.remaining = touch.ttl.as_duration();
+            Outcome::Done(None)
+        }
+        // A log of one entry has nothing to compact.
+        (Action::Compact(_), Some(_)) => Outcome::Moved,
+        (_, None) => Outcome::Gone,
     }
 }

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (store, clock) = args.store().await?;
     let sessions = Sessions::new(store, clock, args.policy()?);
-    let layer = SessionLayer::new(sessions)
+    let layer = SessionLayer::new(&sessions)
         .transports(args.transports()?)
         .on_error(api::on_error)
         .spawn(|upkeep| drop(tokio::spawn(upkeep)));

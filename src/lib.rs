@@ -2,30 +2,38 @@
 //!
 //! # What is where
 //!
-//! Everything of [`sessile_core`] is here: keys, [`Session`], [`Policy`], [`Sessions`] for async
-//! programs and [`BlockingSessions`] for others, and the path by hand for people with a framework or
-//! a runtime of their own. Stores and the web come by feature:
+//! What an application needs is at the root. The rest is in modules, and stores and the web come by
+//! feature:
+//!
+//! | module | for |
+//! |---|---|
+//! | [`engine`] | adapters to frameworks: the path by hand |
+//! | [`store`] | whoever writes a store |
+//! | [`log`] | stores and tools: what is stored |
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `memory` (default) | `MemoryStore`, the store in this process |
-//! | `json` | keys whose values are stored as JSON |
-//! | `redis` | `RedisStore`, the store in Redis, for programs on tokio |
-//! | `redis-blocking` | `BlockingRedisStore`, the same for programs without a runtime |
+//! | `memory` (default) | `MemoryStore` and the module `memory`: the store in this process |
+//! | `redis` | `RedisStore` and the module `redis`: the store in Redis, for programs on tokio |
+//! | `redis-blocking` | `redis::BlockingRedisStore`: the same for programs without a runtime |
 //! | `redis-tls` | `rediss://` |
-//! | `web` | `web`: token transports, a tower layer, an axum extractor |
+//! | `web` | the module `web`: token transports, a tower layer, an axum extractor |
 
 mod os;
+mod sessions;
 
 pub use os::Os;
-pub use sessile_core::*;
+pub use sessile_core::{
+    CommitError, Counter, CreateWhen, Failed, Finished, GetError, Granularity, Key, Limits, List, Map, OnConflict, OnMismatch, Persist, Policy,
+    PolicyBuilder, PolicyError, RotationReason, Session, SessionId, SetError, Timestamp, Token,
+    TokenUpdate, Ttl, UpdateError, engine, log, store,
+};
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};
-#[cfg(feature = "redis-blocking")]
-pub use sessile_store_redis::BlockingRedisStore;
 #[cfg(feature = "redis")]
 pub use sessile_store_redis::RedisStore;
 #[cfg(any(feature = "redis", feature = "redis-blocking"))]
-pub use sessile_store_redis::{self as redis, RedisConfig};
+pub use sessile_store_redis as redis;
 #[cfg(feature = "web")]
 pub use sessile_web as web;
+pub use sessions::{BlockingSessions, Sessions};

@@ -2,26 +2,27 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sessile_core::{Clock, Entropy, EntropyError, Timestamp};
+use sessile_core::Timestamp;
+use sessile_core::engine::{Clock, Entropy, EntropyError};
 
 /// The clock and the randomness of the operating system: what production uses.
 ///
 /// # Example
 ///
 /// ```
-/// use sessile::{Clock, Entropy};
 /// use sessile::{Os};
+/// use sessile::engine::{Entropy, EntropyError};
 ///
 /// let (mut one, mut other) = ([0; 16], [0; 16]);
 /// Os.fill(&mut one)?;
 /// Os.fill(&mut other)?;
 /// assert_ne!(one, other);
-/// # Ok::<(), sessile::EntropyError>(())
+/// # Ok::<(), EntropyError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Os;
 
-impl Outside for Os {
+impl Clock for Os {
     fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
         let now = SystemTime::now();
@@ -29,7 +30,9 @@ impl Outside for Os {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
+}
 
+impl Entropy for Os {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         getrandom::fill(bytes).map_err(|_| EntropyError)
     }

@@ -5,7 +5,9 @@ mod common;
 
 use std::thread;
 
-use sessile::{CommitError, Counter, Granularity, Key, OnConflict, Policy, RotationReason};
+use sessile::{
+    CommitError, Counter, Granularity, Key, List, Map, OnConflict, Policy, RotationReason,
+};
 
 use common::{Asked, World};
 
@@ -38,11 +40,11 @@ fn two_overlapping_requests_that_write_different_attributes_both_survive() {
         one.set(&NAME, text("Ada Lovelace")).unwrap();
         other.set(&COLOUR, text("blue")).unwrap();
         if first_ends_first {
-            world.close(one);
-            world.close(other);
+            world.commit(one);
+            world.commit(other);
         } else {
-            world.close(other);
-            world.close(one);
+            world.commit(other);
+            world.commit(one);
         }
         let session = world.open(&token);
         assert_eq!(session.get(&NAME).unwrap().as_deref(), Some("Ada Lovelace"));
@@ -77,13 +79,13 @@ fn a_slow_request_cannot_undo_a_logout_under_any_id() {
     let mut slow = world.open(&token);
     world.request(&token, sessile::Session::invalidate);
     slow.set(&NAME, text("Eve")).unwrap();
-    let failed = world.sessions.close(slow).unwrap_err();
+    let failed = world.sessions.commit(slow).unwrap_err();
     assert!(matches!(failed.error(), CommitError::Gone));
     assert!(matches!(
-        world.sessions.close(failed.into_session()).unwrap_err().error(),
+        world.sessions.commit(failed.into_session()).unwrap_err().error(),
         CommitError::Gone
     ));
-    assert_eq!(world.value(), 0);
+    assert_eq!(world.stored(), 0);
     let session = world.open(&token);
     assert!(session.is_new() && session.is_empty());
 }
@@ -144,7 +146,7 @@ fn nothing_extends_the_absolute_deadline() {
         assert!(!world.open(&token).is_new(), "after {minute} minutes");
         world.request(&token, |session| {
             session.add(&VISITS, 1).unwrap();
-            session.set_idle_timeout(std::time::Duration::from_secs(86_400)).unwrap();
+            session.set_idle_timeout(std::time::Duration::from_secs(12 * 60 * 60)).unwrap();
         });
         world.clock.pass(MINUTE);
         asked += 1;
@@ -167,7 +169,7 @@ fn a_change_costs_one_load_and_one_append_and_an_anonymous_visit_nothing() {
         assert_eq!(session.get(&NAME).unwrap(), None);
     });
     assert_eq!(cost, Asked::default());
-    assert_eq!(world.value(), 1);
+    assert_eq!(world.stored(), 1);
 }
 
 #[test]
@@ -198,7 +200,7 @@ fn login_kills_the_old_token_at_once_and_renewal_after_the_grace() {
     world.clock.pass(1);
     assert!(world.open(&after).is_stale());
     assert_eq!(world.open(&renewed).principal(), Some("ada"));
-    assert_eq!(world.value(), 1);
+    assert_eq!(world.stored(), 1);
 }
 
 #[test]
@@ -210,8 +212,8 @@ fn two_requests_that_rotate_at_once_leave_one_winner() {
         one.rotate(reason);
         other.rotate(reason);
         other.set(&COLOUR, text("blue")).unwrap();
-        let sessile::TokenUpdate::Issue(winner) = world.close(one) else { panic!("the first one wins") };
-        assert!(matches!(world.close(other), sessile::TokenUpdate::Unchanged));
+        let sessile::TokenUpdate::Issue(winner) = world.commit(one) else { panic!("the first one wins") };
+        assert!(matches!(world.commit(other), sessile::TokenUpdate::Unchanged));
         world.clock.pass(MINUTE);
         let session = world.open(winner.expose().as_str());
         assert_eq!(session.get(&COLOUR).unwrap().as_deref(), Some("blue"));
@@ -231,7 +233,7 @@ fn tokens_that_are_none_create_nothing() {
         world.request(presented, |session| {
             assert!(session.is_empty() && session.principal().is_none());
         });
-        assert_eq!(world.value(), 1, "{presented:?}");
+        assert_eq!(world.stored(), 1, "{presented:?}");
         assert_ne!(world.open(presented).id(), world.open(&renewed).id());
     }
 }
@@ -245,8 +247,8 @@ fn with_whole_granularity_the_last_writer_wins_and_verifiers_are_not_touched() {
     one.set(&NAME, text("Ada Lovelace")).unwrap();
     one.login("ada").unwrap();
     other.set(&COLOUR, text("blue")).unwrap();
-    let sessile::TokenUpdate::Issue(winner) = world.close(one) else { panic!("a login sends a token") };
-    world.close(other);
+    let sessile::TokenUpdate::Issue(winner) = world.commit(one) else { panic!("a login sends a token") };
+    world.commit(other);
     let session = world.open(winner.expose().as_str());
     assert_eq!(session.get(&NAME).unwrap().as_deref(), Some("Ada"), "the first write is lost");
     assert_eq!(session.get(&COLOUR).unwrap().as_deref(), Some("blue"));
@@ -262,22 +264,22 @@ fn reject_goes_on_behind_disjoint_changes_and_names_the_clash_otherwise() {
     let (mut one, mut other) = (world.open(&token), world.open(&token));
     one.set(&NAME, text("Ada Lovelace")).unwrap();
     other.set(&COLOUR, text("blue")).unwrap();
-    world.close(one);
-    world.close(other);
+    world.commit(one);
+    world.commit(other);
     assert_eq!(world.open(&token).get(&NAME).unwrap().as_deref(), Some("Ada Lovelace"));
 
     let (mut one, mut other) = (world.open(&token), world.open(&token));
     one.set(&NAME, text("Eve")).unwrap();
     other.set(&COLOUR, other.get(&NAME).unwrap().unwrap()).unwrap();
-    world.close(one);
-    let failed = world.sessions.close(other).unwrap_err();
+    world.commit(one);
+    let failed = world.sessions.commit(other).unwrap_err();
     let CommitError::Conflict { names } = failed.error() else { panic!("{failed}") };
     assert_eq!(names, &["name"]);
     assert_eq!(world.open(&token).get(&COLOUR).unwrap().as_deref(), Some("blue"));
 
     let copy = |session: &mut sessile::Session| {
         let name = session.get(&NAME).unwrap().unwrap();
-        session.set(&COLOUR, name).unwrap();
+        session.set(&COLOUR, name)
     };
     let ((), _) = world.sessions.update(Some(&token), copy).unwrap();
     assert_eq!(world.open(&token).get(&COLOUR).unwrap().as_deref(), Some("Eve"));
@@ -291,43 +293,77 @@ fn a_failed_commit_that_is_tried_again_writes_exactly_once() {
     session.add(&VISITS, 1).unwrap();
     session.set(&NAME, text("Eve")).unwrap();
     world.store.refuse_writes(true);
-    let failed = world.sessions.close(session).unwrap_err();
+    let failed = world.sessions.commit(session).unwrap_err();
     assert!(matches!(failed.error(), CommitError::NotApplied));
-    let failed = world.sessions.close(failed.into_session()).unwrap_err();
+    let failed = world.sessions.commit(failed.into_session()).unwrap_err();
     world.store.refuse_writes(false);
     let mut session = failed.into_session();
     session.add(&VISITS, 1).unwrap();
-    world.close(session);
+    world.commit(session);
     let session = world.open(&token);
     assert_eq!(session.count(&VISITS).unwrap(), 2);
     assert_eq!(session.get(&NAME).unwrap().as_deref(), Some("Eve"));
 }
 
 #[test]
-fn a_group_is_never_mixed() {
-    const ACCOUNT: Group = Group::new(&["user", "role"]);
-    const USER: Key<String> = Key::new("user").in_group(ACCOUNT);
-    const ROLE: Key<String> = Key::new("role").in_group(ACCOUNT);
+fn values_that_belong_together_are_never_mixed_under_one_key() {
+    const ACCOUNT: Key<(String, String)> = Key::new("account");
     for first_ends_first in [true, false] {
         let world = World::new();
         let token = world.request("", |session| {
-            session.set(&USER, text("guest")).unwrap();
-            session.set(&ROLE, text("none")).unwrap();
+            session.set(&ACCOUNT, (text("guest"), text("none"))).unwrap();
         });
-        // One request keeps the role it saw, the other one takes it away.
         let (mut one, mut other) = (world.open(&token), world.open(&token));
-        one.set(&USER, text("visitor")).unwrap();
-        other.set(&USER, text("root")).unwrap();
-        other.remove(&ROLE);
+        // One request keeps the role it saw, the other one changes it.
+        one.edit(&ACCOUNT, |(user, _)| *user = text("visitor")).unwrap();
+        other.set(&ACCOUNT, (text("root"), text("all"))).unwrap();
         let (first, second) = if first_ends_first { (one, other) } else { (other, one) };
-        world.close(first);
-        world.close(second);
-        let session = world.open(&token);
-        let pair = (session.get(&USER).unwrap(), session.get(&ROLE).unwrap());
-        let (user, role) = (pair.0.as_deref(), pair.1.as_deref());
-        let whole = [(Some("root"), None), (Some("visitor"), Some("none"))];
-        assert_eq!((user, role), whole[usize::from(!first_ends_first)]);
+        world.commit(first);
+        world.commit(second);
+        let account = world.open(&token).get(&ACCOUNT).unwrap().unwrap();
+        let whole = [(text("root"), text("all")), (text("visitor"), text("none"))];
+        assert_eq!(account, whole[usize::from(!first_ends_first)]);
     }
+}
+
+#[test]
+fn what_concurrent_requests_push_insert_and_update_all_counts() {
+    const SEEN: List<u64> = List::new("seen");
+    const CART_OF: Map<u64> = Map::new("cart");
+    const TOTAL: Key<u64> = Key::new("total");
+    let world = World::new();
+    let token = ada(&world);
+    let nodes = [world.clone(), world.node(Policy::default())];
+    thread::scope(|scope| {
+        for task in 0..8 {
+            let (node, token) = (&nodes[task % 2], &token);
+            scope.spawn(move || {
+                for round in 0..100 {
+                    let number = task as u64 * 100 + round;
+                    let change = |session: &mut sessile::Session| {
+                        session.push(&SEEN, number)?;
+                        session.set(&CART_OF.entry(&number.to_string()), number)?;
+                        session.update(&TOTAL, |total| *total += 1)
+                    };
+                    loop {
+                        let mut session = node.open(token);
+                        change(&mut session).expect("it is within the limits");
+                        match node.sessions.commit(session) {
+                            Ok(_) => break,
+                            // So many at once may come first that a commit gives up.
+                            Err(failed) => assert!(matches!(failed.error(), CommitError::Contended)),
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let session = world.open(&token);
+    assert_eq!(session.get(&TOTAL).unwrap(), Some(800));
+    let mut seen = session.items(&SEEN).collect::<Result<Vec<_>, _>>().unwrap();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..800).collect::<Vec<_>>());
+    assert_eq!(session.entries(&CART_OF).count(), 800);
 }
 
 #[test]

@@ -7,15 +7,15 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().unwrap_or_else(|| "held".into());
     let times: usize = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10_000);
-    let outside = Default::default();
+    let entropy = Default::default();
     let scenario = Scenario::new(if what == "large" { 1000 } else { 20 }, 200);
     let snapshot = scenario.snapshot();
     let mut bytes = 0;
     for _ in 0..times {
         bytes += match what.as_str() {
-            "bytes" => scenario.from_bytes(snapshot.clone(), &outside),
-            "token" => scenario.from_token(&outside),
-            _ => scenario.held(&outside),
+            "bytes" => scenario.from_bytes(snapshot.clone(), &entropy),
+            "token" => scenario.from_token(&entropy),
+            _ => scenario.held(&entropy),
         };
     }
     println!("{what}: {times} requests, {bytes} bytes");

@@ -1,13 +1,14 @@
 //! A request on a session of a given size, without a store and without a system.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sessile_core::engine::{Loading, Opening, Step, begin};
+use sessile_core::engine::{Answer, Clock, Entropy, EntropyError, Loading, Opening, Step, begin};
 use sessile_core::log::Record;
 use sessile_core::store::{Action, Loaded, Position};
-use sessile_core::{Clock, Entropy, EntropyError, Key, Policy, Session, Timestamp, TokenText};
+use sessile_core::{Key, Policy, Session, Timestamp, TokenText};
 
 /// A stored session and the request that is measured on it: two gets, one set, commit, encode.
 #[derive(Debug)]
@@ -17,20 +18,25 @@ pub struct Scenario {
     loading: Loading,
     loaded: Loaded,
     number: Key<u64>,
-    text: Key<String>,
-    written: String,
-    other: String,
+    text: Key<Cow<'static, str>>,
+    written: &'static str,
+    other: &'static str,
 }
 
 /// A clock that stands still and randomness that counts: neither is measured.
 #[derive(Debug, Default)]
 pub struct Counted(AtomicU64);
 
-impl Outside for Counted {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_000_000)
-    }
+/// The time at which everything happens.
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
+impl Clock for Counted {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+impl Entropy for Counted {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         let number = self.0.fetch_add(1, Ordering::Relaxed) + 1;
         bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&number.to_le_bytes()));
@@ -57,15 +63,15 @@ impl Scenario {
             session.set(&key, "x".repeat(bytes)).expect("it is within the limits");
         }
         session.set(&number, 42_u64).expect("a number can be set");
-        session.reserve(&Counted::default()).expect("counting never fails");
-        let Ok(Step::Apply(pending)) = session.commit(&Counted::default()) else {
+        session.reserve(NOW, &Counted::default()).expect("counting never fails");
+        let Ok(Step::Apply(pending)) = session.commit(NOW, &Counted::default()) else {
             unreachable!("a new session is created")
         };
-        let Action::Create { record, stamp, ttl } = pending.action().clone() else {
+        let Action::Create(create) = pending.action().clone() else {
             unreachable!("a new session is created")
         };
-        let finished =
-            pending.finish(Ok(sessile_core::store::Outcome::Done(None)), &Counted::default());
+        let done = Answer::Done(sessile_core::store::Outcome::Done(None));
+        let finished = pending.finish(done, NOW, &Counted::default());
         let Ok(Step::Done(finished)) = finished else { unreachable!("it was created") };
         let sessile_core::TokenUpdate::Issue(token) = finished.token_update() else {
             unreachable!("a new session has a token")
@@ -74,8 +80,8 @@ impl Scenario {
         let Opening::Load(loading) = begin(&policy, Some(token.as_str())) else {
             unreachable!("the token was just made")
         };
-        let position = Position::new(1, stamp);
-        let loaded = Loaded { record, position, remaining: ttl.as_duration(), tail_bytes: 0 };
+        let position = Position::new(1, create.stamp);
+        let loaded = Loaded::new(create.record, position, create.ttl.as_duration());
         Self {
             policy,
             token,
@@ -83,8 +89,8 @@ impl Scenario {
             loaded,
             number,
             text: Key::new("attribute-7"),
-            written: "y".repeat(bytes),
-            other: "z".repeat(bytes),
+            written: "y".repeat(bytes).leak(),
+            other: "z".repeat(bytes).leak(),
         }
     }
 
@@ -100,9 +106,9 @@ impl Scenario {
 
     /// The request on a record this process holds; returns the size of the delta.
     #[must_use]
-    pub fn held(&self, outside: &Counted) -> usize {
-        let session = self.loading.clone().resume(Some(self.loaded.clone()), outside.now());
-        self.request(session, outside)
+    pub fn held(&self, entropy: &Counted) -> usize {
+        let session = self.loading.clone().resume(Some(self.loaded.clone()), NOW);
+        self.request(session, entropy)
     }
 
     /// The request on a record that has to be read from `bytes` first.
@@ -111,39 +117,40 @@ impl Scenario {
     ///
     /// If the bytes are not a snapshot.
     #[must_use]
-    pub fn from_bytes(&self, bytes: Vec<u8>, outside: &Counted) -> usize {
+    pub fn from_bytes(&self, bytes: Vec<u8>, entropy: &Counted) -> usize {
         let record = Arc::new(Record::decode(bytes).expect("it was written by this release"));
-        let loaded = Loaded { record, ..self.loaded.clone() };
-        let session = self.loading.clone().resume(Some(loaded), outside.now());
-        self.request(session, outside)
+        let mut loaded = self.loaded.clone();
+        loaded.record = record;
+        let session = self.loading.clone().resume(Some(loaded), NOW);
+        self.request(session, entropy)
     }
 
     /// The request from the token on, with the hash of the verifier and the one that may be logged.
     #[must_use]
-    pub fn from_token(&self, outside: &Counted) -> usize {
+    pub fn from_token(&self, entropy: &Counted) -> usize {
         let Opening::Load(loading) = begin(&self.policy, Some(self.token.as_str())) else {
             unreachable!("the token is well formed")
         };
         let mut logged = Nowhere(0);
         // Writing nowhere never fails.
         let _ = write!(logged, "{}", loading.id());
-        let session = loading.resume(Some(self.loaded.clone()), outside.now());
-        self.request(session, outside) + logged.0
+        let session = loading.resume(Some(self.loaded.clone()), NOW);
+        self.request(session, entropy) + logged.0
     }
 
-    fn request(&self, mut session: Session, outside: &Counted) -> usize {
+    fn request(&self, mut session: Session, entropy: &Counted) -> usize {
         let text = session.get(&self.text).expect("it is a text");
         let number = session.get(&self.number).expect("it is a number");
         debug_assert!(text.is_some() && number == Some(42), "the session is the stored one");
-        let value = if text.as_deref() == Some(&*self.other) { &self.written } else { &self.other };
-        session.set(&self.text, value).expect("it is within the limits");
-        let Ok(Step::Apply(pending)) = session.commit(outside) else {
+        let value = if text.as_deref() == Some(self.other) { self.written } else { self.other };
+        session.set(&self.text, value.into()).expect("it is within the limits");
+        let Ok(Step::Apply(pending)) = session.commit(NOW, entropy) else {
             unreachable!("something changed")
         };
-        let Action::Append { delta, .. } = pending.action() else {
+        let Action::Append(append) = pending.action() else {
             unreachable!("a changed session is appended to")
         };
-        delta.encode().len()
+        append.delta.encode().len()
     }
 }
 

@@ -12,22 +12,22 @@ static HEAP: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 #[test]
 fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
     let (small, large) = (Scenario::new(20, 200), Scenario::new(1000, 200));
-    let outside = Default::default();
+    let entropy = Default::default();
     let snapshot = small.snapshot();
     let measure = || {
         let runs: [&mut dyn FnMut(); 5] = [
             &mut || {
-                black_box(small.held(&outside));
+                black_box(small.held(&entropy));
             },
             &mut || {
-                black_box(large.held(&outside));
+                black_box(large.held(&entropy));
             },
             &mut || drop(black_box(snapshot.clone())),
             &mut || {
-                black_box(small.from_bytes(black_box(snapshot.clone()), &outside));
+                black_box(small.from_bytes(black_box(snapshot.clone()), &entropy));
             },
             &mut || {
-                black_box(small.from_token(&outside));
+                black_box(small.from_token(&entropy));
             },
         ];
         let [held, held_large, copy, from_copy, from_token] = Cost::of(HEAP, runs);

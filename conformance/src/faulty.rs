@@ -19,7 +19,7 @@ use sessile_core::{SessionId, Timestamp};
 /// ```
 /// use sessile_conformance::{Call, Fault, Faulty};
 /// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}};
-/// # use sessile_core::EntropyError;
+/// # use sessile_core::engine::EntropyError;
 /// # use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 /// # use sessile_core::{SessionId, Timestamp};
 /// # use sessile_core::store::Store;

@@ -13,7 +13,7 @@
 //! ```
 //! use core::{future::{Future, ready}, pin::pin, task::{Context, Waker}, time::Duration};
 //! use sessile_conformance::{self, Harness};
-//! # use sessile_core::EntropyError;
+//! # use sessile_core::engine::EntropyError;
 //! # use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 //! # use sessile_core::{SessionId, Timestamp};
 //! # struct Nothing;

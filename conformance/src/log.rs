@@ -14,10 +14,8 @@ use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, Ve
 use sessile_core::store::{
     Action, Append, Compact, Create, Loaded, Outcome, Position, Store, Touch,
 };
-use sessile_core::{
-    Clock, Entropy, EntropyError, Finished, Policy, SessionId, Sessions, Timestamp, Token,
-    TokenText, TokenUpdate, Ttl,
-};
+use sessile_core::{Finished, Policy, SessionId, Sessions, Timestamp, Token, TokenText, TokenUpdate, Ttl};
+use sessile_core::engine::{Clock, Entropy, EntropyError};
 
 /// One log, seen through one handle.
 pub(super) struct Log<'h, H: Harness> {

@@ -11,7 +11,8 @@ use crate::timestamp::Timestamp;
 /// # Example
 ///
 /// ```
-/// use sessile_core::{Clock, Timestamp};
+/// use sessile_core::Timestamp;
+/// use sessile_core::engine::Clock;
 ///
 /// struct Noon;
 ///

@@ -3,6 +3,8 @@
 //! Two points of I/O, and the types allow no other order. See the picture in the
 //! [crate's documentation](crate).
 
+pub use crate::clock::Clock;
+pub use crate::entropy::{Entropy, EntropyError};
 pub use crate::schedule::{Effect, Schedule};
 pub use crate::session::Edit;
 pub use crate::session::commit::{Answer, Pending, Reload, Step};

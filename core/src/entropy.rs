@@ -16,7 +16,7 @@ use crate::token::{SessionId, Token};
 /// # Example
 ///
 /// ```
-/// use sessile_core::{Entropy, EntropyError};
+/// use sessile_core::engine::{Entropy, EntropyError};
 ///
 /// struct Broken;
 ///

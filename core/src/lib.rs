@@ -27,7 +27,8 @@
 //! ```
 //! use sessile_core::engine::{Answer, Opening, Step, begin};
 //! use sessile_core::store::{Action, Loaded, Outcome, Position};
-//! use sessile_core::{Entropy, EntropyError, Key, Policy, Timestamp, TokenUpdate};
+//! use sessile_core::engine::{Entropy, EntropyError};
+//! use sessile_core::{Key, Policy, Timestamp, TokenUpdate};
 //!
 //! struct Sevens;
 //!
@@ -87,11 +88,8 @@ mod timestamp;
 mod token;
 
 pub use blocking_sessions::BlockingSessions;
-pub use clock::Clock;
-pub use codec::EncodeError;
 pub use collection::{List, Map, Named};
 pub use counter::Counter;
-pub use entropy::{Entropy, EntropyError};
 pub use error::{CommitError, GetError, SetError};
 pub use key::{Key, OnMismatch};
 pub use log::delta::RotationReason;

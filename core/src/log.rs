@@ -13,6 +13,7 @@ pub(crate) mod stamp;
 pub(crate) mod value;
 pub(crate) mod wire;
 
+pub use crate::codec::EncodeError;
 pub use crate::token::Verifier;
 pub use delta::{Change, Delta, Rotation, UnknownChange};
 pub use fold::{Fold, fold};

@@ -840,12 +840,12 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
     /// # Errors
     ///
     /// As [`Session::edit`].
-    pub fn start(session: &mut Session, key: &Key<T>) -> Result<Self, SetError>
+    pub fn start(session: &Session, key: &Key<T>) -> Result<Self, SetError>
     where
         T: Default,
     {
         let value = session.get(key)?.unwrap_or_default();
-        let before = key.encode(None, &value, &mut session.scratch);
+        let before = key.encode(None, &value, &mut Vec::new());
         let before = before.map_err(|source| SetError::encode(key.name(), source))?;
         Ok(Self { value, before, seen: session.value(key.name())? })
     }

@@ -16,8 +16,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use sessile::log::Codec;
 use sessile::store::Store;
-use sessile::web::{Operations, Session, SessionError, SessionLayer};
-use sessile::{Clock, CommitError, Counter, Entropy, Key, RotationReason, Timestamp};
+use sessile::web::{Operations, WebSession, SessionError, SessionLayer};
+use sessile::{CommitError, Counter, Key, RotationReason, Timestamp};
+use sessile::engine::{Clock, Entropy};
 
 /// Puts the API together.
 pub(crate) fn router<S: Store + 'static, O: Outside + 'static>(
@@ -72,23 +73,23 @@ async fn report(request: Request, next: Next) -> Response {
     response
 }
 
-async fn show(session: Session, sleep: Sleep) -> Answer {
+async fn show(session: WebSession, sleep: Sleep) -> Answer {
     finish(&session, sleep).await
 }
 
-async fn set_all(session: Session, sleep: Sleep, body: Body<Map<String, Value>>) -> Answer {
+async fn set_all(session: WebSession, sleep: Sleep, body: Body<Map<String, Value>>) -> Answer {
     for (name, value) in body.0 {
         assign(&session, name, value)?;
     }
     finish(&session, sleep).await
 }
 
-async fn end(session: Session, sleep: Sleep) -> Answer {
+async fn end(session: WebSession, sleep: Sleep) -> Answer {
     session.invalidate()?;
     finish(&session, sleep).await
 }
 
-async fn get_one(session: Session, name: Name, sleep: Sleep) -> Answer {
+async fn get_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
     let found = match session.get(&key(name.0.clone())) {
         Err(SessionError::Get(_)) => Some(session.count(&Counter::named(name.0))?.into()),
         found => found?,
@@ -98,35 +99,35 @@ async fn get_one(session: Session, name: Name, sleep: Sleep) -> Answer {
     Ok(Json(found.ok_or_else(absent)?))
 }
 
-async fn set_one(session: Session, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
+async fn set_one(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
     assign(&session, name.0, body.0)?;
     finish(&session, sleep).await
 }
 
-async fn remove_one(session: Session, name: Name, sleep: Sleep) -> Answer {
+async fn remove_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
     session.remove(&key(name.0))?;
     finish(&session, sleep).await
 }
 
-async fn push(session: Session, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
+async fn push(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
     let list: Key<Vec<Value>> = Key::named(name.0).json();
     session.edit(&list, |list| list.push(body.0))?;
     finish(&session, sleep).await
 }
 
-async fn add(session: Session, name: Name, sleep: Sleep, body: Object<Add>) -> Answer {
+async fn add(session: WebSession, name: Name, sleep: Sleep, body: Object<Add>) -> Answer {
     let value = session.add(&Counter::named(name.0), body.0.add)?;
     session.reserve()?;
     sleep.wait().await;
     Ok(Json(json!({ "value": value })))
 }
 
-async fn login(session: Session, sleep: Sleep, body: Object<Login>) -> Answer {
+async fn login(session: WebSession, sleep: Sleep, body: Object<Login>) -> Answer {
     session.login(&body.0.principal)?;
     finish(&session, sleep).await
 }
 
-async fn rotate(session: Session, sleep: Sleep, body: Object<Rotate>) -> Answer {
+async fn rotate(session: WebSession, sleep: Sleep, body: Object<Rotate>) -> Answer {
     session.rotate(match body.0.reason.as_str() {
         "renewal" => RotationReason::Renewal,
         "privilege-change" => RotationReason::PrivilegeChange,
@@ -138,13 +139,13 @@ async fn rotate(session: Session, sleep: Sleep, body: Object<Rotate>) -> Answer 
     finish(&session, sleep).await
 }
 
-async fn idle_timeout(session: Session, sleep: Sleep, body: Object<Idle>) -> Answer {
+async fn idle_timeout(session: WebSession, sleep: Sleep, body: Object<Idle>) -> Answer {
     session.set_idle_timeout(Duration::from_millis(body.0.ms))?;
     finish(&session, sleep).await
 }
 
 /// Says what the session looks like now, then sleeps.
-async fn finish(session: &Session, sleep: Sleep) -> Answer {
+async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
     if session.exists() {
         session.reserve()?;
     }
@@ -171,7 +172,7 @@ fn key(name: String) -> Key<Value> {
 }
 
 /// Sets an attribute; null removes it.
-fn assign(session: &Session, name: String, value: Value) -> Result<(), SessionError> {
+fn assign(session: &WebSession, name: String, value: Value) -> Result<(), SessionError> {
     match value {
         Value::Null => session.remove(&key(name)).map(drop),
         value => session.set(&key(name), value),
@@ -182,7 +183,7 @@ fn assign(session: &Session, name: String, value: Value) -> Result<(), SessionEr
 ///
 /// Showing an attribute is no reading that a conflict depends on, or every answer would conflict with
 /// every other request.
-fn attribute(session: &Session, name: &str) -> Result<Option<Value>, Refusal> {
+fn attribute(session: &WebSession, name: &str) -> Result<Option<Value>, Refusal> {
     let Some(stored) = session.value(name)? else { return Ok(None) };
     let stored = stored.as_ref();
     Ok(match stored.codec() {

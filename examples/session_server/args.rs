@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use sessile::store::BoxStore;
 use sessile::web::{CookieTransport, Transport, Transports};
-use sessile::{Clock, CreateWhen, Entropy, Granularity, OnConflict, Persist, Policy};
+use sessile::{CreateWhen, Granularity, OnConflict, Persist, Policy};
+use sessile::engine::{Clock, Entropy};
 use sessile::{MemoryStore, Os, RedisConfig, RedisStore};
 
 /// Sessions over HTTP, as a small JSON API.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use sessile::log::{Change, Delta};
 use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 use sessile::{BlockingSessions, Granularity, Key, Policy, SessionId, Timestamp, TokenUpdate};
-use sessile::{MemoryStore, Os};
+use sessile::MemoryStore;
 
 const NAME: Key<String> = Key::new("name");
 const CART: Key<Vec<String>> = Key::new("cart");
@@ -30,11 +30,11 @@ fn say(line: &str) {
 
 fn race(granularity: Granularity) -> Result<(String, Vec<String>), Box<dyn Error>> {
     let policy = Policy::builder().granularity(granularity).build()?;
-    let sessions = BlockingSessions::new(Printed::default(), Os, policy);
+    let sessions = BlockingSessions::new(Printed::default(), policy);
 
     let mut first = sessions.open(None)?;
     first.set(&NAME, "Ada".to_owned())?;
-    let finished = sessions.close(first)?;
+    let finished = sessions.commit(first)?;
     let TokenUpdate::Issue(token) = finished.token_update() else {
         return Err("no token was sent".into());
     };
@@ -46,10 +46,10 @@ fn race(granularity: Granularity) -> Result<(String, Vec<String>), Box<dyn Error
     say("  request B loads");
     one.edit(&CART, |cart| cart.push("a book".into()))?;
     say("  request A puts a book into the cart and ends");
-    let _ = sessions.close(one)?;
+    let _ = sessions.commit(one)?;
     other.set(&NAME, "Ada Lovelace".to_owned())?;
     say("  request B changes the name and ends");
-    let _ = sessions.close(other)?;
+    let _ = sessions.commit(other)?;
 
     let session = sessions.open(Some(token.as_str()))?;
     Ok((session.get(&NAME)?.unwrap_or_default(), session.get(&CART)?.unwrap_or_default()))
@@ -65,7 +65,7 @@ struct Printed {
 impl BlockingStore for Printed {
     type Error = <MemoryStore as BlockingStore>::Error;
 
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<Self::Error>> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Self::Error> {
         self.store.load(id, now)
     }
 
@@ -76,11 +76,11 @@ impl BlockingStore for Printed {
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
         let entry = match action {
-            Action::Create { record, .. } => {
-                let names: Vec<_> = record.iter().map(|(name, _)| name).collect();
-                Some(format!("snapshot of {names:?}, {} bytes", record.size()))
+            Action::Create(create) => {
+                let names: Vec<_> = create.record.iter().map(|(name, _)| name).collect();
+                Some(format!("snapshot of {names:?}, {} bytes", create.record.size()))
             }
-            Action::Append { delta, .. } | Action::AppendAt { delta, .. } => Some(describe(delta)),
+            Action::Append(append) => Some(describe(&append.delta)),
             _ => None,
         };
         if let (Some(entry), Ok(mut entries)) = (entry, self.entries.lock()) {

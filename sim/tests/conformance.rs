@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sessile_core::conformance::{self, Harness};
+use sessile_conformance::{self, Harness};
 use sessile_core::Timestamp;
 use sessile_sim::{Call, Direct, Handle, Link, Lost, Node, Reply, SimStore};
 

@@ -40,7 +40,8 @@ pub use sweeper::Sweeper;
 /// # Example
 ///
 /// ```
-/// use sessile_core::{BlockingSessions, Clock, Entropy, EntropyError, Key, Policy, Timestamp, TokenUpdate};
+/// use sessile_core::{BlockingSessions, Key, Policy, Timestamp, TokenUpdate};
+/// use sessile_core::engine::{Clock, Entropy, EntropyError};
 /// use sessile_store_memory::MemoryStore;
 ///
 /// # struct Fixed;

@@ -6,18 +6,19 @@ mod clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sessile::{BlockingSessions, Policy, Session, SessionId, Timestamp, TokenUpdate};
+use sessile::{BlockingSessions, Policy, SessionId, Timestamp, TokenUpdate};
+use sessile::{Session};
 use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 use sessile::{MemoryStore};
 
-pub(crate) use clock::Clock;
+pub(crate) use clock::StoppedClock;
 
 /// One store and everything around it.
 #[derive(Clone)]
 pub(crate) struct World {
-    pub(crate) clock: Clock,
+    pub(crate) clock: StoppedClock,
     pub(crate) store: Arc<Watched>,
-    pub(crate) sessions: BlockingSessions<Arc<Watched>, Clock>,
+    pub(crate) sessions: BlockingSessions<Arc<Watched>>,
 }
 
 impl World {
@@ -26,14 +27,15 @@ impl World {
     }
 
     pub(crate) fn with(policy: Policy) -> Self {
-        let (clock, store) = (Clock::default(), Arc::new(Watched::default()));
-        let sessions = BlockingSessions::new(Arc::clone(&store), clock.clone(), policy);
+        let (clock, store) = (StoppedClock::default(), Arc::new(Watched::default()));
+        let sessions = BlockingSessions::with(Arc::clone(&store), clock.clone(), clock.clone(), policy);
         Self { clock, store, sessions }
     }
 
     /// Another node with the same store and rules of its own.
     pub(crate) fn node(&self, policy: Policy) -> Self {
-        let sessions = BlockingSessions::new(Arc::clone(&self.store), self.clock.clone(), policy);
+        let (store, clock) = (Arc::clone(&self.store), self.clock.clone());
+        let sessions = BlockingSessions::with(store, clock.clone(), clock, policy);
         Self { sessions, ..self.clone() }
     }
 
@@ -45,7 +47,7 @@ impl World {
     /// Ends a request; returns what the client is told.
     #[track_caller]
     pub(crate) fn close(&self, session: Session) -> TokenUpdate {
-        self.sessions.close(session).expect("nothing stands in the way").token_update().clone()
+        self.sessions.commit(session).expect("nothing stands in the way").token_update().clone()
     }
 
     /// A whole request; returns the token the client holds afterwards.
@@ -53,7 +55,7 @@ impl World {
     pub(crate) fn request(&self, token: &str, work: impl FnOnce(&mut Session)) -> String {
         let mut session = self.open(token);
         work(&mut session);
-        match self.close(session) {
+        match self.commit(session) {
             TokenUpdate::Unchanged => token.to_owned(),
             TokenUpdate::Issue(token) => token.expose().as_str().to_owned(),
             TokenUpdate::Revoke => String::new(),
@@ -114,9 +116,9 @@ impl Watched {
 impl BlockingStore for Watched {
     type Error = std::io::Error;
 
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<Self::Error>> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Self::Error> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        self.store.load(id, now).map_err(|failure| failure.map(std::io::Error::other))
+        BlockingStore::load(&self.store, id, now).map_err(std::io::Error::other)
     }
 
     fn apply(
@@ -130,6 +132,7 @@ impl BlockingStore for Watched {
         if self.broken.load(Ordering::SeqCst) {
             return Err(Failure::NotApplied(std::io::Error::other("the store is broken")));
         }
-        self.store.apply(id, action, now).map_err(|failure| failure.map(std::io::Error::other))
+        let applied = BlockingStore::apply(&self.store, id, action, now);
+        applied.map_err(|failure| failure.map(std::io::Error::other))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use http::{Response, StatusCode};
 use sessile_core::{CommitError, GetError, SetError};
-use sessile_core::store::Failure;
 
 /// Why a session could not be used.
 ///
@@ -32,9 +31,14 @@ pub enum SessionError {
         name: String,
     },
     /// The store could not be read. There is no session, fresh or other.
-    Load(Failure<StoreError>),
+    Load(StoreError),
     /// The session could not be written.
-    Commit(CommitError<StoreError>),
+    Commit {
+        /// Why not.
+        error: CommitError,
+        /// What the store said, if it was the store that failed.
+        source: Option<StoreError>,
+    },
 }
 
 impl SessionError {
@@ -42,27 +46,43 @@ impl SessionError {
     ///
     /// | status | when |
     /// |---|---|
-    /// | 409 | another request came first: come again |
+    /// | 409 | another request came first: try again |
     /// | 410 | the session has ended meanwhile, or the token was replaced |
     /// | 413 | a limit of the policy is reached |
     /// | 500 | the application stored what cannot be stored, read it as something else, or edited it twice at once |
-    /// | 503 | the store or the system failed: come again later |
+    /// | 503 | the store or the system failed: try again later |
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Set(error) | Self::Commit(CommitError::Attribute(error)) if error.is_limit() => {
+            Self::Set(error) | Self::Commit { error: CommitError::Attribute(error), .. }
+                if error.is_limit() =>
+            {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
-            Self::Commit(
-                CommitError::Conflict { .. } | CommitError::Superseded | CommitError::Contended,
-            ) => StatusCode::CONFLICT,
-            Self::Commit(CommitError::Gone | CommitError::Stale) => StatusCode::GONE,
-            Self::Load(_)
-            | Self::Commit(
-                CommitError::NotApplied | CommitError::Unknown | CommitError::Entropy(_),
-            ) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Load(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Commit { error, .. } => match error {
+                CommitError::Conflict { .. }
+                | CommitError::Update { .. }
+                | CommitError::Superseded
+                | CommitError::Contended => StatusCode::CONFLICT,
+                CommitError::Gone | CommitError::Stale => StatusCode::GONE,
+                CommitError::NotApplied | CommitError::Unknown | CommitError::Entropy(_) => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            },
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// Adds what the store said, to an error that is about the store.
+    pub(crate) fn caused_by(mut self, cause: Option<StoreError>) -> Self {
+        if let Self::Commit { error: CommitError::NotApplied | CommitError::Unknown, source } =
+            &mut self
+        {
+            *source = cause;
+        }
+        self
     }
 
     /// Makes the response a client gets if the application says nothing else: the status and one line
@@ -103,8 +123,8 @@ impl fmt::Display for SessionError {
             Self::Overlap { name } => {
                 write!(f, "attribute {name:?} was changed while it was being edited")
             }
-            Self::Load(source) => source.fmt(f),
-            Self::Commit(source) => source.fmt(f),
+            Self::Load(_) => f.write_str("the session store could not be read"),
+            Self::Commit { error, .. } => error.fmt(f),
         }
     }
 }
@@ -115,8 +135,9 @@ impl Error for SessionError {
             Self::NoLayer | Self::Closed | Self::Overlap { .. } => None,
             Self::Get(source) => source.source(),
             Self::Set(source) => source.source(),
-            Self::Load(source) => source.source(),
-            Self::Commit(source) => source.source(),
+            Self::Load(source) => Some(source),
+            Self::Commit { source: Some(source), .. } => Some(source),
+            Self::Commit { error, source: None } => error.source(),
         }
     }
 }
@@ -128,7 +149,7 @@ impl axum_core::response::IntoResponse for SessionError {
     }
 }
 
-/// The error of whatever store is behind the layer; the original is its source.
+/// The error of the store behind the layer. It shows what the original shows.
 #[derive(Clone, Debug)]
 pub struct StoreError {
     source: Arc<dyn Error + Send + Sync>,
@@ -137,6 +158,12 @@ pub struct StoreError {
 impl StoreError {
     pub(crate) fn new(source: impl Error + Send + Sync + 'static) -> Self {
         Self { source: Arc::new(source) }
+    }
+
+    /// Returns the error of the store, to be downcast.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.source
     }
 }
 
@@ -148,6 +175,6 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.source)
+        self.source.source()
     }
 }

@@ -20,14 +20,19 @@
 //! | two extractions in one request | the same session |
 
 mod cookie;
+mod driver;
 mod error;
-mod handle;
 mod layer;
+mod operations;
+mod session;
+mod state;
 mod transport;
 
 pub use ::cookie::SameSite;
 pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder};
 pub use error::{SessionError, StoreError};
-pub use handle::Session;
-pub use layer::{Operations, SessionLayer, SessionService};
+pub use driver::{Ending, RequestDriver, Verdict};
+pub use layer::{SessionLayer, SessionService};
+pub use operations::Operations;
+pub use session::WebSession;
 pub use transport::{Transport, Transports, TransportsError};

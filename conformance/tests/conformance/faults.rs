@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use sessile_core::conformance::{Call, Fault, Faulty, FaultyError, Harness};
+use sessile_conformance::{Call, Fault, Faulty, FaultyError, Harness};
 use sessile_core::log::{Change, CommitId, Delta, Record, Stamp};
 use sessile_core::store::{Action, Failure, Outcome, Store};
 use sessile_core::{SessionId, Timestamp, Token, Ttl};

@@ -6,7 +6,7 @@ use std::future::{Future, ready};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use sessile_core::conformance::Harness;
+use sessile_conformance::Harness;
 use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp};
 use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Position};
 use sessile_core::{SessionId, Timestamp, Ttl};

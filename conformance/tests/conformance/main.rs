@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use list::{Bug, World};
-use sessile_core::conformance::{self, Harness};
+use sessile_conformance::{self, Harness};
 
 #[test]
 fn a_list_of_entries_keeps_the_contract() {

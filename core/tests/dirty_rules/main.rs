@@ -16,10 +16,8 @@ use std::thread;
 use common::{A, B, CART, Call, Client, HITS, MINUTE, NAME, SECOND, World, both};
 use serde::{Deserialize, Serialize};
 use sessile_core::log::{Codec, Value, ValueRef};
-use sessile_core::{
-    CommitError, Counter, EncodeError, Key, Limits, OnConflict, OnMismatch, Policy, RotationReason,
-    Session, SetError,
-};
+use sessile_core::{CommitError, Counter, Key, Limits, OnConflict, OnMismatch, Policy, RotationReason, Session, SetError};
+use sessile_core::log::EncodeError;
 
 type Work = fn(&mut Session);
 

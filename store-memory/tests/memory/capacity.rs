@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use sessile_core::SessionId;
-use sessile_core::store::{Action, BlockingStore, Failure, Outcome};
+use sessile_core::store::{Action, BlockingStore, Create, Failure, Outcome};
 use sessile_store_memory::{BuildError, MemoryError, MemoryStore, WhenFull};
 
 use crate::world::{LONG, MINUTE, World, record_of};

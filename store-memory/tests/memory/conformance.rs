@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use sessile_core::{conformance};
+use sessile_conformance as conformance;
 use sessile_store_memory::{MemoryStore, WhenFull};
 
 use crate::world::World;

@@ -3,7 +3,8 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use sessile_core::{Clock, Entropy, EntropyError, Timestamp};
+use sessile_core::Timestamp;
+use sessile_core::engine::Clock;
 use sessile_core::store::Outcome;
 use sessile_store_memory::MemoryStore;
 
@@ -133,15 +134,11 @@ fn a_sweeper_rests_even_if_told_not_to() {
 /// A clock that stands still and says when it is looked at.
 struct Reporting(mpsc::SyncSender<()>);
 
-impl Outside for Reporting {
+impl Clock for Reporting {
     fn now(&self) -> Timestamp {
         // Nobody listens any more when the sweeper is about to be dropped.
         let _ = self.0.send(());
         Timestamp::default()
-    }
-
-    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-        Err(EntropyError)
     }
 }
 
@@ -162,13 +159,9 @@ fn dropping_a_sweeper_does_not_wait_for_its_next_turn() {
 fn a_sweeper_whose_clock_panics_can_be_dropped() {
     struct Broken;
 
-    impl Outside for Broken {
+    impl Clock for Broken {
         fn now(&self) -> Timestamp {
             panic!("no time")
-        }
-
-        fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-            Err(EntropyError)
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_core::log::{CommitId, Record, Stamp, fold};
-use sessile_core::store::{Action, BlockingStore, Outcome, Position};
+use sessile_core::store::{Action, Append, BlockingStore, Compact, Create, Delete, Outcome, Position, Touch};
 use sessile_store_memory::{MemoryStore, WhenFull};
 
 use crate::world::{World, delta_of, record_of};
@@ -123,42 +123,38 @@ impl Model {
     fn apply(&mut self, id: SessionId, action: &Action, now: Timestamp) -> Outcome {
         self.logs.retain(|_, log| log.expires_at > now);
         match (action, self.logs.get_mut(&id)) {
-            (Action::Create { record, stamp, ttl }, None) => {
-                let (record, expires_at) = (Arc::clone(record), now + ttl.as_duration());
-                let log = Log { record, first: stamp.commit, last: *stamp, expires_at };
+            (Action::Create(create), None) => {
+                let (record, stamp) = (Arc::clone(&create.record), create.stamp);
+                let expires_at = now + create.ttl.as_duration();
+                let log = Log { record, first: stamp.commit, last: stamp, expires_at };
                 self.logs.insert(id, log);
-                Outcome::Done(None)
+                Outcome::Done(Some(Position::new(1, stamp)))
             }
-            (Action::Create { stamp, .. }, Some(log)) if log.first == stamp.commit => {
+            (Action::Create(create), Some(log)) if log.first == create.stamp.commit => {
                 Outcome::Done(None)
             }
             (Action::Create(_), Some(_)) => Outcome::Exists,
-            (Action::AppendAt { position, .. }, Some(log)) if position.stamp() != log.last => {
-                Outcome::Moved
+            (Action::Append(append), Some(log)) => {
+                if append.at.is_some_and(|at| at.stamp() != log.last) {
+                    return Outcome::Moved;
+                }
+                log.record = fold(&log.record, &append.delta, append.stamp.attempt).into();
+                (log.last, log.expires_at) = (append.stamp, now + append.ttl.as_duration());
+                Outcome::Done(Some(Position::new(1, append.stamp)))
             }
-            (
-                Action::Append { delta, stamp, ttl } | Action::AppendAt { delta, stamp, ttl, .. },
-                Some(log),
-            ) => {
-                log.record = fold(&log.record, delta, stamp.attempt).into();
-                (log.last, log.expires_at) = (*stamp, now + ttl.as_duration());
-                Outcome::Done(Some(Position::new(1, *stamp))
-            }
-            (Action::Compact { position, .. }, Some(log)) if position.stamp() == log.last => {
+            (Action::Compact(compact), Some(log)) if compact.position.stamp() == log.last => {
                 Outcome::Done(None)
             }
             (Action::Compact(_), _) => Outcome::Moved,
-            (Action::Touch { ttl }, Some(log)) => {
-                log.expires_at = now + ttl.as_duration();
+            (Action::Touch(touch), Some(log)) => {
+                log.expires_at = now + touch.ttl.as_duration();
                 Outcome::Done(None)
             }
             (Action::Delete(_), _) => {
                 self.logs.remove(&id);
                 Outcome::Done(None)
             }
-            (Action::Append(_) | Action::AppendAt { .. } | Action::Touch(_), None) => {
-                Outcome::Gone
-            }
+            (Action::Append(_) | Action::Touch(_), None) => Outcome::Gone,
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sessile_core::conformance::Harness;
-use sessile_core::{Clock, Entropy, EntropyError, SessionId, Timestamp, Token, Ttl};
+use sessile_conformance::Harness;
+use sessile_core::{SessionId, Timestamp, Token, Ttl};
+use sessile_core::engine::Clock;
 use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, fold};
-use sessile_core::store::{Action, BlockingStore, Failure, Outcome};
+use sessile_core::store::{Action, Append, BlockingStore, Create, Delete, Failure, Outcome, Touch};
 use sessile_store_memory::{MemoryError, MemoryStore};
 
 pub(crate) struct World {
@@ -27,8 +28,8 @@ impl World {
         self.clock().now()
     }
 
-    pub(crate) fn clock(&self) -> Clock {
-        Clock(Arc::clone(&self.clock))
+    pub(crate) fn clock(&self) -> WorldClock {
+        WorldClock(Arc::clone(&self.clock))
     }
 
     pub(crate) fn pass(&self, time: Duration) {
@@ -55,7 +56,7 @@ impl World {
     #[track_caller]
     pub(crate) fn created(&self, bytes: usize, ttl: Ttl) -> SessionId {
         let id = self.id();
-        assert_eq!(self.create(id, bytes, ttl), Ok(Outcome::Done(None)));
+        assert!(matches!(self.create(id, bytes, ttl), Ok(Outcome::Done(_))));
         id
     }
 
@@ -91,7 +92,7 @@ impl World {
 }
 
 impl Harness for World {
-    type Store = Immediate<Arc<MemoryStore>>;
+    type Store = Arc<MemoryStore>;
 
     fn store(&self) -> impl Future<Output = Self::Store> + Send {
         ready(Arc::clone(&self.store))
@@ -112,15 +113,11 @@ impl Harness for World {
 }
 
 /// The clock of a world.
-pub(crate) struct Clock(Arc<AtomicU64>);
+pub(crate) struct WorldClock(Arc<AtomicU64>);
 
-impl Outside for Clock {
+impl Clock for WorldClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::Relaxed))
-    }
-
-    fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-        Err(EntropyError)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::conformance::{self, Harness};
+use sessile_conformance::{self, Harness};
 use sessile_core::{Clock, Entropy, SessionId, Timestamp};
 use sessile_core::store::{Action, Failure, Loaded, Outcome, Position, Store};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore};

@@ -12,18 +12,18 @@ use sessile_store_memory::MemoryStore;
 use sessile_web::{Operations, SessionLayer};
 use tower::ServiceExt as _;
 
-pub(crate) use crate::clock::Clock;
+pub(crate) use crate::clock::StoppedClock;
 
 pub(crate) const NAME: Key<String> = Key::new("name");
 pub(crate) const COLOUR: Key<String> = Key::new("colour");
 
-pub(crate) type Memory = Arc<Immediate<MemoryStore>>;
+pub(crate) type Memory = Arc<MemoryStore>;
 
 /// One store, its clock, and the policy of every layer around it.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) store: Memory,
-    pub(crate) clock: Clock,
+    pub(crate) clock: StoppedClock,
     pub(crate) policy: Policy,
 }
 
@@ -34,19 +34,19 @@ impl World {
 
     pub(crate) fn with(policy: Policy) -> Self {
         let store = Arc::new(MemoryStore::new());
-        Self { store, clock: Clock::default(), policy }
+        Self { store, clock: StoppedClock::default(), policy }
     }
 
-    pub(crate) fn layer(&self) -> SessionLayer<Memory, Clock> {
+    pub(crate) fn layer(&self) -> SessionLayer<Memory> {
         self.layer_on(Arc::clone(&self.store))
     }
 
-    pub(crate) fn layer_on<S: Store>(&self, store: S) -> SessionLayer<S, Clock> {
-        SessionLayer::new(Sessions::new(store, self.clock.clone(), self.policy.clone()))
+    pub(crate) fn layer_on<S: Store>(&self, store: S) -> SessionLayer<S> {
+        SessionLayer::new(&Sessions::new(store, self.clock.clone(), self.clock.clone(), self.policy.clone()))
     }
 
     pub(crate) fn sessions(&self) -> usize {
-        self.store.0.stats().sessions
+        self.store.stats().sessions
     }
 }
 

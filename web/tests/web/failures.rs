@@ -10,25 +10,26 @@ use axum::body::Body;
 use axum::http::header::COOKIE;
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
-use sessile_core::conformance::{Call, Fault, Faulty};
-use sessile_core::{Clock, Counter, Entropy, Key, Persist, Policy, RotationReason, Ttl};
-use sessile_core::store::{Action, BlockingStore};
+use sessile_conformance::{Call, Fault, Faulty};
+use sessile_core::{Counter, Key, Persist, Policy, RotationReason, Ttl};
+use sessile_core::engine::Clock;
+use sessile_core::store::{Action, BlockingStore, Delete};
 use sessile_store_memory::MemoryStore;
-use sessile_web::{Session, SessionError, SessionLayer};
+use sessile_web::{WebSession, SessionError, SessionLayer};
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
 
-use crate::common::{COLOUR, Client, Clock, Memory, NAME, World, get_with, within_seconds};
+use crate::common::{COLOUR, Client, Memory, NAME, World, get_with, within_seconds};
 
 const HITS: Counter = Counter::new("hits");
 
-async fn write(session: Session) -> Result<String, SessionError> {
+async fn write(session: WebSession) -> Result<String, SessionError> {
     session.set(&NAME, "Ada".to_owned())?;
     Ok("written".to_owned())
 }
 
 /// Changes something, then waits for what only happens when this thread is given back.
-async fn write_and_wait(session: Session) -> Result<String, SessionError> {
+async fn write_and_wait(session: WebSession) -> Result<String, SessionError> {
     session.set(&COLOUR, "blue".to_owned())?;
     tokio::spawn(tokio::task::yield_now()).await.expect("it does not panic");
     Ok("written".to_owned())
@@ -40,7 +41,7 @@ fn on_change() -> World {
 
 #[test]
 fn on_change_a_write_that_fails_is_not_tried_again_before_the_end() {
-    async fn waits_often(session: Session) -> Result<String, SessionError> {
+    async fn waits_often(session: WebSession) -> Result<String, SessionError> {
         session.set(&COLOUR, "blue".to_owned())?;
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -66,7 +67,7 @@ fn on_change_a_write_that_fails_is_not_tried_again_before_the_end() {
 
 #[test]
 fn on_change_a_replaced_token_is_an_answer_not_a_busy_loop() {
-    async fn renew(session: Session) -> Result<(), SessionError> {
+    async fn renew(session: WebSession) -> Result<(), SessionError> {
         session.rotate(RotationReason::PrivilegeChange)
     }
     let status = within_seconds(|| async {
@@ -89,10 +90,10 @@ fn on_change_a_session_ended_elsewhere_is_an_answer_not_a_busy_loop() {
     let status = within_seconds(|| async {
         let world = on_change();
         let elsewhere = world.clone();
-        let ended = move |session: Session| async move {
+        let ended = move |session: WebSession| async move {
             let id = session.id().expect("it is stored");
             let delete = Action::from(Delete::new(Ttl::MAX));
-            elsewhere.store.0.apply(id, &delete, elsewhere.clock.now()).expect("it is there");
+            elsewhere.store.apply(id, &delete, elsewhere.clock.now()).expect("it is there");
             write_and_wait(session).await
         };
         let app = Router::new()
@@ -125,7 +126,7 @@ fn a_handler_that_gives_up_on_loading_answers_while_the_store_hangs() {
     async fn impatient(request: Request<Body>) -> &'static str {
         tokio::select! {
             biased;
-            _ = Session::of(request.extensions()) => "loaded",
+            _ = WebSession::of(request.extensions()) => "loaded",
             () = tokio::task::yield_now() => "gave up",
         }
     }
@@ -140,9 +141,9 @@ fn a_handler_that_gives_up_on_loading_answers_while_the_store_hangs() {
 }
 
 /// Counts in a session and reports a flush that fails.
-async fn hit(session: Session) -> Result<String, SessionError> {
+async fn hit(session: WebSession) -> Result<String, SessionError> {
     session.add(&HITS, 1)?;
-    session.flush().await?;
+    session.save().await?;
     Ok(session.count(&HITS)?.to_string())
 }
 
@@ -164,13 +165,13 @@ async fn who_hears_that_a_flush_failed_may_come_again_and_is_counted_once() {
 
 #[tokio::test]
 async fn a_handler_that_answers_with_an_error_of_the_session_leaves_nothing_half_done() {
-    async fn half(session: Session) -> Result<String, SessionError> {
+    async fn half(session: WebSession) -> Result<String, SessionError> {
         session.set(&NAME, "Eve".to_owned())?;
         session.add(&HITS, 1)?;
         session.set(&Key::named("x".repeat(300)), 1_u8)?;
         Ok("done".to_owned())
     }
-    async fn read(session: Session) -> Result<String, SessionError> {
+    async fn read(session: WebSession) -> Result<String, SessionError> {
         Ok(format!("{:?} {}", session.get(&NAME)?, session.count(&HITS)?))
     }
     let world = World::new();
@@ -188,7 +189,7 @@ async fn a_handler_that_answers_with_an_error_of_the_session_leaves_nothing_half
 async fn without_axum_an_error_is_as_good_an_answer() {
     let world = World::new();
     let handler = service_fn(|request: Request<()>| async move {
-        let session = Session::of(request.extensions()).await.expect("it is new");
+        let session = WebSession::of(request.extensions()).await.expect("it is new");
         let answer = hit(session).await.map(Response::new);
         Ok::<_, Infallible>(answer.unwrap_or_else(|error| error.response()))
     });
@@ -203,9 +204,9 @@ async fn without_axum_an_error_is_as_good_an_answer() {
 
 #[tokio::test]
 async fn a_flush_that_failed_is_tried_again_at_the_end_if_the_handler_goes_on() {
-    async fn goes_on(session: Session) -> Result<String, SessionError> {
+    async fn goes_on(session: WebSession) -> Result<String, SessionError> {
         session.add(&HITS, 1)?;
-        Ok(format!("{}", session.flush().await.is_ok()))
+        Ok(format!("{}", session.save().await.is_ok()))
     }
     let world = World::new();
     let app =
@@ -217,12 +218,12 @@ async fn a_flush_that_failed_is_tried_again_at_the_end_if_the_handler_goes_on() 
 
 #[tokio::test]
 async fn the_token_of_a_flushed_session_is_sent_even_if_a_later_flush_fails() {
-    async fn twice(session: Session) -> Result<String, SessionError> {
+    async fn twice(session: WebSession) -> Result<String, SessionError> {
         session.set(&NAME, "Ada".to_owned())?;
-        session.flush().await?;
+        session.save().await?;
         hit(session).await
     }
-    async fn read(session: Session) -> Result<String, SessionError> {
+    async fn read(session: WebSession) -> Result<String, SessionError> {
         Ok(format!("{:?} {}", session.get(&NAME)?, session.count(&HITS)?))
     }
     let world = World::new();
@@ -238,13 +239,13 @@ async fn the_token_of_a_flushed_session_is_sent_even_if_a_later_flush_fails() {
 
 #[tokio::test]
 async fn a_flush_that_was_written_is_no_failure_although_the_next_one_failed() {
-    async fn twice(session: Session) -> Result<String, SessionError> {
+    async fn twice(session: WebSession) -> Result<String, SessionError> {
         session.set(&NAME, "Ada".to_owned())?;
-        let (one, other) = tokio::join!(session.flush(), async {
+        let (one, other) = tokio::join!(session.save(), async {
             // The first write is on its way.
             tokio::task::yield_now().await;
             session.set(&COLOUR, "blue".to_owned())?;
-            session.flush().await
+            session.save().await
         });
         Ok(format!("{} {}", one.is_ok(), other.is_ok()))
     }
@@ -259,7 +260,7 @@ fn failing_after<const N: usize>(
     world: &World,
     calls: u64,
     faults: [Fault; N],
-) -> SessionLayer<Faulty<Memory>, Clock> {
+) -> SessionLayer<Faulty<Memory>> {
     world.layer_on(Faulty::new(Arc::clone(&world.store), move |number, _| {
         let place = number.checked_sub(calls).and_then(|place| usize::try_from(place).ok());
         place.and_then(|place| faults.get(place)).copied().unwrap_or(Fault::None)
@@ -269,18 +270,18 @@ fn failing_after<const N: usize>(
 #[test]
 fn a_waker_may_look_at_the_session() {
     #[derive(Default)]
-    struct Curious(OnceLock<Session>);
+    struct Curious(OnceLock<WebSession>);
 
     impl Wake for Curious {
         fn wake(self: Arc<Self>) {
-            self.0.get().map(Session::names);
+            self.0.get().map(WebSession::names);
         }
     }
 
     within_seconds(|| async {
         let curious = Arc::new(Curious::default());
         let known = Arc::clone(&curious);
-        let shows = move |session: Session| async move {
+        let shows = move |session: WebSession| async move {
             known.0.set(session.clone()).expect("there is one request");
             session.set(&NAME, "Ada".to_owned()).expect("it fits");
         };

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use http::{Request, Response};
 use sessile_core::{BlockingSessions, Counter, Key, Persist, Policy, Sessions, Timestamp};
 use sessile_store_memory::MemoryStore;
-use sessile_web::{Session, SessionError, SessionLayer, Transport, Transports};
+use sessile_web::{WebSession, SessionError, SessionLayer, Transport, Transports};
 use shuttle::future::{block_on, spawn};
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
 
-use crate::clock::Clock;
+use crate::clock::StoppedClock;
 
 const NAME: Key<String> = Key::new("name");
 const HITS: Counter = Counter::new("hits");
@@ -21,21 +21,21 @@ const HITS: Counter = Counter::new("hits");
 fn after<F, Work>(persist: Persist, work: Work) -> (Option<String>, i64)
 where
     F: Future<Output = Result<(), SessionError>> + Send + 'static,
-    Work: Fn(Session) -> F + Clone + Send + 'static,
+    Work: Fn(WebSession) -> F + Clone + Send + 'static,
 {
     let policy = Policy::builder().persist(persist).build().expect("the policy is valid");
-    let (store, outside) = (Arc::new(MemoryStore::new()), Clock::default());
+    let (store, outside) = (Arc::new(MemoryStore::new()), StoppedClock::default());
     let sessions = Sessions::new(Arc::clone(&store), outside.clone(), policy.clone());
     let transports = Transports::new([Transport::Header]).expect("there is one");
     let handler = service_fn(move |request: Request<()>| {
         let work = work.clone();
         async move {
-            let session = Session::of(request.extensions()).await.expect("it can be loaded");
+            let session = WebSession::of(request.extensions()).await.expect("it can be loaded");
             work(session).await.expect("nothing stands in the way");
             Ok::<_, Infallible>(Response::new(String::new()))
         }
     });
-    let service = SessionLayer::new(sessions).transports(transports).layer(handler);
+    let service = SessionLayer::new(&sessions).transports(transports).layer(handler);
     let answer = block_on(service.oneshot(Request::new(())));
     let answer = answer.expect("an app does not fail");
     assert!(answer.status().is_success(), "{}", answer.body());
@@ -47,7 +47,7 @@ where
 }
 
 /// The store as its blocking self.
-struct ByReference(Arc<Immediate<MemoryStore>>);
+struct ByReference(Arc<MemoryStore>);
 
 impl sessile_core::store::BlockingStore for ByReference {
     type Error = <MemoryStore as sessile_core::store::BlockingStore>::Error;
@@ -78,11 +78,11 @@ fn tasks_that_change_and_flush_one_session_lose_nothing_and_nobody_waits_for_eve
                 let other = session.clone();
                 let task = spawn(async move {
                     other.add(&HITS, 1)?;
-                    other.flush().await?;
+                    other.save().await?;
                     other.add(&HITS, 10)
                 });
                 session.add(&HITS, 100)?;
-                session.flush().await?;
+                session.save().await?;
                 session.set(&NAME, "Ada".to_owned())?;
                 task.await.expect("no task panics").map(drop)
             });
@@ -100,7 +100,7 @@ fn a_task_that_outlives_its_request_is_told_so() {
             let late = session.clone();
             drop(spawn(async move {
                 match late.add(&HITS, 1) {
-                    Ok(_) => drop(late.flush().await),
+                    Ok(_) => drop(late.save().await),
                     Err(error) => assert!(matches!(error, SessionError::Closed)),
                 }
             }));
@@ -115,12 +115,12 @@ fn a_task_that_outlives_its_request_is_told_so() {
 fn a_task_that_asks_for_the_session_as_the_handler_returns_holds_nobody_up() {
     let story = || {
         let store = MemoryStore::new();
-        let sessions = Sessions::new(store, Clock::default(), Policy::default());
+        let sessions = Sessions::new(store, StoppedClock::default(), Policy::default());
         let handler = service_fn(|request: Request<()>| async move {
-            drop(spawn(async move { drop(Session::of(request.extensions()).await) }));
+            drop(spawn(async move { drop(WebSession::of(request.extensions()).await) }));
             Ok::<_, Infallible>(Response::new(String::new()))
         });
-        let service = SessionLayer::new(sessions).layer(handler);
+        let service = SessionLayer::new(&sessions).layer(handler);
         block_on(service.oneshot(Request::new(()))).expect("an app does not fail");
     };
     shuttle::check_pct(story, 20_000, 3);

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::get;
-use sessile_core::conformance::{Call, Fault, Faulty};
-use sessile_web::{Session, SessionError};
+use sessile_conformance::{Call, Fault, Faulty};
+use sessile_web::{WebSession, SessionError};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::common::{COLOUR, Client, NAME, World};
@@ -37,7 +37,7 @@ impl MakeWriter<'_> for Log {
 }
 
 /// Logs whatever a careless handler logs.
-async fn careless(session: Session) -> Result<(), SessionError> {
+async fn careless(session: WebSession) -> Result<(), SessionError> {
     session.set(&NAME, CANARY.to_owned())?;
     tracing::trace!(?session, id = ?session.id(), "handled");
     session.get(&sessile_core::Key::<u64>::new("name")).map(drop).inspect_err(|error| {
@@ -46,7 +46,7 @@ async fn careless(session: Session) -> Result<(), SessionError> {
     Ok(())
 }
 
-async fn plain(session: Session) -> Result<(), SessionError> {
+async fn plain(session: WebSession) -> Result<(), SessionError> {
     session.set(&NAME, CANARY.to_owned())?;
     session.set(&COLOUR, CANARY.to_owned())?;
     session.rotate(sessile_core::RotationReason::Renewal)

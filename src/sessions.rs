@@ -1,0 +1,109 @@
+//! Sessions by the clock and the randomness of the operating system.
+
+use std::ops::Deref;
+
+use sessile_core::store::{BlockingStore, Store};
+use sessile_core::Policy;
+use sessile_core::engine::{Clock, Entropy};
+
+use crate::os::Os;
+
+/// Opens and commits sessions in a store: [`sessile_core::Sessions`] by the clock and the randomness
+/// of the operating system.
+///
+/// # Example
+///
+/// ```
+/// use sessile::{Key, MemoryStore, Policy, Sessions, TokenUpdate};
+///
+/// const NAME: Key<String> = Key::new("name");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let sessions = Sessions::new(MemoryStore::new(), Policy::default());
+/// let mut session = sessions.open(None).await?;
+/// session.set(&NAME, "Ada".into())?;
+/// let finished = sessions.commit(session).await?;
+/// let TokenUpdate::Issue(token) = finished.token_update() else { panic!() };
+///
+/// let session = sessions.open(Some(token.expose().as_str())).await?;
+/// assert_eq!(session.get(&NAME)?.as_deref(), Some("Ada"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Sessions<S> {
+    inner: sessile_core::Sessions<S>,
+}
+
+/// Opens and commits sessions without a runtime: [`sessile_core::BlockingSessions`] by the clock and
+/// the randomness of the operating system.
+#[derive(Debug)]
+pub struct BlockingSessions<B> {
+    inner: sessile_core::BlockingSessions<B>,
+}
+
+impl<S: Store> Sessions<S> {
+    /// Creates sessions that live in `store` by the rules of `policy`.
+    pub fn new(store: S, policy: Policy) -> Self {
+        Self::with(store, Os, Os, policy)
+    }
+
+    /// Creates sessions with a clock and a source of randomness of their own: the clock of a Redis
+    /// server, for instance.
+    pub fn with(
+        store: S,
+        clock: impl Clock + 'static,
+        entropy: impl Entropy + 'static,
+        policy: Policy,
+    ) -> Self {
+        Self { inner: sessile_core::Sessions::new(store, clock, entropy, policy) }
+    }
+}
+
+impl<B: BlockingStore> BlockingSessions<B> {
+    /// Creates sessions that live in `store` by the rules of `policy`.
+    pub fn new(store: B, policy: Policy) -> Self {
+        Self::with(store, Os, Os, policy)
+    }
+
+    /// As [`Sessions::with`].
+    pub fn with(
+        store: B,
+        clock: impl Clock + 'static,
+        entropy: impl Entropy + 'static,
+        policy: Policy,
+    ) -> Self {
+        Self { inner: sessile_core::BlockingSessions::new(store, clock, entropy, policy) }
+    }
+}
+
+impl<S> Deref for Sessions<S> {
+    type Target = sessile_core::Sessions<S>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl<B> Deref for BlockingSessions<B> {
+    type Target = sessile_core::BlockingSessions<B>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+/// Hand-written because sessions are cloned whatever the store.
+impl<S> Clone for Sessions<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+/// Hand-written because sessions are cloned whatever the store.
+impl<B> Clone for BlockingSessions<B> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}

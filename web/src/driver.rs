@@ -1,0 +1,255 @@
+//! The driver of one request: the only place that does a session's I/O.
+//!
+//! No HTTP in here, so an adapter to another framework is: read the token, run the driver around the
+//! handler, tell the client what the ending says. No task is spawned: the driver is polled together
+//! with the handler.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use sessile_core::engine::{Answer, Opening, Upkeep, begin};
+use sessile_core::store::Store;
+use sessile_core::{Sessions, TokenUpdate};
+
+use crate::error::{SessionError, StoreError};
+use crate::operations::Operations;
+use crate::session::WebSession;
+use crate::state::{Next, RequestState, Work, Write};
+
+/// Drives the session of one request.
+///
+/// However the request ends, dropping this wakes every handler that waits for its session.
+///
+/// # Example
+///
+/// ```
+/// use sessile_core::engine::{Clock, Entropy, EntropyError};
+/// use sessile_core::{Key, Policy, Sessions, Timestamp, TokenUpdate};
+/// use sessile_store_memory::MemoryStore;
+/// use sessile_web::{RequestDriver, Verdict};
+/// # struct Fixed;
+/// # impl Clock for Fixed { fn now(&self) -> Timestamp { Timestamp::default() } }
+/// # impl Entropy for Fixed {
+/// #     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> { bytes.fill(7); Ok(()) }
+/// # }
+///
+/// const NAME: Key<String> = Key::new("name");
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let sessions = Sessions::new(MemoryStore::new(), Fixed, Fixed, Policy::default());
+/// let driver = RequestDriver::new(&sessions, None);
+/// let session = driver.session().clone();
+/// let handler = async move {
+///     session.open().await?;
+///     session.set(&NAME, "Ada".into())
+/// };
+/// let (answer, ending) = driver.run(handler, |_| Verdict::Commit).await;
+/// assert!(answer.is_ok() && ending.result.is_ok());
+/// assert!(matches!(ending.token_update, TokenUpdate::Issue(_)));
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RequestDriver<S> {
+    sessions: Sessions<S>,
+    token: Option<String>,
+    session: WebSession,
+}
+
+/// What becomes of the session when the handler has returned.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "closed: it is committed or it is not")]
+pub enum Verdict {
+    /// It is committed.
+    Commit,
+    /// The handler answered with this error of the session: nothing more is written.
+    GiveUp(SessionError),
+    /// The handler made no answer: nothing more is written, and no client is told anything.
+    Abandon,
+}
+
+/// How a request ended for its session.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "the client may have to be told of its token"]
+pub struct Ending {
+    /// Whether everything was written.
+    pub result: Result<(), SessionError>,
+    /// What the client must learn about its token, even if something was not written.
+    pub token_update: TokenUpdate,
+    /// What the request cost the store.
+    pub operations: Operations,
+    /// Work that makes later requests cheaper, for [`Sessions::upkeep`].
+    pub upkeep: Option<Upkeep>,
+}
+
+impl<S: Store + 'static> RequestDriver<S> {
+    /// Creates a driver for a request that presents a token, or none.
+    #[must_use]
+    pub fn new(sessions: &Sessions<S>, token: Option<String>) -> Self {
+        let persist = sessions.policy().persist();
+        let (clock, entropy) = (Arc::clone(sessions.clock()), Arc::clone(sessions.entropy()));
+        Self { sessions: sessions.clone(), token, session: WebSession::new(persist, clock, entropy) }
+    }
+
+    /// Returns the session, for the handler. It is loaded when the handler asks for it.
+    #[must_use]
+    pub const fn session(&self) -> &WebSession {
+        &self.session
+    }
+
+    /// Polls the handler and does what it asks for, until the last write is done.
+    pub async fn run<R>(
+        self,
+        handler: impl Future<Output = R>,
+        verdict: impl FnOnce(&R) -> Verdict,
+    ) -> (R, Ending) {
+        let answer = self.drive(handler, verdict).await;
+        (answer, self.ending())
+    }
+
+    async fn drive<R>(
+        &self,
+        handler: impl Future<Output = R>,
+        verdict: impl FnOnce(&R) -> Verdict,
+    ) -> R {
+        let (mut handler, mut verdict) = (pin!(handler), Some(verdict));
+        let mut answer = None;
+        let mut work: Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = None;
+        poll_fn(|context| {
+            let _replaced = self.with(|state| state.register(context.waker()));
+            loop {
+                if work.is_none() {
+                    work = self.with(RequestState::take_work).map(|work| self.perform(work));
+                }
+                if let Some(doing) = &mut work
+                    && doing.as_mut().poll(context).is_ready()
+                {
+                    work = None;
+                    continue;
+                }
+                if answer.is_none() {
+                    match handler.as_mut().poll(context) {
+                        Poll::Ready(ready) => {
+                            let verdict = verdict.take().expect("a handler returns once");
+                            if !self.ends_with(verdict(&ready)) {
+                                return Poll::Ready(ready);
+                            }
+                            answer = Some(ready);
+                            continue;
+                        }
+                        Poll::Pending => self.with(RequestState::pause),
+                    }
+                }
+                let (ended, has_work) = self.with(|state| (state.has_ended(), state.has_work()));
+                if ended && let Some(ready) = answer.take() {
+                    return Poll::Ready(ready);
+                }
+                if work.is_some() || !has_work {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Reports whether there is a last write to do.
+    fn ends_with(&self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Commit => self.with(|state| state.end(None)),
+            Verdict::GiveUp(error) => self.with(|state| state.end(Some(error))),
+            Verdict::Abandon => false,
+        }
+    }
+
+    fn perform(&self, work: Work) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        match work {
+            Work::Load => Box::pin(self.load()),
+            Work::Write(write) => Box::pin(self.write(write)),
+        }
+    }
+
+    async fn load(&self) {
+        let loaded = match begin(self.sessions.policy(), self.token.as_deref()) {
+            Opening::Fresh(session) => Ok(session),
+            Opening::Load(loading) => {
+                let now = self.sessions.clock().now();
+                self.with(|state| state.operations.load += 1);
+                match self.sessions.store().load(loading.id(), now).await {
+                    Ok(found) => Ok(loading.resume(found, now)),
+                    Err(source) => Err(SessionError::Load(StoreError::new(source))),
+                }
+            }
+        };
+        self.with(|state| state.loaded(loaded));
+    }
+
+    async fn write(&self, write: Write) {
+        let (store, clock) = (self.sessions.store(), self.sessions.clock());
+        let entropy = self.sessions.entropy();
+        let mut cause = None;
+        let mut next = self.with(|state| {
+            let step = match state.begin_write(write) {
+                Err(error) => return Next::Ended(Err(error)),
+                Ok(session) if write == Write::Save => session.save(clock.now(), entropy),
+                Ok(session) => session.commit(clock.now(), entropy),
+            };
+            state.go_on(step, write)
+        });
+        let result = loop {
+            next = match next {
+                Next::Ended(result) => break result.map_err(|error| error.caused_by(cause)),
+                Next::Apply(id, action) => {
+                    let applied = store.apply(id, &action, clock.now()).await;
+                    let (answer, source) = Answer::split(applied);
+                    cause = source.map(StoreError::new).or(cause);
+                    self.with(|state| {
+                        let pending = state.take_pending();
+                        state.go_on(pending.finish(answer, clock.now(), entropy), write)
+                    })
+                }
+                Next::Load(id) => {
+                    let found = store.load(id, clock.now()).await;
+                    self.with(|state| {
+                        let reload = state.take_reload();
+                        let step = match found {
+                            Ok(found) => reload.resume(found, clock.now(), entropy),
+                            Err(source) => {
+                                cause = Some(StoreError::new(source));
+                                reload.fail(clock.now(), entropy)
+                            }
+                        };
+                        state.go_on(step, write)
+                    })
+                }
+            };
+        };
+        self.with(|state| state.end_write(result));
+    }
+
+    fn ending(&self) -> Ending {
+        self.with(|state| {
+            let token_update = state.session().map(|session| session.token_update().clone());
+            Ending {
+                result: state.last_result(),
+                token_update: token_update.unwrap_or_default(),
+                operations: state.operations,
+                upkeep: state.upkeep(),
+            }
+        })
+    }
+}
+
+impl<S> RequestDriver<S> {
+    fn with<R>(&self, work: impl FnOnce(&mut RequestState) -> R) -> R {
+        self.session.shared().with(work)
+    }
+}
+
+/// However the request ends, every handler that waits for its session is woken.
+impl<S> Drop for RequestDriver<S> {
+    fn drop(&mut self) {
+        let _driver = self.with(RequestState::close);
+    }
+}
