@@ -10,12 +10,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::Harness;
+use sessile_core::engine::{Clock, Entropy, EntropyError};
 use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, Verifier, fold};
 use sessile_core::store::{
     Action, Append, Compact, Create, Loaded, Outcome, Position, Store, Touch,
 };
-use sessile_core::{Finished, Policy, SessionId, Sessions, Timestamp, Token, TokenText, TokenUpdate, Ttl};
-use sessile_core::engine::{Clock, Entropy, EntropyError};
+use sessile_core::{
+    Finished, Policy, SessionId, Sessions, Timestamp, Token, TokenText, TokenUpdate, Ttl,
+};
 
 /// One log, seen through one handle.
 pub(super) struct Log<'h, H: Harness> {

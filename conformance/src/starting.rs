@@ -74,7 +74,8 @@ pub async fn of_parallel_creates_one_wins<H: Harness>(harness: &H) {
     }
     let said = together(contenders.iter().map(|(store, action)| log.say_through(store, action)));
     let said = said.await;
-    let won: Vec<usize> = (0..said.len()).filter(|&i| matches!(said[i], Outcome::Done(_))).collect();
+    let won: Vec<usize> =
+        (0..said.len()).filter(|&i| matches!(said[i], Outcome::Done(_))).collect();
     check_that(won.len() == 1, "of parallel creates one must win", &said);
     let lost = said.iter().filter(|said| **said == Outcome::Exists).count();
     check_that(lost == said.len() - 1, "the other creates must find it", &said);

@@ -138,6 +138,7 @@ pub trait Named: sealed::Sealed {
 }
 
 pub(crate) mod sealed {
+    #[expect(unnameable_types, reason = "sealed: no other crate implements it")]
     pub trait Sealed {
         /// Returns what separates the name from those of entries; `None` if it stands alone.
         fn separator(&self) -> Option<char>;

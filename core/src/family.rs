@@ -6,6 +6,7 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::log::stamp::CommitId;
 use crate::timestamp::Timestamp;
@@ -47,6 +48,18 @@ pub(crate) const fn holds_separator(name: &str) -> bool {
     false
 }
 
+/// Returns the time at which an item comes behind another one of the same list, whose name is given:
+/// what a request saw comes first, whatever the clocks say.
+pub(crate) fn behind(name: &str, at: Timestamp) -> Timestamp {
+    let place = name.bytes().rev().take(PLACE_LEN).collect::<Vec<_>>();
+    let digits = place.iter().rev().take(TIME_DIGITS);
+    let millis = digits.fold(0, |millis, digit| {
+        let value = DIGITS.iter().position(|known| known == digit).unwrap_or_default();
+        millis << 6 | value as u64
+    });
+    at.max(Timestamp::from_millis(millis + 1))
+}
+
 /// Returns the name of an item of a list. Names sort by the time of the commit, then by its id, then
 /// by the place among the items it pushed.
 pub(crate) fn item(list: &str, at: Timestamp, commit: CommitId, index: usize) -> Cow<'static, str> {
@@ -68,6 +81,7 @@ pub(crate) fn item(list: &str, at: Timestamp, commit: CommitId, index: usize) ->
 /// A time, the start of a commit id, and an index.
 const PLACE_BYTES: usize = 6 + 9 + 3;
 const PLACE_LEN: usize = PLACE_BYTES / 3 * 4;
+const TIME_DIGITS: usize = 6 / 3 * 4;
 
 /// 64 digits that sort as they count, which base64 has not.
 const DIGITS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
@@ -93,5 +107,9 @@ mod tests {
         ];
         assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
         assert!(names.iter().all(|name| name.len() == 1 + ITEM_LEN));
+        for (name, at) in names.iter().zip([0, 0, 0, 0, 63, 64, 1_800_000_000_000]) {
+            let behind = |now| behind(name, Timestamp::from_millis(now)).as_millis();
+            assert_eq!((behind(0), behind(at + 1), behind(at + 9)), (at + 1, at + 1, at + 9));
+        }
     }
 }

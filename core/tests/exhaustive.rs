@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use common::{A, B, Broken, HITS};
 use sessile_core::engine::{Answer, Opening, Step, begin};
+use sessile_core::engine::{Entropy, EntropyError};
 use sessile_core::log::{CommitId, Delta, Record, Stamp, Value, fold};
 use sessile_core::store::{Action, Loaded, Outcome, Position};
 use sessile_core::{Counter, Key, Policy, Session, SessionId, Timestamp, Token, Ttl};
-use sessile_core::engine::{Entropy, EntropyError};
 
 const KEYS: [Key<u32>; 2] = [A, B];
 const IDLE: Ttl = match Ttl::new(common::HOUR) {

@@ -12,10 +12,13 @@ use common::raw::{self, RawChange, RawDelta};
 use common::{A, Broken, Client, Driver, Fault, HITS, NAME, World};
 use serde::{Deserialize, Serialize, Serializer, de};
 use sessile_core::engine::{Answer, Opening, Step, begin};
+use sessile_core::log::EncodeError;
 use sessile_core::log::{CommitId, Delta, Fold, Stamp, Value};
 use sessile_core::store::{Action, BoxStore, Failure, Position, Store};
-use sessile_core::{CommitError, Key, OnConflict, Policy, RotationReason, Session, SessionId, SetError, Token, TokenUpdate, Ttl, UpdateError};
-use sessile_core::log::EncodeError;
+use sessile_core::{
+    CommitError, Key, OnConflict, Policy, RotationReason, Session, SessionId, SetError, Token,
+    TokenUpdate, Ttl, UpdateError,
+};
 
 const SELECTOR: [u8; 16] = *b"SELECTOR\xf0\x9f\x8d\xaacana";
 const SECRET: [u8; 16] = *b"VERIFIER-secret!";

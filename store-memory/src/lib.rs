@@ -16,8 +16,8 @@ mod sync;
 use std::error::Error;
 use std::fmt;
 
-use sessile_core::{SessionId, Timestamp};
 use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+use sessile_core::{SessionId, Timestamp};
 
 use crate::room::{Room, Size};
 use crate::shard::{Common, Refusal, Shard, Swept, hash};

@@ -9,9 +9,9 @@
 use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
-use sessile_core::{SessionId, Timestamp};
 use sessile_core::log::{CommitId, Record, Stamp, fold};
 use sessile_core::store::{Action, Append, Create, Loaded, Outcome, Position};
+use sessile_core::{SessionId, Timestamp};
 
 use crate::recency::Recency;
 use crate::room::{NoRoom, Room, Size};
@@ -218,12 +218,7 @@ impl Shard {
         Ok(Outcome::Done(Some(self.slot(index).position())))
     }
 
-    fn append(
-        &mut self,
-        index: u32,
-        append: &Append,
-        now: Timestamp,
-    ) -> Result<Outcome, Refusal> {
+    fn append(&mut self, index: u32, append: &Append, now: Timestamp) -> Result<Outcome, Refusal> {
         // Before room is made for it: the log that grows is the last to be evicted.
         self.note_use(index);
         let record = fold(&self.slot(index).record, &append.delta, append.stamp.attempt);

@@ -90,7 +90,11 @@ impl<S: Store + 'static> RequestDriver<S> {
     pub fn new(sessions: &Sessions<S>, token: Option<String>) -> Self {
         let persist = sessions.policy().persist();
         let (clock, entropy) = (Arc::clone(sessions.clock()), Arc::clone(sessions.entropy()));
-        Self { sessions: sessions.clone(), token, session: WebSession::new(persist, clock, entropy) }
+        Self {
+            sessions: sessions.clone(),
+            token,
+            session: WebSession::new(persist, clock, entropy),
+        }
     }
 
     /// Returns the session, for the handler. It is loaded when the handler asks for it.

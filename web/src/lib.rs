@@ -30,8 +30,8 @@ mod transport;
 
 pub use ::cookie::SameSite;
 pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder};
-pub use error::{SessionError, StoreError};
 pub use driver::{Ending, RequestDriver, Verdict};
+pub use error::{SessionError, StoreError};
 pub use layer::{SessionLayer, SessionService};
 pub use operations::Operations;
 pub use session::WebSession;

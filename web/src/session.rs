@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sessile_core::engine::Edit;
-use sessile_core::log::Value;
-use sessile_core::{Counter, Key, List, Map, Named, Persist, RotationReason, Session, SessionId, Timestamp, Ttl};
 use sessile_core::engine::{Clock, Entropy};
+use sessile_core::log::Value;
+use sessile_core::{
+    Counter, Key, List, Map, Named, Persist, RotationReason, Session, SessionId, Timestamp, Ttl,
+};
 
 use crate::error::SessionError;
 use crate::state::Shared;
@@ -53,11 +55,7 @@ pub struct WebSession {
 pub(crate) struct Unopened(pub(crate) WebSession);
 
 impl WebSession {
-    pub(crate) fn new(
-        persist: Persist,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Self {
+    pub(crate) fn new(persist: Persist, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         Self { shared: Shared::new(persist, clock, entropy) }
     }
 

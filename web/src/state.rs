@@ -100,11 +100,7 @@ pub(crate) enum Next {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        persist: Persist,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Self {
+    pub(crate) fn new(persist: Persist, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let state = RequestState { schedule: Schedule::new(persist), ..RequestState::default() };
         Self { inner: Arc::new(Inner { clock, entropy, persist, state: Mutex::new(state) }) }
     }

@@ -229,11 +229,16 @@ impl Commit {
         self.advance(now, entropy)
     }
 
-    /// Puts the changes of a failed write back and returns what was sent.
-    fn thaw(&mut self) -> Option<Envelope> {
+    /// Takes out the write that is in flight, or was lost.
+    fn take_sent(&mut self) -> Envelope {
         let envelope = self.session.outbox.take_undecided();
+        envelope.expect("a write in flight has an envelope")
+    }
+
+    /// Puts the changes of a write that failed back.
+    fn thaw(&mut self) {
+        self.session.outbox = Outbox::Empty;
         self.session.view.thaw();
-        envelope
     }
 
     /// Looks for a write whose fate is not known, unless it was sent too often already.
@@ -318,8 +323,7 @@ impl Pending {
             // A touch carries no data: whether it was done changes nothing for this request.
             (Action::Touch(_) | Action::Compact(_), _) => Ok(commit.done()),
             (_, Answer::Done(Outcome::Done(position))) => {
-                let envelope = commit.session.outbox.take_undecided();
-                let envelope = envelope.expect("a write in flight has an envelope");
+                let envelope = commit.take_sent();
                 commit.acknowledged(envelope, position, now, entropy)
             }
             (Action::Create(_), Answer::Done(_)) => {
@@ -404,8 +408,7 @@ impl Commit {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
-        let envelope = self.session.outbox.take_undecided();
-        let mut envelope = envelope.expect("a write that was lost has an envelope");
+        let mut envelope = self.take_sent();
         let stamp = envelope.action.stamp().expect("a write has a stamp");
         let is_applied = found.as_ref().is_some_and(|log| log.record.remembers(stamp.commit));
         match found {

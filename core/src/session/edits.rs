@@ -12,13 +12,10 @@ use core::any::Any;
 use core::error::Error;
 
 use crate::codec::EncodeError;
-use crate::family;
 use crate::log::delta::Change;
 use crate::log::net::{Content, Net};
-use crate::log::stamp::CommitId;
 use crate::log::value::{Value, ValueRef};
 use crate::session::intent::Intent;
-use crate::timestamp::Timestamp;
 
 pub(crate) type Name = Cow<'static, str>;
 
@@ -104,10 +101,9 @@ impl Edits {
         self
     }
 
-    /// Gives pushed items the names a delta of that commit has for them.
-    pub(crate) fn name_pushes(&mut self, at: Timestamp, commit: CommitId) {
-        for (index, push) in core::mem::take(&mut self.pushes).into_iter().enumerate() {
-            let name = family::item(&push.list, at, commit, index);
+    /// Gives pushed items names, in order.
+    pub(crate) fn name_pushes(&mut self, names: Vec<Name>) {
+        for (push, name) in core::mem::take(&mut self.pushes).into_iter().zip(names) {
             self.ops.insert(name, Edit { op: Op::set(push.value), is_forced: false });
         }
     }

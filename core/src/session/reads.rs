@@ -44,20 +44,8 @@ impl Reads {
         }
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        let Some(buckets) = &self.buckets else { return false };
-        list(&buckets[bucket(name)]).any(|known| known == name)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.buckets.iter().flat_map(|buckets| buckets.iter()).flat_map(list)
-    }
-
-    /// Forgets every name, and goes on to keep names if it did.
-    pub(crate) fn clear(&mut self) {
-        if self.buckets.take().is_some() {
-            self.track();
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -274,10 +274,8 @@ impl View {
     /// `at` and `commit` give pushed items their names.
     pub(crate) fn changes(&self, extent: Extent, at: Timestamp, commit: CommitId) -> Changes {
         let mut list = self.named_changes(extent);
-        list.extend(self.since.pushes.iter().enumerate().map(|(index, push)| {
-            let name = family::item(&push.list, at, commit, index);
-            (name, Change::Set(push.value.clone()))
-        }));
+        let pushes = self.since.pushes.iter().zip(self.item_names(at, commit));
+        list.extend(pushes.map(|(push, name)| (name, Change::Set(push.value.clone()))));
         list.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         Changes { list, replace: extent == Extent::Whole }
     }
@@ -334,8 +332,27 @@ impl View {
     pub(crate) fn freeze(&mut self, at: Timestamp, commit: CommitId) {
         debug_assert!(self.sent.ops.is_empty(), "one write in flight at most");
         self.note_written();
+        let names = self.item_names(at, commit);
         self.sent = mem::take(&mut self.since);
-        self.sent.name_pushes(at, commit);
+        self.sent.name_pushes(names);
+    }
+
+    /// Returns the names of the items pushed since, as a delta of that commit has them.
+    fn item_names(&self, at: Timestamp, commit: CommitId) -> Vec<Name> {
+        let mut times: BTreeMap<&str, Timestamp> = BTreeMap::new();
+        let mut names = Vec::with_capacity(self.since.pushes.len());
+        for (index, push) in self.since.pushes.iter().enumerate() {
+            let list = push.list.as_ref();
+            let at = *times.entry(list).or_insert_with(|| self.item_time(list, at));
+            names.push(family::item(list, at, commit, index));
+        }
+        names
+    }
+
+    /// Returns the time at which an item comes behind all that the request sees of a list.
+    fn item_time(&self, list: &str, at: Timestamp) -> Timestamp {
+        let last = self.names_from(&family::prefix(list, family::LIST)).pop();
+        last.map_or(at, |last| family::behind(last, at))
     }
 
     /// Notes what was changed, for conflicts that are found after it was written.

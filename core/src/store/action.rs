@@ -13,6 +13,7 @@ use crate::timestamp::Ttl;
 /// Closed: a store handles every action. Each action is a struct that may get more fields.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "closed: a store handles every action")]
+#[expect(clippy::large_enum_variant, reason = "an append is what nearly every action is")]
 pub enum Action {
     /// Starts a log.
     Create(Create),

@@ -12,10 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sessile_core::engine::{Answer, Opening, Pending, Reload, Step, Upkeep, begin};
+use sessile_core::engine::{Clock, Entropy, EntropyError};
 use sessile_core::log::{CommitId, Delta, Fold, Record, Stamp, ValueRef};
 use sessile_core::store::{Action, BlockingStore, Compact, Failure, Loaded, Outcome, Position};
-use sessile_core::{BlockingSessions, Counter, Failed, Finished, Key, Policy, Session, SessionId, Timestamp, Token, TokenUpdate};
-use sessile_core::engine::{Clock, Entropy, EntropyError};
+use sessile_core::{
+    BlockingSessions, Counter, Failed, Finished, Key, Policy, Session, SessionId, Timestamp, Token,
+    TokenUpdate,
+};
 
 pub(crate) const A: Key<u32> = Key::new("a");
 pub(crate) const B: Key<u32> = Key::new("b");

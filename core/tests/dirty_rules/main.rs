@@ -15,9 +15,12 @@ use std::thread;
 
 use common::{A, B, CART, Call, Client, HITS, MINUTE, NAME, SECOND, World, both};
 use serde::{Deserialize, Serialize};
-use sessile_core::log::{Codec, Value, ValueRef};
-use sessile_core::{CommitError, Counter, Key, Limits, OnConflict, OnMismatch, Policy, RotationReason, Session, SetError};
 use sessile_core::log::EncodeError;
+use sessile_core::log::{Codec, Value, ValueRef};
+use sessile_core::{
+    CommitError, Counter, Key, Limits, OnConflict, OnMismatch, Policy, RotationReason, Session,
+    SetError,
+};
 
 type Work = fn(&mut Session);
 

@@ -5,6 +5,7 @@ mod common;
 
 mod again;
 mod budgets;
+mod collections;
 mod corners;
 mod ends;
 mod faults;
@@ -14,6 +15,7 @@ mod policies;
 mod rotation;
 mod tokens;
 mod unknown;
+mod updates;
 mod upkeep;
 
 use std::time::Duration;
@@ -24,7 +26,10 @@ use common::{
 };
 use sessile_core::engine::{Opening, Pending, Step, Upkeep, begin};
 use sessile_core::store::{Action, Outcome};
-use sessile_core::{CommitError, CreateWhen, Failed, Finished, Granularity, OnConflict, Persist, Policy, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl, UpdateError};
+use sessile_core::{
+    CommitError, CreateWhen, Failed, Finished, Granularity, OnConflict, Persist, Policy,
+    RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl, UpdateError,
+};
 
 fn set_a(value: u32) -> impl Fn(&mut Session) {
     move |session| session.set(&A, value).expect("a number can be set")

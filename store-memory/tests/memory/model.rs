@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_core::log::{CommitId, Record, Stamp, fold};
-use sessile_core::store::{Action, Append, BlockingStore, Compact, Create, Delete, Outcome, Position, Touch};
+use sessile_core::store::{
+    Action, Append, BlockingStore, Compact, Create, Delete, Outcome, Position, Touch,
+};
+use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_store_memory::{MemoryStore, WhenFull};
 
 use crate::world::{World, delta_of, record_of};
@@ -97,12 +99,8 @@ impl Model {
                 let stamp = Stamp::first(first).next();
                 Action::from(Create::new(record_of(stamp, 3).into(), stamp, ttl))
             }
-            Step::Append { bytes } => {
-                Action::from(Append::new(delta_of(fresh, bytes), fresh, ttl))
-            }
-            Step::AppendAgain => {
-                Action::from(Append::new(delta_of(last, 5), last.next(), ttl))
-            }
+            Step::Append { bytes } => Action::from(Append::new(delta_of(fresh, bytes), fresh, ttl)),
+            Step::AppendAgain => Action::from(Append::new(delta_of(last, 5), last.next(), ttl)),
             Step::AppendAt { bytes, is_current } => {
                 let (delta, position) = (delta_of(fresh, bytes), position(is_current));
                 Action::from(Append::new(delta, fresh, ttl).at(position))

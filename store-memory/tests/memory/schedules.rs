@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_core::log::{Change, CommitId, Delta, Stamp};
 use sessile_core::store::{Action, BlockingStore, Outcome};
+use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_store_memory::{MemoryStore, WhenFull};
 use shuttle::thread;
 

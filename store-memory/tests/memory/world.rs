@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sessile_conformance::Harness;
-use sessile_core::{SessionId, Timestamp, Token, Ttl};
 use sessile_core::engine::Clock;
 use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, fold};
 use sessile_core::store::{Action, Append, BlockingStore, Create, Delete, Failure, Outcome, Touch};
+use sessile_core::{SessionId, Timestamp, Token, Ttl};
 use sessile_store_memory::{MemoryError, MemoryStore};
 
 pub(crate) struct World {

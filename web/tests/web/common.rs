@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode};
-use sessile_core::{Key, Policy, Sessions};
 use sessile_core::store::Store;
+use sessile_core::{Key, Policy, Sessions};
 use sessile_store_memory::MemoryStore;
 use sessile_web::{Operations, SessionLayer};
 use tower::ServiceExt as _;
@@ -42,7 +42,12 @@ impl World {
     }
 
     pub(crate) fn layer_on<S: Store>(&self, store: S) -> SessionLayer<S> {
-        SessionLayer::new(&Sessions::new(store, self.clock.clone(), self.clock.clone(), self.policy.clone()))
+        SessionLayer::new(&Sessions::new(
+            store,
+            self.clock.clone(),
+            self.clock.clone(),
+            self.policy.clone(),
+        ))
     }
 
     pub(crate) fn sessions(&self) -> usize {

@@ -11,11 +11,11 @@ use axum::http::header::COOKIE;
 use axum::http::{Request, Response, StatusCode};
 use axum::routing::get;
 use sessile_conformance::{Call, Fault, Faulty};
-use sessile_core::{Counter, Key, Persist, Policy, RotationReason, Ttl};
 use sessile_core::engine::Clock;
 use sessile_core::store::{Action, BlockingStore, Delete};
+use sessile_core::{Counter, Key, Persist, Policy, RotationReason, Ttl};
 use sessile_store_memory::MemoryStore;
-use sessile_web::{WebSession, SessionError, SessionLayer};
+use sessile_web::{SessionError, SessionLayer, WebSession};
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
 

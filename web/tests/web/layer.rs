@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use sessile_conformance::{Call, Fault, Faulty};
 use sessile_core::{CommitError, Counter, Key, Persist, Policy, RotationReason};
-use sessile_web::{CookieTransport, WebSession, SessionError, Transport, Transports};
+use sessile_web::{CookieTransport, SessionError, Transport, Transports, WebSession};
 use tokio::sync::{Notify, oneshot};
 use tower::ServiceExt as _;
 

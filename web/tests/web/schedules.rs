@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use sessile_core::{BlockingSessions, Counter, Key, Persist, Policy, Sessions, Timestamp};
 use sessile_store_memory::MemoryStore;
-use sessile_web::{WebSession, SessionError, SessionLayer, Transport, Transports};
+use sessile_web::{SessionError, SessionLayer, Transport, Transports, WebSession};
 use shuttle::future::{block_on, spawn};
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
@@ -56,7 +56,8 @@ impl sessile_core::store::BlockingStore for ByReference {
         &self,
         id: sessile_core::SessionId,
         now: Timestamp,
-    ) -> Result<Option<sessile_core::store::Loaded>, sessile_core::store::Failure<Self::Error>> {
+    ) -> Result<Option<sessile_core::store::Loaded>, sessile_core::store::Failure<Self::Error>>
+    {
         self.0.0.load(id, now)
     }
 

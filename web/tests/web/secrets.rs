@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::get;
 use sessile_conformance::{Call, Fault, Faulty};
-use sessile_web::{WebSession, SessionError};
+use sessile_web::{SessionError, WebSession};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::common::{COLOUR, Client, NAME, World};
