@@ -439,14 +439,16 @@ impl View {
     pub(crate) fn clashes(&self, other: &Record, is_all: bool) -> Vec<String> {
         let read = self.reads.iter().flat_map(|name| self.expanded(name, other));
         let mut mine: BTreeSet<&str> = read.collect();
-        mine.extend(self.since.ops.iter().filter_map(|(name, edit)| match edit.op {
-            // It is made anew of whatever another request left.
-            Op::Update(_) => None,
-            Op::Net(_) | Op::Lent { .. } => Some(name.as_ref()),
-        }));
+        // What is updated is made anew of whatever another request left.
+        let is_updated = |name: &str| {
+            self.since.get(name).is_some_and(|edit| matches!(edit.op, Op::Update(_)))
+        };
+        let written = self.since.ops.keys().map(AsRef::as_ref);
+        mine.extend(written.filter(|name| !is_updated(name)));
         if is_all {
             let records = self.base().into_iter().chain([other]);
-            mine.extend(records.flat_map(Record::iter).map(|(name, _)| name));
+            let names = records.flat_map(Record::iter).map(|(name, _)| name);
+            mine.extend(names.filter(|name| !is_updated(name)));
         }
         let differing = mine.into_iter().filter(|name| self.stored(name) != other.get(name));
         differing.map(ToOwned::to_owned).collect()
