@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use sessile_core::{Clock, Entropy, SessionId, Timestamp};
-use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+use sessile_core::{
+    Action, BlockingStore, Failure, Loaded, Outcome, Outside, SessionId, Timestamp,
+};
 
 use crate::pool::Pool;
 use crate::shelf::Shelf;
@@ -20,8 +21,7 @@ use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, W
 /// # Example
 ///
 /// ```no_run
-/// use sessile_core::{SessionId, Timestamp};
-/// use sessile_core::store::BlockingStore;
+/// use sessile_core::{BlockingStore, SessionId, Timestamp};
 /// use sessile_store_redis::{BlockingRedisStore, RedisConfig};
 ///
 /// let store = BlockingRedisStore::connect(RedisConfig::from_url("redis://localhost")?)?;

@@ -3,9 +3,7 @@
 //! An entry of the log is two list elements, body and stamp. Nothing here talks to a server.
 
 use redis::{Cmd, Pipeline, cmd};
-use sessile_core::{SessionId, Ttl};
-use sessile_core::log::Record;
-use sessile_core::store::Action;
+use sessile_core::{Action, Record, SessionId, Ttl};
 
 use crate::RedisStoreError;
 use crate::key::Prefix;
@@ -109,7 +107,7 @@ pub(crate) fn apply(
             Request::scripted(&script::COMPACT, command)
         }
         Action::Touch { ttl } => Request::plain([expire(&key, *ttl)]),
-        Action::Delete(_) => delete(prefix, id),
+        Action::Delete { .. } => delete(prefix, id),
     })
 }
 
@@ -149,7 +147,7 @@ fn snapshot(record: &Record) -> Result<&[u8], RedisStoreError> {
 mod tests {
     use std::sync::Arc;
 
-    use sessile_core::store::Position;
+    use sessile_core::Position;
 
     use super::*;
     use crate::log::tests::{delta, record, stamp};
@@ -204,7 +202,7 @@ mod tests {
     #[test]
     fn an_append_is_two_commands_and_no_script() {
         let ttl = Ttl::MAX;
-        let action = Action::from(Append::new(delta(1), stamp(1), ttl));
+        let action = Action::Append { delta: delta(1), stamp: stamp(1), ttl };
         let (body, stamp) = (delta(1).encode(), stamp(1).encode());
         let key = KEY.as_bytes();
         check(
@@ -218,8 +216,8 @@ mod tests {
     fn a_touch_and_a_delete_are_one_command() {
         let key = KEY.as_bytes();
         let ttl = Ttl::new(std::time::Duration::from_micros(1)).unwrap();
-        check(&written(&Action::from(Touch::new(ttl))), &[&[b"PEXPIRE", key, b"1"]]);
-        check(&written(&Action::from(Delete::new(ttl))), &[&[b"DEL", key]]);
+        check(&written(&Action::Touch { ttl }), &[&[b"PEXPIRE", key, b"1"]]);
+        check(&written(&Action::Delete { ttl }), &[&[b"DEL", key]]);
     }
 
     #[test]
@@ -229,9 +227,9 @@ mod tests {
             (Arc::new(record()), delta(1).encode(), Position::new(3, stamp(2)));
         let snapshot = record.snapshot().unwrap();
         let (first, second) = (stamp(1).encode(), stamp(2).encode());
-        let create = Action::from(Create::new(record.clone(), stamp(1), ttl));
-        let append_at = Action::from(Append::new(delta(1), stamp(1), ttl).at(position));
-        let compact = Action::from(Compact::new(record.clone(), position));
+        let create = Action::Create { record: record.clone(), stamp: stamp(1), ttl };
+        let append_at = Action::AppendAt { delta: delta(1), position, stamp: stamp(1), ttl };
+        let compact = Action::Compact { record: record.clone(), position };
         let table: [(_, &Script, &[&[u8]]); 3] = [
             (create, &script::CREATE, &[snapshot, &first, b"34560000000"]),
             (append_at, &script::APPEND_AT, &[&second, &body, &first, b"34560000000"]),
@@ -250,10 +248,10 @@ mod tests {
 
     #[test]
     fn what_nobody_would_read_back_is_not_sent() {
-        let value = sessile_core::log::Value::new(sessile_core::log::Codec::POSTCARD, 1, &vec![0; BODY_MAX]);
-        let change = ("n".into(), sessile_core::log::Change::Set(value));
-        let delta = sessile_core::log::Delta::new(stamp(1).commit, 0, [change]);
-        let action = Action::from(Append::new(delta, stamp(1), Ttl::MAX));
+        let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, 1, &vec![0; BODY_MAX]);
+        let change = ("n".into(), sessile_core::Change::Set(value));
+        let delta = sessile_core::Delta::new(stamp(1).commit, 0, [change]);
+        let action = Action::Append { delta, stamp: stamp(1), ttl: Ttl::MAX };
         let refused = apply(&prefix(), id(), &action);
         assert!(matches!(refused, Err(RedisStoreError::TooLarge { max: BODY_MAX, .. })));
     }

@@ -4,13 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use sessile_core::log::DecodeError;
+use sessile_core::DecodeError;
 
 use crate::ServerReply;
 
 /// Why the store in Redis did not do what it was asked.
 ///
-/// Whether the action was applied is said by the [`Failure`](sessile_core::store::Failure) around it. No
+/// Whether the action was applied is said by the [`Failure`](sessile_core::Failure) around it. No
 /// error shows a password, a token or an attribute.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp};
-use sessile_core::store::Position;
+use sessile_core::{DecodeError, Delta, Fold, Position, Record, Stamp};
 
 use crate::RedisStoreError;
 
@@ -76,8 +75,7 @@ pub(crate) const BODY_MAX: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use sessile_core::{SessionId, Timestamp, Token, Ttl};
-    use sessile_core::log::{Change, CommitId};
+    use sessile_core::{Change, CommitId, SessionId, Timestamp, Token, Ttl};
 
     use super::*;
 

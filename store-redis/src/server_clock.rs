@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::{Pipeline, Value};
-use sessile_core::{Clock, Entropy, EntropyError, Timestamp};
+use sessile_core::{EntropyError, Outside, Timestamp};
 
 use crate::dial::{only, text};
 use crate::link::Transport;

@@ -7,8 +7,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use redis::Pipeline;
-use sessile_core::{SessionId, Timestamp};
-use sessile_core::store::{Action, Failure, Loaded, Outcome};
+use sessile_core::{Action, Failure, Loaded, Outcome, SessionId, Timestamp};
 
 use crate::backoff::{Jitter, Tries};
 use crate::command::{self, Request};
@@ -125,7 +124,7 @@ impl<L: Link> Shelf<L> {
         let request = request.map_err(Failure::NotApplied)?;
         let said = self.send(id, &request, action, self.deadline()).await;
         match (action, &said) {
-            (Action::from(Delete::new(ttl)), Ok(_) | Err(Failure::Unknown(_))) => {
+            (Action::Delete { ttl }, Ok(_) | Err(Failure::Unknown(_))) => {
                 self.graves.bury(id, *ttl, now);
                 self.held.forget(id);
             }
@@ -142,7 +141,7 @@ impl<L: Link> Shelf<L> {
         until: Instant,
     ) -> Result<(), Failure<RedisStoreError>> {
         let request = command::delete(&self.config.prefix, id);
-        let action = Action::from(Delete::new(sessile_core::Ttl::MAX));
+        let action = Action::Delete { ttl: sessile_core::Ttl::MAX };
         self.send(id, &request, &action, until).await.map(|_| ())
     }
 
@@ -254,12 +253,12 @@ fn refusal_to_load(values: Vec<redis::Value>) -> Option<ServerReply> {
 /// Returns what is said of a session this node ended, without asking; `None` to ask nevertheless.
 const fn outcome_in_grave(action: &Action) -> Option<Outcome> {
     match action {
-        Action::Create(_) => Some(Outcome::Exists),
-        Action::Append(_) | Action::AppendAt { .. } | Action::Touch(_) => {
+        Action::Create { .. } => Some(Outcome::Exists),
+        Action::Append { .. } | Action::AppendAt { .. } | Action::Touch { .. } => {
             Some(Outcome::Gone)
         }
-        Action::Compact(_) => Some(Outcome::Moved),
-        Action::Delete(_) => None,
+        Action::Compact { .. } => Some(Outcome::Stale),
+        Action::Delete { .. } => None,
     }
 }
 

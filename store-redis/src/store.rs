@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use sessile_core::{Clock, Entropy, SessionId, Timestamp};
-use sessile_core::store::{Action, Failure, Loaded, Outcome, Store};
+use sessile_core::{Action, Failure, Loaded, Outcome, Outside, SessionId, Store, Timestamp};
 
 use crate::lines::Lines;
 use crate::shelf::Shelf;
@@ -18,8 +17,7 @@ use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, W
 /// # Example
 ///
 /// ```no_run
-/// use sessile_core::{SessionId, Timestamp};
-/// use sessile_core::store::Store;
+/// use sessile_core::{SessionId, Store, Timestamp};
 /// use sessile_store_redis::{RedisConfig, RedisStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

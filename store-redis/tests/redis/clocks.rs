@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
-use sessile_core::{BlockingSessions, Clock, Entropy, EntropyError, Policy, SessionId, Sessions, Timestamp};
-use sessile_core::store::{BlockingStore, Store};
+use sessile_core::{
+    BlockingSessions, BlockingStore, EntropyError, Outside, Policy, SessionId, Sessions, Store,
+    Timestamp,
+};
 use sessile_store_redis::{BlockingRedisStore, RedisStore};
 use sessile_testkit::{Reply, Server, Stopwatch, eventually};
 

@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use sessile_conformance::{self, Harness};
-use sessile_core::{Clock, Entropy, SessionId, Timestamp};
-use sessile_core::store::{Action, Failure, Loaded, Outcome, Position, Store};
+use sessile_core::conformance::{self, Harness};
+use sessile_core::{
+    Action, Failure, Immediate, Loaded, Outcome, Outside, Position, SessionId, Store, Timestamp,
+};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore};
 use sessile_testkit::Server;
 
@@ -57,11 +58,11 @@ impl<S: Store> Store for Compacting<S> {
         now: Timestamp,
     ) -> Result<Outcome, Failure<S::Error>> {
         let outcome = self.0.apply(id, action, now).await?;
-        let Outcome::Done(Some(position)) = outcome else { return Ok(outcome) };
+        let Outcome::Appended(position) = outcome else { return Ok(outcome) };
         let log = self.0.load(id, now).await?.filter(|log| log.position.entries() > 2);
         let Some(compaction) = log.and_then(|log| log.compaction()) else { return Ok(outcome) };
         match self.0.apply(id, &compaction, now).await? {
-            Outcome::Done(None) => Ok(Outcome::Done(Some(Position::new(1, position.stamp()))),
+            Outcome::Compacted => Ok(Outcome::Appended(Position::new(1, position.stamp()))),
             _ => Ok(outcome),
         }
     }
@@ -87,7 +88,7 @@ fn every_kind_of_handle_keeps_the_contract() {
     let holding: RedisConfig = built(patient());
     let holding_none: RedisConfig = built(patient().held_records(0, 0));
     let lazy = |config: &RedisConfig| RedisStore::lazy(config.clone());
-    let blocking = |config: &RedisConfig| BlockingRedisStore::lazy(config.clone());
+    let blocking = |config: &RedisConfig| Immediate(BlockingRedisStore::lazy(config.clone()));
     thread::scope(|scope| {
         scope.spawn(|| keeps_the_contract(|| lazy(&holding)));
         scope.spawn(|| keeps_the_contract(|| lazy(&holding_none)));

@@ -3,8 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{Clock, Entropy, SessionId};
-use sessile_core::store::{BlockingStore, Store};
+use sessile_core::{BlockingStore, Outside, SessionId, Store};
 use sessile_store_redis::{BlockingRedisStore, RedisStore};
 use sessile_testkit::{Direction, Options, Server, eventually};
 use tokio::time::{sleep, timeout};
@@ -50,7 +49,7 @@ impl Fault {
         tally.recovered = recovered;
         tally.revived += usize::from(hits(&self.direct, &ended).await.is_some());
         tally.check(name);
-        // Opening and closing are a call each, and reload is another.
+        // Opening and closing are a call each, and settling is another.
         assert!(tally.slowest < DEADLINE * 4, "{name}: {tally}");
         assert!(recovered < RECOVERED, "{name}: {tally}");
         tally
