@@ -69,7 +69,7 @@ async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
     sleep(Duration::from_millis(200)).await;
 
     let pause = workload.pause().await;
-    // What is on its way to the replica when the primary stops may be lost, and nothing else.
+    // Writes that the replica has not received when the primary stops may be lost, and no others.
     until_replicated(&replicas);
     replicas.primary().suspend();
     drop(pause);
@@ -84,12 +84,12 @@ async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
     assert!(recovered < Duration::from_secs(10), "{tally}");
 
     let blocking = BlockingRedisStore::connect(built(through_sentinels(&replicas))).unwrap();
-    let nobody = SessionId::from_bytes([7; 16]);
-    assert!(BlockingStore::load(&blocking, nobody, Outdoors.now()).unwrap().is_none());
+    let unknown = SessionId::from_bytes([7; 16]);
+    assert!(BlockingStore::load(&blocking, unknown, Outdoors.now()).unwrap().is_none());
 }
 
 #[tokio::test]
-async fn f06_who_learns_of_a_new_primary_leaves_the_old_one_on_every_connection() {
+async fn f06_a_store_that_learns_of_a_new_primary_leaves_the_old_one_on_every_connection() {
     let replicas = replicas();
     let sessions = sessions(RedisStore::lazy(built(through_sentinels(&replicas))));
     let mut tokens = vec![started(&sessions).await];
@@ -121,7 +121,7 @@ fn f06_a_connection_that_takes_longer_than_the_failover_is_not_used() {
 #[test]
 fn f06_a_blocking_connection_that_takes_longer_than_the_failover_is_not_used() {
     connecting_during_a_failover(|config, token| {
-        let store = BlockingRedisStore::lazy(config);
+        let store = BlockingRedisStore::lazy(config).unwrap();
         let sessions = BlockingSessions::new(store, Outdoors, policy(64));
         let (added, _) = sessions.update(Some(token), |session| session.add(&HITS, 1)).unwrap();
         added.unwrap();
@@ -140,7 +140,7 @@ fn connecting_during_a_failover(add: impl FnOnce(RedisConfig, &str)) {
             replicas.until_replaced();
             replicas.primary().resume();
         });
-        // The Sentinels point at the old primary, which lets nobody in before it resumes.
+        // The Sentinels point at the old primary, which accepts no login before it resumes.
         let patient = through_sentinels(&replicas).timeout(Duration::from_secs(60));
         add(built(patient.deadline(Duration::from_secs(60))), &token);
     });
@@ -162,7 +162,7 @@ async fn sentinels_that_know_no_primary_are_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_primary_that_lets_nobody_in_says_so_whatever_a_sentinel_says() {
+async fn a_primary_that_refuses_the_login_is_an_error_whatever_a_sentinel_says() {
     let replicas = replicas();
     let gone = Server::start();
     gone.kill();
@@ -214,7 +214,7 @@ async fn sentinels_that_were_made_anew_and_count_alike_are_believed_about_anothe
     for number in [0, 1, 0, 1] {
         assert!(store.load(on_line(number), Outdoors.now()).await.unwrap().is_none());
     }
-    assert_eq!(asked(&old), before, "nobody goes on with the old one");
+    assert_eq!(asked(&old), before, "the old one is not used any more");
 }
 
 /// Listens like a Sentinel that knows one primary, on this port and of this term.

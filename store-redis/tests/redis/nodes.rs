@@ -41,7 +41,7 @@ async fn a_process_of_its_own() {
     match what.as_str() {
         "count" => count(sessions, token).await,
         "write pairs" => write_pairs(sessions, token).await,
-        other => panic!("nobody knows how to {other}"),
+        other => panic!("there is no task {other}"),
     }
 }
 
@@ -148,7 +148,7 @@ async fn two_writers_of_different_attributes_lose_none_of_ten_thousand_writes() 
         });
     }
     let lost: usize = tasks.join_all().await.into_iter().sum();
-    let held = nodes[0].store().held_stats();
+    let held = nodes[0].store().cache_stats();
     report(&format!("two writers: {} trials, {lost} lost, {held:?}", SESSIONS as u64 * ROUNDS));
     assert_eq!(lost, 0);
     assert!(held.hits > held.reloads, "{held:?}");

@@ -74,7 +74,7 @@ impl Program<'_> {
         if let Outcome::Appended(position) = real {
             self.positions.push(position);
         }
-        *SEEN.lock().expect("nobody panics while counting").entry(name(real)).or_default() += 1;
+        *SEEN.lock().expect("counting does not panic").entry(name(real)).or_default() += 1;
     }
 
     async fn load(&mut self, node: usize) {
@@ -215,7 +215,7 @@ async fn the_simulated_store_and_a_real_redis_give_the_same_answers() {
     for task in tasks.collect::<Vec<_>>() {
         task.await.expect("every program ends alike");
     }
-    let seen = SEEN.lock().expect("nobody panics while counting").clone();
+    let seen = SEEN.lock().expect("counting does not panic").clone();
     report(&format!("simulator and redis agree on {PROGRAMS} programs: {seen:?}"));
     assert_eq!(seen.len(), 9, "every outcome was seen: {seen:?}");
     assert_eq!(server.keys_without_ttl(), 0);

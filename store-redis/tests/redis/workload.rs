@@ -25,7 +25,7 @@ pub(crate) struct Workload {
 #[derive(Debug, Default)]
 struct Shared {
     is_over: AtomicBool,
-    /// Held for reading by whoever makes a request.
+    /// Locked for reading during a request.
     pause: RwLock<()>,
     /// Counts how often all were waited for.
     round: AtomicU64,
