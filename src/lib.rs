@@ -10,12 +10,14 @@
 //! |---|---|
 //! | `memory` (default) | `MemoryStore`, the store in this process |
 //! | `json` | keys whose values are stored as JSON |
-//! | `redis` | `RedisStore`, the store in Redis, for programs on tokio |
-//! | `redis-blocking` | `BlockingRedisStore`, the same for programs without a runtime |
-//! | `redis-tls` | `rediss://` |
+//! | `redis` | `RedisStore`, the store in Redis, for programs on tokio; `tomcat`, the configuration of tomcat-redis-session-manager |
+//! | `redis-blocking` | `redis`, and `BlockingRedisStore` for programs without a runtime |
+//! | `redis-tls` | `redis`, and encrypted connections: `rediss://` |
 //! | `web` | `web`: token transports, a tower layer, an axum extractor |
 
 mod os;
+#[cfg(feature = "redis")]
+pub mod tomcat;
 
 pub use os::Os;
 pub use sessile_core::*;
@@ -24,8 +26,6 @@ pub use sessile_store_memory::{self as memory, MemoryStore};
 #[cfg(feature = "redis-blocking")]
 pub use sessile_store_redis::BlockingRedisStore;
 #[cfg(feature = "redis")]
-pub use sessile_store_redis::RedisStore;
-#[cfg(any(feature = "redis", feature = "redis-blocking"))]
-pub use sessile_store_redis::{self as redis, RedisConfig};
+pub use sessile_store_redis::{self as redis, RedisConfig, RedisStore};
 #[cfg(feature = "web")]
 pub use sessile_web as web;

@@ -1,114 +1,153 @@
-//! The attributes of tomcat-redis-session-manager, for those who come from there.
+//! The configuration of tomcat-redis-session-manager, for applications that come from there.
 
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use sessile_core::{Persist, Ttl};
+use sessile_core::{Persist, PersistError, Policy, PolicyBuilder, Ttl};
+use sessile_store_redis::{RedisConfig, RedisConfigBuilder};
 
-use crate::{ConfigError, RedisConfig};
-
-/// What the attributes of a `<Manager>` of tomcat-redis-session-manager come to.
+/// What the attributes of a `<Manager>` say.
 ///
-/// `idle_timeout` and `persist` belong into the [`Policy`](sessile_core::Policy).
+/// Both parts are builders, so every setting the manager does not have can still be made: the prefix of
+/// the keys and the deadline of a call, the absolute timeout and every other rule of the policy.
 ///
 /// # Example
 ///
 /// ```
-/// use sessile_core::Persist;
-/// use sessile_store_redis::RedisConfig;
+/// use std::time::Duration;
+/// use sessile::tomcat::Manager;
+/// use sessile::{Granularity, Persist};
 ///
-/// let reference = RedisConfig::from_tomcat([
+/// let manager = Manager::read([
 ///     ("host", "redis.internal"),
 ///     ("timeout", "1000"),
 ///     ("maxInactiveInterval", "1800"),
 ///     ("sessionPersistPolicies", "SAVE_ON_CHANGE"),
 ///     ("connectionPoolMaxIdle", "4"),
 /// ])?;
-/// assert_eq!(reference.persist, Persist::ON_CHANGE);
-/// assert_eq!(reference.ignored, ["connectionPoolMaxIdle"]);
-/// assert!(RedisConfig::from_tomcat([("hots", "h")]).is_err());
-/// # Ok::<(), sessile_store_redis::ConfigError>(())
+/// assert_eq!(manager.ignored, ["connectionPoolMaxIdle"]);
+/// let config = manager.redis.prefix("shop:").deadline(Duration::from_secs(3)).build()?;
+/// let policy = manager.policy.granularity(Granularity::Whole).build()?;
+/// assert_eq!((config.prefix(), policy.persist()), ("shop:", Persist::ON_CHANGE));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct FromTomcat {
+pub struct Manager {
     /// The server and how it is used.
-    pub config: RedisConfig,
-    /// When sessions are written.
-    pub persist: Persist,
-    /// How long a session lives unused; `None` if it was not said.
-    pub idle_timeout: Option<Ttl>,
-    /// Attributes that mean nothing here, because connections are shared rather than pooled.
+    pub redis: RedisConfigBuilder,
+    /// When sessions are written and how long they live without being used.
+    pub policy: PolicyBuilder,
+    /// Attributes that mean nothing here, because connections are shared and not pooled.
     pub ignored: Vec<String>,
 }
 
-impl RedisConfig {
-    /// Reads the attributes of the reference manager: `host`, `port`, `database`, `password`,
-    /// `timeout` (milliseconds), `maxInactiveInterval` (seconds), `sessionPersistPolicies`,
-    /// `sentinelMaster`, `sentinels` and the `connectionPool` family, of which `connectionPoolMaxTotal`
-    /// is the number of connections.
+impl Manager {
+    /// Reads attributes and their values.
+    ///
+    /// | attribute | meaning | if it is left out |
+    /// |---|---|---|
+    /// | `host`, `port`, `database`, `password` | the server | `localhost`, 6379, 0, none |
+    /// | `sentinelMaster`, `sentinels` | the primary behind Sentinels | no Sentinels |
+    /// | `timeout` | how long to wait for one reply, in ms | 500 ms |
+    /// | `maxInactiveInterval` | the idle timeout, in seconds | 60 s, as the manager documents |
+    /// | `sessionPersistPolicies` | when sessions are written | at the end of the request |
+    /// | `connectionPoolMaxTotal` | the number of connections | 2 |
+    ///
+    /// The rest of the `connectionPool` family is ignored. The manager has no absolute timeout; here it
+    /// is 12 h. An interval beyond that needs an `absolute_timeout` of its own, or the policy is not
+    /// built.
     ///
     /// # Errors
     ///
-    /// Returns [`ConfigError`] for an attribute that is unknown or cannot be. The error of an unknown
-    /// one lists the known ones.
-    pub fn from_tomcat<K, V>(
-        attributes: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<FromTomcat, ConfigError>
+    /// Returns [`ManagerError`] for the first attribute that is unknown or has an invalid value. The
+    /// builders check the rest.
+    pub fn read<K, V>(attributes: impl IntoIterator<Item = (K, V)>) -> Result<Self, ManagerError>
     where
         K: AsRef<str>,
         V: AsRef<str>,
     {
-        let mut builder = Self::builder();
-        let (mut persist, mut idle_timeout, mut ignored) = (Persist::AT_END, None, Vec::new());
-        let (mut master, mut sentinels) = (None, None);
+        let mut manager = Self {
+            redis: RedisConfig::builder(),
+            policy: Policy::builder().idle_timeout(INTERVAL),
+            ignored: Vec::new(),
+        };
+        let mut sentinels = Sentinels::default();
         for (name, value) in attributes {
-            let (name, whole) = (name.as_ref(), value.as_ref());
-            let value = whole.trim();
-            builder = match name {
-                "host" => builder.host(value),
-                "port" => builder.port(number("port", value, "a port")?),
-                "database" => builder.database(number("database", value, "a number")?),
-                // Blanks are part of it.
-                "password" => builder.password(whole),
-                "timeout" => {
-                    let millis = number("timeout", value, "a number of milliseconds")?;
-                    builder.timeout(Duration::from_millis(millis))
-                }
-                "connectionPoolMaxTotal" => {
-                    let expected = "a number of connections";
-                    builder.connections(number("connectionPoolMaxTotal", value, expected)?)
-                }
-                _ => {
-                    match name {
-                        "maxInactiveInterval" => idle_timeout = Some(interval(value)?),
-                        "sessionPersistPolicies" => {
-                            persist = value.parse().map_err(ConfigError::Persist)?;
-                        }
-                        "sentinelMaster" => master = Some(value.to_owned()),
-                        "sentinels" => sentinels = Some(value.to_owned()),
-                        _ if is_of_the_pool(name) => ignored.push(name.to_owned()),
-                        _ => return Err(ConfigError::UnknownAttribute { name: name.to_owned() }),
-                    }
-                    builder
-                }
-            };
+            manager = manager.with(name.as_ref(), value.as_ref(), &mut sentinels)?;
         }
-        if master.is_some() || sentinels.is_some() {
-            let nodes = sentinels.unwrap_or_default();
-            let nodes = nodes.split(',').map(str::trim).filter(|node| !node.is_empty());
-            builder = builder.sentinels(master.unwrap_or_default(), nodes);
+        if let Sentinels { master: None, nodes: None } = sentinels {
+            return Ok(manager);
         }
-        Ok(FromTomcat { config: builder.build()?, persist, idle_timeout, ignored })
+        let nodes = sentinels.nodes.unwrap_or_default();
+        let nodes = nodes.split(',').map(str::trim).filter(|node| !node.is_empty());
+        manager.redis = manager.redis.sentinels(sentinels.master.unwrap_or_default(), nodes);
+        Ok(manager)
+    }
+
+    fn with(
+        mut self,
+        name: &str,
+        value: &str,
+        sentinels: &mut Sentinels,
+    ) -> Result<Self, ManagerError> {
+        let text = value.trim();
+        match name {
+            "host" => self.redis = self.redis.host(text),
+            "port" => self.redis = self.redis.port(number("port", text, "a port")?),
+            "database" => self.redis = self.redis.database(number("database", text, "a number")?),
+            // Blanks belong to a password.
+            "password" => self.redis = self.redis.password(value),
+            "timeout" => {
+                let millis = number("timeout", text, "a number of milliseconds")?;
+                self.redis = self.redis.timeout(Duration::from_millis(millis));
+            }
+            "connectionPoolMaxTotal" => {
+                let expected = "a number of connections";
+                let connections = number("connectionPoolMaxTotal", text, expected)?;
+                self.redis = self.redis.connections(connections);
+            }
+            "maxInactiveInterval" => self.policy = self.policy.idle_timeout(interval(text)?),
+            "sessionPersistPolicies" => {
+                let persist: Persist = text.parse().map_err(ManagerError::Persist)?;
+                self.policy = self.policy.persist(persist);
+            }
+            "sentinelMaster" => sentinels.master = Some(text.to_owned()),
+            "sentinels" => sentinels.nodes = Some(text.to_owned()),
+            _ if is_of_the_pool(name) => self.ignored.push(name.to_owned()),
+            _ => return Err(ManagerError::UnknownAttribute { name: name.to_owned() }),
+        }
+        Ok(self)
     }
 }
 
-/// Returns every name that is read, for the error that lists them.
-pub(crate) fn names() -> impl Iterator<Item = String> {
-    let pool = POOL.iter().map(|name| format!("connectionPool{name}"));
-    MEANT.iter().map(|name| (*name).to_owned()).chain(pool)
+/// Two attributes that make one setting.
+#[derive(Debug, Default)]
+struct Sentinels {
+    master: Option<String>,
+    nodes: Option<String>,
 }
 
-/// The reference documents every pool attribute with a prefix, and reads most of them without.
+fn number<T: FromStr>(
+    name: &'static str,
+    value: &str,
+    expected: &'static str,
+) -> Result<T, ManagerError> {
+    value.parse().map_err(|_| ManagerError::Value { name, expected })
+}
+
+/// Reads an idle timeout. The manager accepts 0 and less, and Redis then deletes the session at once.
+fn interval(value: &str) -> Result<Duration, ManagerError> {
+    let name = "maxInactiveInterval";
+    let expected = "a number of seconds, at least 1 and at most 400 days";
+    let interval = Duration::from_secs(number(name, value, expected)?);
+    Ttl::new(interval).map(Ttl::as_duration).ok_or(ManagerError::Value { name, expected })
+}
+
+/// Reports whether an attribute is one of the pool. The manager documents all of them with a prefix,
+/// and reads most of them without.
 fn is_of_the_pool(name: &str) -> bool {
     POOL.iter().any(|known| {
         let bare =
@@ -117,21 +156,49 @@ fn is_of_the_pool(name: &str) -> bool {
     })
 }
 
-fn number<T: std::str::FromStr>(
-    name: &'static str,
-    value: &str,
-    expected: &'static str,
-) -> Result<T, ConfigError> {
-    value.parse().map_err(|_| ConfigError::AttributeValue { name, expected })
+/// Returns every attribute that is known.
+fn names() -> impl Iterator<Item = String> {
+    let pool = POOL.iter().map(|name| format!("connectionPool{name}"));
+    MEANT.iter().map(|name| (*name).to_owned()).chain(pool)
 }
 
-/// Reads a lifetime. The reference takes 0 and less as well, at which Redis deletes the session.
-fn interval(value: &str) -> Result<Ttl, ConfigError> {
-    let name = "maxInactiveInterval";
-    let expected = "a number of seconds, at least 1 and at most 400 days";
-    let seconds = number(name, value, expected)?;
-    Ttl::new(Duration::from_secs(seconds)).ok_or(ConfigError::AttributeValue { name, expected })
+/// Why the attributes of a `<Manager>` cannot be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ManagerError {
+    /// The manager has no such attribute. The message lists the attributes it has.
+    UnknownAttribute {
+        /// The name of the attribute.
+        name: String,
+    },
+    /// The value of an attribute is invalid.
+    Value {
+        /// The name of the attribute.
+        name: &'static str,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A persist policy is unknown.
+    Persist(PersistError),
 }
+
+impl fmt::Display for ManagerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownAttribute { name } => {
+                write!(f, "unknown attribute {name:?}, expected one of")?;
+                names().try_for_each(|name| write!(f, " {name}"))
+            }
+            Self::Value { name, expected } => write!(f, "attribute {name} is not {expected}"),
+            Self::Persist(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for ManagerError {}
+
+/// The interval that the documentation of the manager gives as its default.
+const INTERVAL: Duration = Duration::from_secs(60);
 
 const MEANT: [&str; 10] = [
     "host",
@@ -168,50 +235,83 @@ const POOL: [&str; 17] = [
 
 #[cfg(test)]
 mod tests {
+    use sessile_core::PolicyError;
+    use sessile_store_redis::ConfigError;
+
     use super::*;
-    use crate::config::Place;
+
+    #[track_caller]
+    fn read<const N: usize>(attributes: [(&str, &str); N]) -> Manager {
+        Manager::read(attributes).expect("the attributes can be read")
+    }
+
+    fn idle_timeout(manager: Manager) -> Duration {
+        let policy = manager.policy.build().expect("the policy is valid");
+        policy.idle_timeout().as_duration()
+    }
 
     #[test]
-    fn every_attribute_that_means_something_is_read() {
-        let attributes = [
+    fn every_attribute_with_a_meaning_is_read() {
+        let manager = read([
             ("host", "h"),
             ("port", "7"),
             ("database", "2"),
             ("password", " canary "),
             ("timeout", "250"),
-            ("maxInactiveInterval", "60"),
+            ("maxInactiveInterval", "90"),
             ("sessionPersistPolicies", "SAVE_ON_CHANGE, ALWAYS_SAVE_AFTER_REQUEST"),
             ("connectionPoolMaxTotal", "3"),
             ("testOnBorrow", "true"),
             ("connectionPoolTestWhileIdle", "true"),
-        ];
-        let read = RedisConfig::from_tomcat(attributes).unwrap();
-        assert_eq!(read.config.place, Place::Tcp { host: "h".to_owned(), port: 7, tls: false });
-        assert_eq!(read.config.login.database, 2);
-        assert_eq!(read.config.login.password.as_deref(), Some(" canary "));
-        assert_eq!(read.config.timeout, Duration::from_millis(250));
-        assert_eq!(read.config.connections, Some(3));
-        assert_eq!(read.idle_timeout, Ttl::new(Duration::from_secs(60)));
-        assert_eq!(read.persist, Persist::ON_CHANGE | Persist::ALWAYS);
-        assert_eq!(read.ignored, ["testOnBorrow", "connectionPoolTestWhileIdle"]);
-        assert!(!format!("{read:?}").contains("canary"));
+        ]);
+        assert!(!format!("{manager:?}").contains("canary"));
+        assert_eq!(manager.ignored, ["testOnBorrow", "connectionPoolTestWhileIdle"]);
+        let expected = RedisConfig::builder()
+            .host("h")
+            .port(7)
+            .database(2)
+            .password(" canary ")
+            .timeout(Duration::from_millis(250))
+            .connections(3);
+        let [found, expected] = [manager.redis.clone(), expected].map(RedisConfigBuilder::build);
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+        let policy = manager.policy.clone().build().unwrap();
+        assert_eq!(policy.persist(), Persist::ON_CHANGE | Persist::ALWAYS);
+        assert_eq!(idle_timeout(manager), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn an_interval_that_is_left_out_is_a_minute() {
+        assert_eq!(idle_timeout(read([])), Duration::from_secs(60));
+        assert_eq!(idle_timeout(read([("host", "h")])), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn every_setting_can_be_changed_afterwards() {
+        let manager = read([("host", "h"), ("maxInactiveInterval", "86400")]);
+        let config = manager.redis.prefix("shop:").deadline(Duration::from_secs(9)).build();
+        let config = config.unwrap();
+        assert_eq!((config.prefix(), config.deadline()), ("shop:", Duration::from_secs(9)));
+        let contradiction = manager.policy.clone().build().unwrap_err();
+        assert!(matches!(contradiction, PolicyError::AbsoluteBelowIdle { .. }));
+        let policy = manager.policy.absolute_timeout(None).build().unwrap();
+        assert_eq!(policy.idle_timeout().as_duration(), Duration::from_secs(86400));
     }
 
     #[test]
     fn sentinels_need_a_master_and_a_master_needs_sentinels() {
         let both = [("sentinelMaster", "m"), ("sentinels", "a:1, b:2,")];
-        let nodes = vec![("a".to_owned(), 1), ("b".to_owned(), 2)];
-        let expected = Place::Sentinels { nodes, master: "m".to_owned() };
-        assert_eq!(RedisConfig::from_tomcat(both).unwrap().config.place, expected);
+        let expected = RedisConfig::builder().sentinels("m", ["a:1", "b:2"]);
+        let [found, expected] = [read(both).redis, expected].map(RedisConfigBuilder::build);
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"));
         for one in both {
-            let error = RedisConfig::from_tomcat([one]).unwrap_err();
-            assert_eq!(error, ConfigError::Sentinels);
+            assert_eq!(read([one]).redis.build().unwrap_err(), ConfigError::Sentinels);
         }
     }
 
     #[test]
-    fn what_is_unknown_or_cannot_be_is_an_error() {
-        let error = RedisConfig::from_tomcat([("hots", "h")]).unwrap_err();
+    fn an_unknown_attribute_or_an_invalid_value_is_an_error() {
+        let error = Manager::read([("hots", "h")]).unwrap_err();
         let text = error.to_string();
         assert!(names().all(|name| text.contains(&name)), "{text}");
         for (name, value) in [
@@ -223,11 +323,13 @@ mod tests {
             ("maxInactiveInterval", "-1"),
             ("maxInactiveInterval", "34560001"),
             ("sessionPersistPolicies", "NEVER"),
-            ("connectionPoolMaxTotal", "0"),
             ("connectionPoolMaxTotal", "-1"),
             ("serializationStrategyClass", "x"),
         ] {
-            assert!(RedisConfig::from_tomcat([(name, value)]).is_err(), "{name}={value}");
+            assert!(Manager::read([(name, value)]).is_err(), "{name}={value}");
+        }
+        for (name, value) in [("connectionPoolMaxTotal", "0"), ("port", "0"), ("host", "a b")] {
+            assert!(read([(name, value)]).redis.build().is_err(), "{name}={value}");
         }
     }
 }
