@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::endpoint::Address;
 
-/// The newest primary a handle knows of.
+/// The newest primary that a store knows.
 ///
 /// Redis Sentinel numbers primaries by a configuration epoch, which grows with each failover. A
 /// primary of an older epoch was replaced, even if it still accepts writes and some Sentinel still
@@ -20,8 +20,8 @@ pub(crate) struct Epochs {
     refused_since: Option<Instant>,
 }
 
-/// Numbers the primaries in the order in which they were admitted. An epoch would not do: Sentinels
-/// that were set up anew may name another primary under the same epoch.
+/// Numbers primaries in the order in which they were admitted. The epoch is not enough: Sentinels that
+/// were set up anew may name another primary under the same one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Primary(u64);
 
@@ -105,7 +105,7 @@ mod tests {
             assert!(!admit(&mut epochs, 6, now), "after {seconds} s");
             assert!(epochs.answered(newest), "the other connections go on");
         }
-        // The answers of an older one prove nothing.
+        // An answer of the older one changes nothing.
         assert!(!admit(&mut epochs, 6, begun) && !epochs.answered(older));
         assert!(admit(&mut epochs, 6, begun + PATIENCE));
     }

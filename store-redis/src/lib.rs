@@ -3,8 +3,8 @@
 //! An entry of the log is two list elements: its body and its stamp. A load is `LRANGE` and `PTTL`, a
 //! commit is `PEXPIRE` and `RPUSHX`; each is sent in one packet and needs no script. Three steps are
 //! scripts, because they must look before they write: starting a log, appending only at the expected
-//! end, and compacting. A node caches the records it loads and then asks only for what was appended. To
-//! read a session that has not changed moves some 40 bytes.
+//! end, and compacting. A node caches the records it loads and then asks only for what was appended.
+//! Reading an unchanged session moves about 40 bytes.
 //!
 //! ```no_run
 //! use sessile_store_redis::{RedisConfig, RedisStore};
@@ -27,7 +27,7 @@
 //! demoted primary may accept writes for about ten seconds; set `min-replicas-to-write` to prevent this.
 //! A reconnect asks every Sentinel and never returns to an older primary.
 //!
-//! The end of a session can be lost in the same way. Therefore the handle that ended a session keeps a
+//! The end of a session can be lost in the same way. Therefore the node that ended a session keeps a
 //! tombstone, and ends the session again if it comes back. If a failover loses a rotation, later commits
 //! of a request that had loaded the rotated session are acknowledged, but do not count.
 //!

@@ -174,6 +174,7 @@ impl Multiplexed {
         let sending = connection.socket.send(commands, until.min(sent + self.config.timeout));
         let values = match sending.await {
             Ok(values) => {
+                // There is no timeout to count.
                 std::mem::forget(guard);
                 values
             }
@@ -184,9 +185,11 @@ impl Multiplexed {
                 return Err(ExchangeError::NoReply(error));
             }
         };
+        // An unexpected reply came first, so this may be the reply to another request.
         if source.number <= self.slots[slot].distrusted.load(Relaxed) {
             return Err(ExchangeError::NoReply(RedisStoreError::UnexpectedReply));
         }
+        // Another connection found a newer primary, so what this one wrote may be lost.
         if !self.epochs.lock().answered(connection.primary) {
             return Err(ExchangeError::NoReply(RedisStoreError::NotPrimary));
         }

@@ -3,15 +3,16 @@
 //! A server may forget the end of a session: a replica that is promoted too soon does. The node that
 //! ended it remembers, and ends it again if it comes back.
 //!
-//! A cache would not do. It drops what was not used lately, when its share of the room is full; a
-//! tombstone that is never used is one that works. So this is a map, sorted by expiry as well.
+//! A cache would not do. It drops the entries that were not used lately, and a tombstone is used only
+//! in the one case it is for. It also drops entries while there is room, if their hashes fall into a
+//! full part. So this is a map and, for the bound, the same sorted by expiry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::RwLock;
 use sessile_core::{SessionId, Timestamp, Ttl};
 
-/// The tombstones of one handle. Each is kept until nothing of its session can be left anywhere.
+/// The tombstones of one store. Each is kept until its session would have expired on every server.
 ///
 /// There are at most [`Self::MAX`]. If there are more, the ones that expire first are dropped.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ impl Tombstones {
     /// The largest number. Each takes up to 100 bytes, so all of them take 10 MB.
     pub(crate) const MAX: usize = 100_000;
 
-    /// Notes that a session has ended, for as long as some of it could come back.
+    /// Notes that a session has ended. `ttl` is how long it could still come back.
     pub(crate) fn insert(&self, id: SessionId, ttl: Ttl, now: Timestamp) {
         let expires = now + ttl.as_duration();
         let mut inner = self.0.write();

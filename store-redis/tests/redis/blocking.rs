@@ -1,4 +1,4 @@
-//! Callers that block: the same faults, and what only they can do wrong.
+//! Callers that block: the same faults, and faults that only they have.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -108,7 +108,7 @@ fn forty_callers_of_one_connection_are_served_together_and_cost_no_other() {
     let store = BlockingRedisStore::connect(built(config)).expect("nothing breaks yet");
     world.proxy.delay(Direction::Replies, delay);
     let load = || assert!(store.load(UNKNOWN, Outdoors.now()).expect("nothing breaks").is_none());
-    // One after the other they would take longer than forty delays.
+    // One after the other, they would take more than forty delays.
     in_time("forty calls", delay * 20, || {
         let begun = Stopwatch::start();
         thread::scope(|scope| {
@@ -150,11 +150,11 @@ fn a_store_that_is_dropped_closes_its_connections_and_ends_its_thread() {
     drop(store);
     assert!(clone.load(UNKNOWN, Outdoors.now()).expect("nothing breaks").is_none());
     drop(clone);
-    // The one left asks.
+    // The client left is the one that asks.
     eventually("it has gone", Duration::from_secs(10), || clients() == "1");
 }
 
-/// As many calls as use up the budget of a tokio task several times over.
+/// Makes more calls than the budget of a tokio task allows without a pause.
 fn many_calls(store: &BlockingRedisStore) {
     for _ in 0..500 {
         assert!(store.load(UNKNOWN, Outdoors.now()).expect("nothing breaks").is_none());
@@ -168,7 +168,7 @@ async fn a_caller_within_a_runtime_of_one_thread_neither_panics_nor_waits_for_ev
     many_calls(&store);
     tokio::task::yield_now().await;
     many_calls(&store);
-    // What was sent over the runtime of the test goes on.
+    // The runtime of the test still works.
     let sessions = crate::world::sessions(world.direct());
     let token = begun(&sessions).await;
     many_calls(&store);

@@ -18,7 +18,7 @@ impl Shape {
     }
 
     fn value(self, seed: usize) -> String {
-        // Nothing that could be stored as a number, or twice as the same.
+        // No two are equal, and none is a number.
         let text = format!("{seed:08}-");
         text.chars().cycle().take(self.bytes).collect()
     }

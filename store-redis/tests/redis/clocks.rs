@@ -18,7 +18,7 @@ const HOUR: i64 = 60 * 60 * 1000;
 const TOLERANCE: u64 = 2000;
 const UNKNOWN: SessionId = SessionId::from_bytes([7; 16]);
 
-/// The clock of the server when it was made, going on by itself, and shifted.
+/// A clock that was set by that of the server and is wrong by a shift.
 #[derive(Clone, Debug)]
 struct Wrong {
     begun: Timestamp,
@@ -110,7 +110,7 @@ async fn a_clock_that_is_not_corrected_does_both() {
     let (token, deadline) = begun(&right).await;
     assert!(fast.open(Some(&token)).await.unwrap().is_new());
     assert!(begun(&fast).await.1 > deadline + Duration::from_secs(2 * 60 * 60));
-    // To the slow node a session lives that ended an hour ago.
+    // For the slow node, a session that ended an hour ago is alive.
     let ended = begun(&slow).await.0;
     assert!(right.open(Some(&ended)).await.unwrap().is_new());
     assert!(!slow.open(Some(&ended)).await.unwrap().is_new());

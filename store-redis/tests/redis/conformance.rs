@@ -1,4 +1,4 @@
-//! The contract, clause by clause, in every way this store can be used.
+//! The contract, clause by clause, for every kind of store here.
 
 use std::thread;
 use std::time::Duration;

@@ -11,9 +11,9 @@ use tokio::time::{sleep, timeout};
 use crate::workload::{Tally, Workload};
 use crate::world::{Outdoors, TestSessions, World, admit, built, hits, sessions, started};
 
-/// What a call may take at most under these tests' configuration.
+/// How long a call of these tests may take at most.
 const DEADLINE: Duration = Duration::from_millis(1200);
-/// How soon after the heal every task has had a success again.
+/// How soon after the heal every task must succeed again.
 const RECOVERED: Duration = Duration::from_secs(3);
 
 struct Fault {
@@ -33,7 +33,7 @@ impl Fault {
 
     /// Breaks something under load, heals it, waits until every task succeeds again, and counts.
     async fn run(&self, name: &str, break_it: impl AsyncFn(), heal: impl AsyncFn()) -> Tally {
-        // Ended before the fault: nothing may bring it back.
+        // It ends before the fault, and no fault may bring it back.
         let ended = started(&self.sessions).await;
         let mut session = self.sessions.open(Some(&ended)).await.expect("nothing breaks yet");
         session.invalidate();
@@ -49,14 +49,14 @@ impl Fault {
         tally.recovered = recovered;
         tally.revived += usize::from(hits(&self.direct, &ended).await.is_some());
         tally.check(name);
-        // Opening and closing are a call each, and settling is another.
+        // A request makes up to four calls: it opens, closes, settles, and closes again.
         assert!(tally.slowest < DEADLINE * 4, "{name}: {tally}");
         assert!(recovered < RECOVERED, "{name}: {tally}");
         tally
     }
 }
 
-/// Longer than a call may take, so that some fail.
+/// Waits for longer than a call may take, so that some calls fail.
 async fn for_a_while() {
     sleep(Duration::from_millis(2000)).await;
 }

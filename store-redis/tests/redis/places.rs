@@ -1,4 +1,4 @@
-//! Servers that are found in other ways: on a socket in the file system, over TLS.
+//! Other ways to reach a server: a socket in the file system, TLS.
 
 use std::sync::mpsc;
 use std::thread;
@@ -100,7 +100,7 @@ async fn a_server_that_is_not_there_is_an_error_within_the_deadline() {
     };
     let measure = || in_time("failing twice", Duration::from_secs(2), fails);
     tokio::task::spawn_blocking(measure).await.expect("it fails in time");
-    // And is used as soon as it is there.
+    // A server that is started is used at once.
     let store = RedisStore::lazy(config);
     server.restart();
     admit(&server);

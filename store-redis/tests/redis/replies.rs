@@ -70,7 +70,7 @@ async fn f16_a_full_server_refuses_to_write_and_still_touches_and_ends() {
 
     world.server.say(["CONFIG", "SET", "maxmemory", "0"]);
     let _ = sessions.close(failed.into_session()).await.unwrap();
-    // What failed can be written later.
+    // The failed change can be written later.
     let tally = Tally::of(4, &world.server).compare(hits(&sessions, &kept).await, Some(1));
     tally.compare(hits(&sessions, &ended).await, None).check("F16 full");
 }
@@ -167,7 +167,7 @@ async fn f25_a_user_without_the_right_is_told_so_once_and_shown_no_password() {
 #[tokio::test]
 async fn a_log_that_cannot_be_given_its_ttl_is_not_started() {
     let (world, sessions) = world_and_sessions(Server::start());
-    // One is refused before anything is written, the other is taken back.
+    // Without the first nothing is written; without the second the log is deleted again.
     for command in ["-rpush", "-pexpire"] {
         world.server.say(["ACL", "SETUSER", "sessions", command]);
         let set = |session: &mut Session| session.set(&NAME, "Ada".to_owned());
@@ -220,7 +220,7 @@ async fn f29_a_value_the_server_will_not_take_is_refused_and_the_store_goes_on()
 #[tokio::test]
 async fn f30_f31_f32_a_session_that_cannot_be_read_is_an_error_and_left_alone() {
     let (world, sessions) = world_and_sessions(Server::start());
-    // A command, and what comes behind the key.
+    // A command, and its arguments behind the key.
     let damage: [(&str, &[&str]); 5] = [
         ("LSET", &["0", "garbage"]),
         ("LSET", &["1", "garbage"]),
@@ -268,7 +268,7 @@ fn f33_a_hundred_callers_of_one_connection_wait_no_longer_than_the_deadline() {
             let begun = Stopwatch::start();
             let opened = sessions.open(Some(&token)).is_ok();
             assert!(expect_success || !opened, "there is no reply");
-            // On a busy machine some come too late.
+            // On a busy machine some calls fail.
             if opened == expect_success { begun.elapsed() } else { Duration::MAX }
         };
         let at_most = deadline + timeout + Duration::from_millis(300);

@@ -12,7 +12,7 @@ use sessile_testkit::{Proxy, Reply, Server, Stopwatch};
 pub(crate) const HITS: Counter = Counter::new("hits");
 pub(crate) const NAME: Key<String> = Key::new("name");
 
-/// The clock, starting at some time long ago, and the randomness of the system.
+/// A clock that starts at a fixed time, and the randomness of the system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outdoors;
 
