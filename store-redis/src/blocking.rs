@@ -182,3 +182,33 @@ impl Wake for Unpark {
         self.0.unpark();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[test]
+    fn a_driver_that_is_dropped_ends_its_thread_and_its_tasks() {
+        let driver = Driver::start().unwrap();
+        let task = driver.runtime.spawn(pending::<()>());
+        driver.wait_for(async { sleep(Duration::from_millis(1)).await });
+        assert!(!task.is_finished());
+        drop(driver);
+        assert!(task.is_finished());
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_leaves_the_driver_as_it_was() {
+        let driver = Driver::start().unwrap();
+        thread::scope(|scope| {
+            let caller = scope.spawn(|| driver.wait_for(async { panic!("a bug") }));
+            caller.join().expect_err("it panics");
+        });
+        driver.wait_for(async { sleep(Duration::from_millis(1)).await });
+    }
+}
