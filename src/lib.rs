@@ -13,14 +13,16 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `memory` (default) | `MemoryStore` and the module `memory`: the store in this process |
-//! | `redis` | `RedisStore` and the module `redis`: the store in Redis, for programs on tokio |
-//! | `redis-blocking` | `redis::BlockingRedisStore`: the same for programs without a runtime |
-//! | `redis-tls` | `rediss://` |
+//! | `memory` (default) | [`MemoryStore`] and the module `memory`: the store in this process |
+//! | `redis` | `RedisStore` and the module `redis`, for programs on tokio; `tomcat`: the configuration of tomcat-redis-session-manager |
+//! | `redis-blocking` | `redis`, and `redis::BlockingRedisStore` for programs without a runtime |
+//! | `redis-tls` | `redis`, and encrypted connections: `rediss://` |
 //! | `web` | the module `web`: token transports, a tower layer, an axum extractor |
 
 mod os;
 mod sessions;
+#[cfg(feature = "redis")]
+pub mod tomcat;
 
 pub use os::Os;
 pub use sessile_core::{
@@ -31,9 +33,7 @@ pub use sessile_core::{
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};
 #[cfg(feature = "redis")]
-pub use sessile_store_redis::RedisStore;
-#[cfg(any(feature = "redis", feature = "redis-blocking"))]
-pub use sessile_store_redis as redis;
+pub use sessile_store_redis::{self as redis, RedisConfig, RedisStore};
 #[cfg(feature = "web")]
 pub use sessile_web as web;
 pub use sessions::{BlockingSessions, Sessions};

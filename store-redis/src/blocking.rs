@@ -1,22 +1,34 @@
 //! The store for programs without a runtime.
+//!
+//! A thread of its own runs a tokio runtime that drives sockets and time. The calls themselves run on
+//! the threads of their callers, so many of them fold records at once and share the connections.
 
 use std::future::Future;
+use std::io;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
 
 use sessile_core::{
-    Action, BlockingStore, Failure, Loaded, Outcome, Outside, SessionId, Timestamp,
+    Action, BlockingStore, Failure, Loaded, Outcome, Outside, SessionId, Store, Timestamp,
 };
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::task::unconstrained;
 
-use crate::pool::Pool;
-use crate::shelf::Shelf;
-use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, Warning, health};
+use crate::config::RedisConfig;
+use crate::error::RedisStoreError;
+use crate::health::Warning;
+use crate::record_cache::CacheStats;
+use crate::server_clock::{ClockOffset, ServerClock};
+use crate::store::RedisStore;
 
-/// Keeps logs in Redis, over a pool of connections each of which serves one caller at a time.
+/// Keeps logs in Redis, as [`RedisStore`] does, for callers that block.
 ///
-/// A clone is the same handle. The deadline is checked whenever the server takes or sends something:
-/// a reply that keeps trickling in may exceed it.
+/// A clone is the same handle. The last one that is dropped closes the connections and ends the thread
+/// that drives them. A call blocks its thread until the deadline at the latest. Within a runtime that
+/// is a thread other tasks wait for, so use [`RedisStore`] there.
 ///
 /// # Example
 ///
@@ -25,62 +37,63 @@ use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, W
 /// use sessile_store_redis::{BlockingRedisStore, RedisConfig};
 ///
 /// let store = BlockingRedisStore::connect(RedisConfig::from_url("redis://localhost")?)?;
-/// let nobody = SessionId::from_bytes([0; 16]);
-/// assert!(store.load(nobody, Timestamp::from_millis(0))?.is_none());
+/// let unknown = SessionId::from_bytes([0; 16]);
+/// assert!(store.load(unknown, Timestamp::from_millis(0))?.is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct BlockingRedisStore {
-    shelf: Arc<Shelf<Pool>>,
-    warnings: Arc<[Warning]>,
+    store: RedisStore,
+    driver: Arc<Driver>,
 }
 
 impl BlockingRedisStore {
-    /// Connects, logs in and looks whether the server is fit to keep sessions.
+    /// Connects, logs in and checks whether the server is fit to keep sessions.
     ///
     /// # Errors
     ///
-    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline or does not
-    /// let this user in.
+    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline, or refuses the
+    /// user, or if the system has no thread or no socket left.
     pub fn connect(config: RedisConfig) -> Result<Self, RedisStoreError> {
-        let store = Self::lazy(config);
-        let link = &store.shelf.link;
-        let answer = link.ask_once(&health::question(), store.shelf.deadline())?;
-        Ok(Self { warnings: health::warnings(answer)?.into(), ..store })
+        let driver = Driver::start()?;
+        let store = driver.wait_for(RedisStore::connect(config))?;
+        Ok(Self { store, driver: Arc::new(driver) })
     }
 
-    /// Makes a store that connects when it is first used. [Its clock](Self::clock) is not that of the
-    /// server until then.
-    #[must_use]
-    pub fn lazy(config: RedisConfig) -> Self {
-        let shelf = Shelf::new(Pool::new(config.clone()), config);
-        Self { shelf: Arc::new(shelf), warnings: Arc::default() }
+    /// Makes a store that connects when it is first used. Until then [its clock](Self::clock) is not
+    /// that of the server.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`RedisStoreError::Io`] if the system has no thread or no socket left.
+    pub fn lazy(config: RedisConfig) -> Result<Self, RedisStoreError> {
+        Ok(Self { store: RedisStore::lazy(config), driver: Arc::new(Driver::start()?) })
     }
 
-    /// Returns what [`BlockingRedisStore::connect`] did not like about the server.
+    /// Returns what [`BlockingRedisStore::connect`] found wrong with the settings of the server.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
-        &self.warnings
+        self.store.warnings()
     }
 
-    /// Returns what held records saved so far.
+    /// Returns what the record cache did so far.
     #[must_use]
-    pub fn held_stats(&self) -> HeldStats {
-        self.shelf.held_stats()
+    pub fn cache_stats(&self) -> CacheStats {
+        self.store.cache_stats()
     }
 
-    /// Returns a clock for the sessions in this store that shows the time of the server, whatever
-    /// `own` shows.
+    /// Returns a clock for the sessions in this store. It shows the time of the server, whatever `own`
+    /// shows.
     #[must_use]
     pub fn clock<O: Outside>(&self, own: O) -> ServerClock<O> {
-        ServerClock::new(own, &self.shelf.link.last_reading)
+        self.store.clock(own)
     }
 
-    /// Returns how far the clock of the server, as it was read at the last connection, is ahead of
-    /// one that shows `now`; `None` if it was not read yet.
+    /// Returns how far the clock of the server is ahead of one that shows `now`, as measured when the
+    /// store last connected. Returns `None` if it was not measured yet.
     #[must_use]
     pub fn clock_offset(&self, now: Timestamp) -> Option<ClockOffset> {
-        self.shelf.link.last_reading.offset_from(now)
+        self.store.clock_offset(now)
     }
 }
 
@@ -92,7 +105,7 @@ impl BlockingStore for BlockingRedisStore {
         id: SessionId,
         now: Timestamp,
     ) -> Result<Option<Loaded>, Failure<RedisStoreError>> {
-        at_once(self.shelf.load(id, now))
+        self.driver.wait_for(self.store.load(id, now))
     }
 
     fn apply(
@@ -101,14 +114,101 @@ impl BlockingStore for BlockingRedisStore {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<RedisStoreError>> {
-        at_once(self.shelf.apply(id, action, now))
+        self.driver.wait_for(self.store.apply(id, action, now))
     }
 }
 
-/// Polls a future that never waits, because everything it awaits was done when it was called.
-pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("a blocking link is ready at the first poll"),
+/// A thread that drives the sockets and timers of one store. It ends on drop.
+#[derive(Debug)]
+struct Driver {
+    runtime: Handle,
+    /// The thread, which runs until the sender is dropped. `None` only during the drop.
+    thread: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Driver {
+    fn start() -> Result<Self, RedisStoreError> {
+        let (running, stopped) = oneshot::channel();
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let drive = move || {
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(sender.send(Err(error))),
+            };
+            let _ = sender.send(Ok(runtime.handle().clone()));
+            let _: Result<(), _> = runtime.block_on(stopped);
+            // Does not wait for a name server, as dropping it would.
+            runtime.shutdown_background();
+        };
+        let failed = |error: io::Error| RedisStoreError::Io { source: error.into() };
+        let thread = thread::Builder::new().name("sessile-redis".to_owned()).spawn(drive);
+        let thread = thread.map_err(failed)?;
+        let runtime = receiver.recv().expect("the thread sends a runtime or an error");
+        Ok(Self { runtime: runtime.map_err(failed)?, thread: Some((running, thread)) })
+    }
+
+    /// Runs a future on this thread, while the other one drives what it waits for.
+    ///
+    /// The `block_on` of tokio would panic where a caller is within a runtime. For the same reason the
+    /// future is [`unconstrained`]: the budget of the task around it would be refilled only when that
+    /// task returns, and it is waiting here.
+    fn wait_for<F: Future>(&self, future: F) -> F::Output {
+        let _context = self.runtime.enter();
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut future = pin!(unconstrained(future));
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some((running, thread)) = self.thread.take() {
+            drop(running);
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Wakes a thread that waits for a future.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[test]
+    fn a_driver_that_is_dropped_ends_its_thread_and_its_tasks() {
+        let driver = Driver::start().unwrap();
+        let task = driver.runtime.spawn(pending::<()>());
+        driver.wait_for(async { sleep(Duration::from_millis(1)).await });
+        assert!(!task.is_finished());
+        drop(driver);
+        assert!(task.is_finished());
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_leaves_the_driver_as_it_was() {
+        let driver = Driver::start().unwrap();
+        thread::scope(|scope| {
+            let caller = scope.spawn(|| driver.wait_for(async { panic!("a bug") }));
+            caller.join().expect_err("it panics");
+        });
+        driver.wait_for(async { sleep(Duration::from_millis(1)).await });
     }
 }

@@ -1,12 +1,9 @@
-//! The one place that reads a clock: deadlines of calls need one, and nothing else here does.
+//! The one place that reads a clock: calls have deadlines, and nothing else here needs the time.
 
 use std::time::{Duration, Instant};
 
 /// Returns the time now.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a server takes is nothing a caller can say"
-)]
+#[expect(clippy::disallowed_methods, reason = "only a clock can tell how long a server takes")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -1,20 +1,19 @@
-//! From what the engine asks to what Redis is told: commands, byte for byte.
+//! The commands for an action, byte for byte. Nothing here talks to a server.
 //!
-//! An entry of the log is two list elements, body and stamp. Nothing here talks to a server.
+//! An entry of the log is two list elements: its body and its stamp.
 
 use redis::{Cmd, Pipeline, cmd};
 use sessile_core::{Action, Record, SessionId, Ttl};
 
-use crate::RedisStoreError;
-use crate::key::Prefix;
+use crate::error::RedisStoreError;
 use crate::log::BODY_MAX;
+use crate::prefix::Prefix;
 use crate::script::{self, Script};
 
-/// The commands that go out together, and what is needed to understand the answer. Not `Debug`: they
-/// hold attributes.
+/// Commands that are sent together. Not `Debug`, because they hold attributes.
 pub(crate) struct Request {
     pub(crate) pipeline: Pipeline,
-    /// What to load if Redis does not know it.
+    /// The script they call. It is loaded if Redis does not know it.
     pub(crate) script: Option<&'static Script>,
 }
 
@@ -37,8 +36,7 @@ impl Request {
         Self { script: Some(script), ..Self::plain([command]) }
     }
 
-    /// Returns the same request behind the loading of its script. The answer to the loading is one
-    /// more, in front.
+    /// Returns the same commands behind one that loads their script. Its reply is one more, in front.
     pub(crate) fn with_script_loaded(&self) -> Option<Pipeline> {
         let script = self.script?;
         let mut pipeline = Pipeline::with_capacity(self.pipeline.len() + 1);
@@ -50,12 +48,12 @@ impl Request {
     }
 }
 
-/// Reads the whole log and how long it lives.
+/// Reads the whole log and its ttl.
 pub(crate) fn load(prefix: &Prefix, id: SessionId) -> Request {
     read_from(prefix, id, 0)
 }
 
-/// Reads the log from the stamp of its `entries`th entry on, and how long it lives.
+/// Reads the log from the stamp of its `entries`th entry on, and its ttl.
 pub(crate) fn load_behind(prefix: &Prefix, id: SessionId, entries: u64) -> Request {
     read_from(prefix, id, stamp_index(entries))
 }
@@ -64,16 +62,16 @@ fn read_from(prefix: &Prefix, id: SessionId, index: u64) -> Request {
     let key = prefix.key(id);
     let mut range = cmd("LRANGE");
     range.arg(&key).arg(index).arg(-1);
-    let mut lives = cmd("PTTL");
-    lives.arg(&key);
-    Request::plain([range, lives])
+    let mut ttl = cmd("PTTL");
+    ttl.arg(&key);
+    Request::plain([range, ttl])
 }
 
-/// Writes an action down.
+/// Writes an action as commands.
 ///
 /// # Errors
 ///
-/// Returns [`RedisStoreError`] if the body is one that nobody would read back.
+/// Returns [`RedisStoreError`] if the body could not be read back.
 pub(crate) fn apply(
     prefix: &Prefix,
     id: SessionId,
@@ -124,7 +122,7 @@ fn expire(key: &[u8], ttl: Ttl) -> Cmd {
     command
 }
 
-/// Returns the index of the stamp of an entry, counted from 1; a position has one entry at least.
+/// Returns the index of the stamp of an entry. Entries are counted from 1.
 const fn stamp_index(entries: u64) -> u64 {
     entries.saturating_mul(2).saturating_sub(1)
 }
@@ -139,7 +137,7 @@ fn checked(body: Vec<u8>) -> Result<Vec<u8>, RedisStoreError> {
 fn snapshot(record: &Record) -> Result<&[u8], RedisStoreError> {
     record.snapshot().ok_or_else(|| match record.size() {
         len if len > BODY_MAX => RedisStoreError::TooLarge { len, max: BODY_MAX },
-        _ => RedisStoreError::NotOurs,
+        _ => RedisStoreError::NewerFormat,
     })
 }
 
@@ -162,7 +160,7 @@ mod tests {
         SessionId::from_bytes([0; 16])
     }
 
-    /// Writes commands down as Redis reads them.
+    /// Writes commands as Redis reads them.
     fn resp(commands: &[&[&[u8]]]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for command in commands {
@@ -221,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_look_before_it_writes_is_a_script() {
+    fn an_action_that_looks_before_it_writes_is_a_script() {
         let (key, ttl) = (KEY.as_bytes(), Ttl::MAX);
         let (record, body, position) =
             (Arc::new(record()), delta(1).encode(), Position::new(3, stamp(2)));
@@ -247,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_would_read_back_is_not_sent() {
+    fn a_body_that_could_not_be_read_back_is_not_sent() {
         let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, 1, &vec![0; BODY_MAX]);
         let change = ("n".into(), sessile_core::Change::Set(value));
         let delta = sessile_core::Delta::new(stamp(1).commit, 0, [change]);

@@ -1,30 +1,30 @@
-//! Is this server fit to keep sessions? Asked once, when the store is made.
+//! Whether a server is fit to keep sessions. It is asked once, when a store connects.
 
 use std::fmt;
 
 use redis::{Pipeline, Value};
 
-use crate::RedisStoreError;
-use crate::dial::{only, text};
+use crate::error::RedisStoreError;
+use crate::reply::{only, text};
 
-/// Something about the server that will cost sessions sooner or later.
+/// A setting of the server that will lose sessions sooner or later.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// Redis will end sessions when memory runs short, or is busy ending them already.
+    /// Redis deletes sessions when its memory is full.
     Eviction {
-        /// The eviction policy; `noeviction` is the one for sessions.
+        /// The eviction policy. Sessions need `noeviction`.
         policy: String,
     },
-    /// Redis writes no append-only file: when it restarts, sessions are gone, or as old as the last
-    /// snapshot, those that were ended since included.
+    /// Redis writes no append-only file. After a restart it has no sessions, or those of its last
+    /// snapshot, also sessions that have ended since.
     NoAppendOnlyFile,
-    /// Redis is older than 6.2, the oldest this store is made for.
+    /// Redis is older than 6.2, the oldest version this store supports.
     OldVersion {
         /// The version found.
         version: String,
     },
-    /// This user may not ask (`INFO`), so nothing is known.
+    /// The user may not ask for `INFO`, so nothing was checked.
     Unchecked,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Eviction { policy } => {
-                write!(f, "redis may evict sessions: maxmemory-policy is {policy}, not noeviction")
+                write!(f, "redis may delete sessions: maxmemory-policy is {policy}, not noeviction")
             }
             Self::NoAppendOnlyFile => {
                 f.write_str("redis writes no append-only file: a restart loses sessions")
@@ -40,22 +40,22 @@ impl fmt::Display for Warning {
             Self::OldVersion { version } => {
                 write!(f, "redis {version} is older than 6.2, the oldest supported")
             }
-            Self::Unchecked => f.write_str("redis may not be asked how it is set up: no INFO"),
+            Self::Unchecked => f.write_str("redis was not checked: the user may not run INFO"),
         }
     }
 }
 
-/// Returns the question.
+/// Returns the command that asks.
 pub(crate) fn question() -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(1);
     pipeline.cmd("INFO");
     pipeline
 }
 
-/// Reads the answer.
-pub(crate) fn warnings(answer: Vec<Value>) -> Result<Vec<Warning>, RedisStoreError> {
-    match only(answer) {
-        Ok(info) => read(&text(info).ok_or(RedisStoreError::Garbled)?),
+/// Reads the reply.
+pub(crate) fn warnings(replies: Vec<Value>) -> Result<Vec<Warning>, RedisStoreError> {
+    match only(replies) {
+        Ok(info) => read(&text(info).ok_or(RedisStoreError::UnexpectedReply)?),
         Err(RedisStoreError::Refused(reply)) if reply.code() == "NOPERM" => {
             Ok(vec![Warning::Unchecked])
         }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_costs_sessions_is_said() {
+    fn settings_that_lose_sessions_are_warned_of() {
         let info = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n\
             aof_enabled:1\r\n";
         assert_eq!(read(info).unwrap(), []);
@@ -112,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_ask_is_told_so() {
+    fn a_user_that_may_not_ask_is_warned_that_nothing_was_checked() {
         let mut parser = redis::Parser::new();
-        let mut answer = |text: &str| warnings(vec![parser.parse_value(text.as_bytes()).unwrap()]);
-        assert_eq!(answer("-NOPERM no\r\n").unwrap(), [Warning::Unchecked]);
-        assert!(answer("-NOAUTH no\r\n").is_err());
-        assert!(answer(":1\r\n").is_err());
-        assert_eq!(answer("$15\r\naof_enabled:0\r\n\r\n").unwrap(), [Warning::NoAppendOnlyFile]);
+        let mut read = |text: &str| warnings(vec![parser.parse_value(text.as_bytes()).unwrap()]);
+        assert_eq!(read("-NOPERM no\r\n").unwrap(), [Warning::Unchecked]);
+        assert!(read("-NOAUTH no\r\n").is_err());
+        assert!(read(":1\r\n").is_err());
+        assert_eq!(read("$15\r\naof_enabled:0\r\n\r\n").unwrap(), [Warning::NoAppendOnlyFile]);
     }
 }

@@ -1,10 +1,10 @@
 //! The sessile session store in Redis: a log in a list.
 //!
-//! Each entry is two list elements, its body and its stamp. A load is `LRANGE` and `PTTL`, a commit
-//! `PEXPIRE` and `RPUSHX`, each in one packet and without a script; only what must look before it
-//! writes is a script: starting a log, appending where it was seen to end, compacting. A node keeps
-//! the records it loaded and asks only what came behind them, so reading a session nobody changed
-//! moves some 40 bytes.
+//! An entry of the log is two list elements: its body and its stamp. A load is `LRANGE` and `PTTL`, a
+//! commit is `PEXPIRE` and `RPUSHX`; each is sent in one packet and needs no script. Three steps are
+//! scripts, because they must look before they write: starting a log, appending only at the expected
+//! end, and compacting. A node caches the records it loads and then asks only for what was appended.
+//! Reading an unchanged session moves about 40 bytes.
 //!
 //! ```no_run
 //! use sessile_store_redis::{RedisConfig, RedisStore};
@@ -12,89 +12,94 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = RedisConfig::builder().url("redis://localhost").prefix("shop:").build()?;
 //! let store = RedisStore::connect(config).await?;
-//! assert!(store.held_stats().hits == 0);
+//! assert!(store.cache_stats().hits == 0);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # What is promised
 //!
-//! A commit this store acknowledged is in the primary's memory. It survives a restart as far as the
-//! server's append-only file goes: with `appendfsync always` all of it, with `everysec` all but about
-//! the last second. Replication is asynchronous: what the primary had not yet passed on is lost if it
-//! is replaced, and a primary that was replaced without noticing takes writes until it notices, for
-//! some ten seconds, unless `min-replicas-to-write` keeps it from that. A handle leaves it as soon as
-//! one of its connections is made anew: that asks every Sentinel, and whoever knows of the newest
-//! primary goes back to no older one. All this holds for the end of a session too, which is why the
-//! handle that ended one keeps a tombstone and ends it again if it comes back. And if a rotation is lost,
-//! what a request that had loaded it still appends is acknowledged, but does not count.
+//! An acknowledged commit is in the memory of the primary. After a restart Redis has what its
+//! append-only file has: with `appendfsync always` every commit, with `everysec` all but about the last
+//! second.
 //!
-//! Sessions expire by the ttl of their key, by the server's clock alone. No key is ever without one.
-//! What the engine reckons with, above all the absolute deadline, is the time its
-//! [`Outside`](sessile_core::Outside) shows. Give it a [`ServerClock`], which the `clock` of a store
-//! makes of any other, and that is the server's too: each new connection asks `TIME` once, and a node
-//! whose clock is off by an hour neither refuses a session that lives nor accepts one that does not.
-//! Half a round trip is the error left.
+//! Replication is asynchronous. A failover loses the commits that the replica had not received. A
+//! demoted primary may accept writes for about ten seconds; set `min-replicas-to-write` to prevent this.
+//! A reconnect asks every Sentinel and never returns to an older primary.
+//!
+//! The end of a session can be lost in the same way. Therefore the node that ended a session keeps a
+//! tombstone, and ends the session again if it comes back. If a failover loses a rotation, later commits
+//! of a request that had loaded the rotated session are acknowledged, but do not count.
+//!
+//! # Time
+//!
+//! A session expires when the ttl of its key ends, by the clock of the server alone. No key is without
+//! a ttl.
+//!
+//! The engine compares other times, above all the absolute deadline, with the time its
+//! [`Outside`](sessile_core::Outside) shows. Give it a [`ServerClock`], made by the `clock` of a store,
+//! and that time is the server's too. Each new connection asks `TIME` once. A node whose clock is off by
+//! an hour then neither refuses a session that lives nor accepts one that ended. The error left is half
+//! a round trip.
 //!
 //! # The user it needs
 //!
-//! [`RedisConfig::acl_rule`] gives the rule for a prefix; for `shop:` it is
+//! [`RedisConfig::acl_rule`] gives the rule for a prefix. For `shop:` it is
 //!
 //! ```text
 #![doc = include_str!("acl_rule.txt")]
 //! ```
 //!
-//! There is no `KEYS`, no `FLUSHDB`, no `CONFIG` and no `EVAL`. The pattern has one `?` for each of
-//! the 22 characters of a session id, so a tenant reaches no key of another, even if one prefix is
-//! the beginning of the other.
+//! It has no `KEYS`, `FLUSHDB`, `CONFIG` or `EVAL`. The pattern has one `?` for each of the 22
+//! characters of a session id. A tenant therefore reaches no key of another tenant, even if one prefix
+//! is the beginning of the other.
 //!
 //! # Servers
 //!
-//! Made for Redis 6.2 and later and for Valkey: commands and scripts keep to what Redis 6.2 knows.
-//! Every run of the tests is on the installed server, which was Redis 7.0.15, alone and behind Sentinels;
-//! by hand they ran on Redis 6.2.14 and Valkey 9.1.2 too, there without TLS. A Redis Cluster is not
+//! Made for Redis 6.2 and later and for Valkey: commands and scripts are those of Redis 6.2. Every run
+//! of the tests uses the installed server, which was Redis 7.0.15, alone and behind Sentinels. The tests
+//! also passed by hand on Redis 6.2.14 and Valkey 9.1.2, there without TLS. Redis Cluster is not
 //! supported.
 
-#[cfg(not(any(feature = "tokio", feature = "blocking")))]
-compile_error!("a store needs the feature tokio, blocking or both");
+#[cfg(not(feature = "tokio"))]
+compile_error!("the store needs the feature `tokio`, which `blocking` implies");
 
+mod attempts;
 mod backoff;
 #[cfg(feature = "blocking")]
 mod blocking;
+mod client;
 mod clock;
 mod command;
 mod config;
-mod dial;
+mod connect;
+mod endpoint;
+mod epochs;
 mod error;
-mod graves;
 mod health;
-mod held;
-mod key;
-#[cfg(feature = "tokio")]
-mod lines;
-mod link;
 mod log;
-#[cfg(feature = "blocking")]
-mod pool;
-mod redial;
+mod login;
+mod multiplexed;
+mod prefix;
+mod record_cache;
 mod refusal;
 mod reply;
 mod script;
 mod server_clock;
-mod shelf;
-#[cfg(feature = "tokio")]
+mod socket;
 mod store;
-mod term;
-mod tomcat;
+mod timeout_streak;
+mod tombstones;
+mod url;
 
 #[cfg(feature = "blocking")]
 pub use blocking::BlockingRedisStore;
 pub use config::{ConfigError, RedisConfig, RedisConfigBuilder};
 pub use error::RedisStoreError;
 pub use health::Warning;
-pub use held::HeldStats;
+pub use prefix::PrefixError;
+pub use record_cache::CacheStats;
 pub use refusal::{Reason, ServerReply};
 pub use server_clock::{ClockOffset, ServerClock};
-#[cfg(feature = "tokio")]
 pub use store::RedisStore;
-pub use tomcat::FromTomcat;
+pub use url::UrlError;

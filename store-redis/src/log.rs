@@ -1,23 +1,30 @@
-//! From list elements to a record: (body, stamp), the first a snapshot, the others deltas.
+//! From the elements of a log to a record. Each entry is a body and a stamp; the first body is a
+//! snapshot, the others are deltas. Nothing here knows which store they came from.
 
 use std::sync::Arc;
 
 use sessile_core::{DecodeError, Delta, Fold, Position, Record, Stamp};
 
-use crate::RedisStoreError;
-
-/// A log as it was loaded, folded; what a node may hold.
+/// A log, folded into a record.
 #[derive(Clone, Debug)]
-pub(crate) struct Folded {
+pub(crate) struct FoldedLog {
     pub(crate) record: Arc<Record>,
     pub(crate) position: Position,
-    /// How many bytes lie behind the snapshot: deltas and their stamps.
+    /// The size of the deltas behind the snapshot and of their stamps, in bytes.
     pub(crate) tail_bytes: usize,
 }
 
-impl Folded {
-    /// Folds a whole log; `None` if there are no elements.
-    pub(crate) fn read(elements: Vec<Vec<u8>>) -> Result<Option<Self>, RedisStoreError> {
+/// Why a log cannot be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Unreadable {
+    /// The element that cannot be read, counted from 0.
+    pub(crate) element: usize,
+    pub(crate) source: DecodeError,
+}
+
+impl FoldedLog {
+    /// Folds a whole log. Returns `None` if there are no elements.
+    pub(crate) fn read(elements: Vec<Vec<u8>>) -> Result<Option<Self>, Unreadable> {
         let mut elements = elements.into_iter();
         let Some(snapshot) = elements.next() else { return Ok(None) };
         let record = Record::decode(snapshot).map_err(|source| unreadable(0, source))?;
@@ -28,18 +35,15 @@ impl Folded {
         start.followed_by(elements, 2).map(Some)
     }
 
-    /// Folds what lies behind, the first element being the stamp of the last entry held. `None` if
-    /// it is another stamp: then the log is not the one that is held any more.
-    pub(crate) fn read_behind(
-        &self,
-        elements: Vec<Vec<u8>>,
-    ) -> Result<Option<Self>, RedisStoreError> {
+    /// Folds what was appended since. The first element is the stamp of the last entry known. Returns
+    /// `None` if it is another stamp: then the log is another one by now.
+    pub(crate) fn read_behind(&self, elements: Vec<Vec<u8>>) -> Result<Option<Self>, Unreadable> {
         let mut elements = elements.into_iter();
         let same = elements.next().is_some_and(|stamp| stamp == self.position.stamp().encode());
         same.then(|| self.clone().followed_by(elements, self.elements())).transpose()
     }
 
-    /// Returns the number of list elements that are folded in.
+    /// Returns the number of elements that are folded in.
     fn elements(&self) -> usize {
         usize::try_from(self.position.entries()).unwrap_or(usize::MAX).saturating_mul(2)
     }
@@ -48,7 +52,7 @@ impl Folded {
         self,
         mut elements: impl Iterator<Item = Vec<u8>>,
         first: usize,
-    ) -> Result<Self, RedisStoreError> {
+    ) -> Result<Self, Unreadable> {
         let Self { record, position, mut tail_bytes } = self;
         let (mut deltas, mut last) = (Vec::new(), position.stamp());
         while let Some(body) = elements.next() {
@@ -66,11 +70,11 @@ impl Folded {
     }
 }
 
-const fn unreadable(element: usize, source: DecodeError) -> RedisStoreError {
-    RedisStoreError::Unreadable { element, source }
+const fn unreadable(element: usize, source: DecodeError) -> Unreadable {
+    Unreadable { element, source }
 }
 
-/// The largest body that is ever read back, in bytes. The same as in the core, which a test checks.
+/// The largest body that is ever read back, in bytes. It is the same in the core; a test compares.
 pub(crate) const BODY_MAX: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]
@@ -92,6 +96,16 @@ pub(crate) mod tests {
         Delta::new(stamp(number).commit, 0, [("n".into(), Change::Add(i64::from(number)))])
     }
 
+    /// Returns a log with one attribute of that many bytes.
+    pub(crate) fn log_of(bytes: usize) -> FoldedLog {
+        let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, 1, &vec![7; bytes]);
+        let delta = Delta::new(stamp(1).commit, 0, [("n".into(), Change::Set(value))]);
+        let mut elements = elements(0);
+        elements.push(delta.encode());
+        elements.push(stamp(1).encode().to_vec());
+        FoldedLog::read(elements).unwrap().unwrap()
+    }
+
     pub(crate) fn elements(deltas: u8) -> Vec<Vec<u8>> {
         let mut elements = vec![record().snapshot().unwrap().to_vec(), stamp(0).encode().to_vec()];
         for number in 1..=deltas {
@@ -103,20 +117,20 @@ pub(crate) mod tests {
 
     #[test]
     fn a_log_is_its_snapshot_with_its_deltas_folded_in() {
-        assert!(Folded::read(Vec::new()).unwrap().is_none());
-        let folded = Folded::read(elements(3)).unwrap().unwrap();
+        assert!(FoldedLog::read(Vec::new()).unwrap().is_none());
+        let folded = FoldedLog::read(elements(3)).unwrap().unwrap();
         assert_eq!(folded.record.get("n").unwrap().counter(), Some(6));
         assert_eq!(folded.position, Position::new(4, stamp(3)));
         assert_eq!(folded.tail_bytes, (delta(1).encode().len() + Stamp::LEN) * 3);
     }
 
     #[test]
-    fn what_lies_behind_a_held_record_is_folded_on_top_of_it() {
-        for held in 0..=3 {
-            let first = Folded::read(elements(held)).unwrap().unwrap();
-            let behind = elements(3).split_off(usize::from(held) * 2 + 1);
+    fn what_was_appended_is_folded_on_top_of_a_known_record() {
+        for known in 0..=3 {
+            let first = FoldedLog::read(elements(known)).unwrap().unwrap();
+            let behind = elements(3).split_off(usize::from(known) * 2 + 1);
             let both = first.read_behind(behind).unwrap().unwrap();
-            let whole = Folded::read(elements(3)).unwrap().unwrap();
+            let whole = FoldedLog::read(elements(3)).unwrap().unwrap();
             assert_eq!(both.record, whole.record);
             assert_eq!(both.position, whole.position);
             assert_eq!(both.tail_bytes, whole.tail_bytes);
@@ -124,17 +138,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_log_that_does_not_go_on_from_the_held_stamp_is_another_log() {
-        let held = Folded::read(elements(2)).unwrap().unwrap();
-        assert!(held.read_behind(Vec::new()).unwrap().is_none());
-        assert!(held.read_behind(elements(3).split_off(3)).unwrap().is_none());
-        assert!(held.read_behind(elements(3).split_off(4)).unwrap().is_none());
+    fn a_log_that_does_not_go_on_from_the_known_stamp_is_another_log() {
+        let known = FoldedLog::read(elements(2)).unwrap().unwrap();
+        assert!(known.read_behind(Vec::new()).unwrap().is_none());
+        assert!(known.read_behind(elements(3).split_off(3)).unwrap().is_none());
+        assert!(known.read_behind(elements(3).split_off(4)).unwrap().is_none());
     }
 
     #[test]
     fn anything_else_is_an_error_that_names_the_element() {
-        let at = |elements| match Folded::read(elements) {
-            Err(RedisStoreError::Unreadable { element, source }) => (element, source),
+        let at = |elements| match FoldedLog::read(elements) {
+            Err(Unreadable { element, source }) => (element, source),
             other => panic!("expected an error, found {other:?}"),
         };
         for cut in [1, 3, 5] {
@@ -163,7 +177,7 @@ pub(crate) mod tests {
             for bit in 0..whole[element].len() * 8 {
                 let mut elements = whole.clone();
                 elements[element][bit / 8] ^= 1 << (bit % 8);
-                assert!(Folded::read(elements).is_err(), "bit {bit} of element {element}");
+                assert!(FoldedLog::read(elements).is_err(), "bit {bit} of element {element}");
             }
         }
     }

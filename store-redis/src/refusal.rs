@@ -6,7 +6,7 @@ use crate::script::Script;
 
 /// An error reply of the server.
 ///
-/// `Debug` and `Display` show what the server said, without the arguments Redis likes to repeat.
+/// `Debug` and `Display` show what the server said, without the arguments that Redis repeats.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerReply {
     code: String,
@@ -15,31 +15,31 @@ pub struct ServerReply {
     line: Option<ScriptLine>,
 }
 
-/// Why a server refuses.
+/// Why the server refused.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It cannot now, and may in a moment: it is loading, failing over, busy or has too many clients.
+    /// The server is loading, failing over, busy, or has too many clients. It may do it in a moment.
     NotNow,
-    /// It is a replica, or no longer the node for this key: another server must be asked.
+    /// The server is a replica, or no longer the node for this key. Another server must be asked.
     NotHere,
-    /// It has no memory left to write with, which keeps nobody from touching and deleting, or cannot
-    /// write to its disk, which does. Reading still works.
+    /// The server has no memory left, or cannot write to its disk. Reading still works. Without memory,
+    /// touching and deleting work too.
     Full,
-    /// It does not know the script; it is told and asked again.
+    /// The server does not know the script. The store loads it and sends the request again.
     NoScript,
-    /// It will not let this user do that: the user name, the password or the ACL rule is wrong.
+    /// The user may not do this: the name, the password or the ACL rule is wrong.
     Forbidden,
     /// The key holds something that is not a session.
     WrongType,
-    /// It will never do that.
+    /// The server will never do this.
     Never,
-    /// It says something this release has not heard of, or something between here and there says it.
-    /// Whether the action was done is not known.
+    /// This release does not know the reply. It may come from a proxy before the server, and the action
+    /// may have been done.
     Unfamiliar,
 }
 
-/// Where in a script an error was raised, if that can be told.
+/// The line of a script that raised an error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum ScriptLine {
     Known(u32),
@@ -56,7 +56,7 @@ impl ServerReply {
         let (mut word, mut whole) = (code, details);
         let inner = details.rfind("user_script:").map(|at| &details[at + "user_script:".len()..]);
         let line = inner.map(script_line);
-        // Redis 6.2 wraps what a script's command said, and what a script returns of it.
+        // Redis 6.2 wraps the error of a script's command, and the error that a script returns.
         let is_wrapped = details.starts_with("Error running script");
         let returned = (code == "@user_script:").then_some(details);
         if let Some(inner) = inner.filter(|_| is_wrapped).or(returned) {
@@ -72,8 +72,8 @@ impl ServerReply {
         }
     }
 
-    /// Reads what was said to `SELECT`, of which the client keeps all but the code, if it will be said
-    /// again; `None` if it was something else.
+    /// Reads the reply to `SELECT`, of which the client library keeps all but the code. Returns `None`
+    /// if the details are of another reply, or of one that may change.
     pub(crate) fn to_select(details: &str) -> Option<Self> {
         let is_forbidden = details.contains(" no permissions to run the 'select' command");
         let code = if is_forbidden { "NOPERM" } else { "ERR" };
@@ -81,20 +81,20 @@ impl ServerReply {
         is_known.then(|| Self::parse(code, details))
     }
 
-    /// Returns the first word of the reply, `OOM` say.
+    /// Returns the first word of the reply, for example `OOM`.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// Returns why the server refuses.
+    /// Returns why the server refused.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Reports whether the reply proves that nothing was done: Redis gives it instead of doing
-    /// something, or the script had written nothing yet.
+    /// Reports whether the reply proves that nothing was done: Redis sends it before it begins, or the
+    /// script had not written yet.
     pub(crate) const fn proves_nothing_done(&self, script: Option<&Script>) -> bool {
         match (self.line, script) {
             (None, _) => !matches!(self.reason, Reason::Unfamiliar),
@@ -105,15 +105,15 @@ impl ServerReply {
 }
 
 impl Reason {
-    /// Reports whether the same request may well succeed in a moment.
+    /// Reports whether the same request may succeed in a moment.
     pub(crate) const fn is_worth_another_try(self) -> bool {
         matches!(self, Self::NotNow | Self::NotHere)
     }
 }
 
-/// Reports whether replies say that the connection is of no more use: another server must be found,
-/// or this one must be told who we are.
-pub(crate) fn spoil_the_connection(replies: &[redis::Value]) -> bool {
+/// Reports whether one of the replies makes the connection useless: it leads to another server than
+/// the primary, or the server has forgotten the login.
+pub(crate) fn invalidates_connection(replies: &[redis::Value]) -> bool {
     replies.iter().any(|reply| match reply {
         redis::Value::ServerError(error) => {
             let reply = ServerReply::new(error);
@@ -154,21 +154,22 @@ fn script_line(rest: &str) -> ScriptLine {
     rest[..digits].parse().map_or(ScriptLine::Unknown, ScriptLine::Known)
 }
 
-/// Cuts off the arguments Redis repeats when it does not know a command: they hold keys and values.
+/// Cuts off the arguments that Redis repeats when it does not know a command. They hold keys and
+/// values.
 fn without_arguments(details: &str) -> &str {
     details.split(", with args beginning with").next().unwrap_or_default()
 }
 
-/// Returns a text that may be shown and logged, whatever the server sent.
+/// Returns a text that is safe to show and to log.
 fn shown(text: &str, max: usize) -> String {
     text.chars().take(max).map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect()
 }
 
-/// What Redis up to 7.0, and Redis 7.2, say of a command of a script that the user may not run.
+/// The errors of a script whose command the user may not run: in Redis up to 7.0, and in Redis 7.2.
 const FORBIDDEN: [&str; 2] = ["The user executing the script can't ", "ACL failure in script:"];
 
-/// What Redis says of commands it does not even begin. A proxy before it says `ERR` too, of commands
-/// it lost the answer to.
+/// The errors of commands that Redis does not begin. Other errors with the code `ERR` may come from a
+/// proxy that lost the reply of a command.
 const NEVER: [&str; 8] = [
     NO_DATABASE,
     "unknown command",
@@ -223,7 +224,7 @@ mod tests {
         ("ERR invalid expire time in 'set' command", Reason::Never),
         ("ERR value is not an integer or out of range", Reason::Never),
         ("ERR Protocol error: invalid bulk length", Reason::Never),
-        // What a script of ours returns on Redis 6.2, having taken back what it did.
+        // What the scripts return on Redis 6.2 after they undid their writes.
         (
             "@user_script: 8: The user executing the script can't run this command or subcommand",
             Reason::Forbidden,
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_of_no_use_to_a_replica_or_a_stranger_even_if_a_script_finds_out() {
+    fn a_connection_to_a_replica_or_without_a_login_is_useless_even_if_a_script_finds_out() {
         for (line, expected) in [
             ("READONLY You can't write against a read only replica.", true),
             ("READONLY You can't write script: ab, on @user_script:4.", true),
@@ -341,12 +342,12 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", false),
         ] {
             let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
-            assert_eq!(spoil_the_connection(&[reply]), expected, "{line}");
+            assert_eq!(invalidates_connection(&[reply]), expected, "{line}");
         }
     }
 
     #[test]
-    fn what_redis_repeats_of_the_arguments_is_not_shown() {
+    fn arguments_that_redis_repeats_are_not_shown() {
         let line = "ERR unknown command 'RPUSHX', with args beginning with: 'key' 'secret' ";
         let reply = parse(line);
         assert_eq!(reply.to_string(), "ERR unknown command 'RPUSHX'");

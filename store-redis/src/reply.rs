@@ -1,4 +1,4 @@
-//! From what Redis answers to what the engine is told. Nothing here talks to a server.
+//! What replies mean for the engine. Nothing here talks to a server.
 
 use std::time::Duration;
 
@@ -6,58 +6,58 @@ use redis::Value;
 use sessile_core::{Action, Outcome, Position, Stamp, Ttl};
 
 use crate::command::Request;
-use crate::{RedisStoreError, ServerReply};
+use crate::error::RedisStoreError;
+use crate::refusal::ServerReply;
 
-/// What a read of a log found. Not `Debug`: it holds attributes.
+/// Elements of a log. Not `Debug`, because they hold attributes.
 pub(crate) struct Range {
     pub(crate) elements: Vec<Vec<u8>>,
-    /// How long the key lives; `None` if there is no such key.
+    /// How long the key lives. `None` if there is no such key.
     pub(crate) remaining: Option<Duration>,
 }
 
-/// What an answer comes to.
+/// What the replies to a request mean.
 #[derive(Debug)]
 pub(crate) enum Answer<T> {
-    /// It was done, or refused for a reason the engine knows.
+    /// The server did it, or found what the outcome says.
     Done(T),
     /// The server refused and certainly did nothing.
     Refused(ServerReply),
-    /// Nobody knows whether it was done.
+    /// The server may have done it or not.
     Unclear(RedisStoreError),
 }
 
-/// Reads the answer to `LRANGE` and `PTTL`.
+/// Reads the replies to `LRANGE` and `PTTL`.
 pub(crate) fn read(replies: Vec<Value>) -> Answer<Range> {
-    let Ok([range, lives]) = <[Value; 2]>::try_from(replies) else {
-        return Answer::Unclear(RedisStoreError::Garbled);
+    let Ok([range, ttl]) = <[Value; 2]>::try_from(replies) else {
+        return Answer::Unclear(RedisStoreError::UnexpectedReply);
     };
-    for reply in [&range, &lives] {
+    for reply in [&range, &ttl] {
         if let Value::ServerError(error) = reply {
             return Answer::Refused(ServerReply::new(error));
         }
     }
-    match (elements(range), lives) {
+    match (elements(range), ttl) {
         (Some(elements), Value::Int(millis)) => {
             Answer::Done(Range { elements, remaining: remaining(millis) })
         }
-        _ => Answer::Unclear(RedisStoreError::Garbled),
+        _ => Answer::Unclear(RedisStoreError::UnexpectedReply),
     }
 }
 
-/// Reads the answer to an action. Of several replies the last one counts: an append is what its
-/// `RPUSHX` says, whatever came of the `PEXPIRE` before it.
+/// Reads the replies to an action. The last one counts: an append was done if its `RPUSHX` says so,
+/// even if the `PEXPIRE` before it failed.
 pub(crate) fn applied(
     request: &Request,
     action: &Action,
     mut replies: Vec<Value>,
 ) -> Answer<Outcome> {
     if replies.len() != request.pipeline.len() {
-        return Answer::Unclear(RedisStoreError::Garbled);
+        return Answer::Unclear(RedisStoreError::UnexpectedReply);
     }
     match replies.pop() {
-        Some(Value::Int(number)) => {
-            outcome(action, number).map_or(Answer::Unclear(RedisStoreError::Garbled), Answer::Done)
-        }
+        Some(Value::Int(number)) => outcome(action, number)
+            .map_or(Answer::Unclear(RedisStoreError::UnexpectedReply), Answer::Done),
         Some(Value::ServerError(error)) => {
             let reply = ServerReply::new(&error);
             if reply.proves_nothing_done(request.script) {
@@ -66,11 +66,11 @@ pub(crate) fn applied(
                 Answer::Unclear(RedisStoreError::Refused(reply))
             }
         }
-        _ => Answer::Unclear(RedisStoreError::Garbled),
+        _ => Answer::Unclear(RedisStoreError::UnexpectedReply),
     }
 }
 
-/// Says what the number Redis answered means; `None` if it is no answer to this action.
+/// Returns the meaning of a number as the reply to an action, or `None` if it has none.
 fn outcome(action: &Action, number: i64) -> Option<Outcome> {
     match (action, number) {
         (Action::Create { .. }, 1) => Some(Outcome::Created),
@@ -89,7 +89,8 @@ fn outcome(action: &Action, number: i64) -> Option<Outcome> {
     }
 }
 
-/// A log that was appended to has two entries at least, of two elements each.
+/// Returns the position behind an append. A log that was appended to has at least two entries, of two
+/// elements each.
 fn appended(length: i64, stamp: Stamp) -> Option<Outcome> {
     let entries = u64::try_from(length).ok().filter(|length| *length >= 4)? / 2;
     Some(Outcome::Appended(Position::new(entries, stamp)))
@@ -104,12 +105,30 @@ fn elements(range: Value) -> Option<Vec<Vec<u8>>> {
     items.into_iter().map(element).collect()
 }
 
-/// Reads a `PTTL`: -2 is no key, -1 one that never expires. Nothing here makes such a key; if someone
-/// else made it so, the next touch mends it.
+/// Reads the reply to `PTTL`: -2 means no key, -1 a key that never expires. This store makes no such
+/// key. If an administrator does, the next touch gives it a ttl again.
 fn remaining(millis: i64) -> Option<Duration> {
     match millis {
         -1 => Some(Ttl::MAX.as_duration()),
         millis => u64::try_from(millis).ok().map(Duration::from_millis),
+    }
+}
+
+/// Returns the reply to a single command.
+pub(crate) fn only(replies: Vec<Value>) -> Result<Value, RedisStoreError> {
+    match <[Value; 1]>::try_from(replies) {
+        Ok([Value::ServerError(error)]) => Err(RedisStoreError::Refused(ServerReply::new(&error))),
+        Ok([value]) => Ok(value),
+        Err(_) => Err(RedisStoreError::UnexpectedReply),
+    }
+}
+
+/// Returns the text of a reply that is text.
+pub(crate) fn text(value: Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text),
+        _ => None,
     }
 }
 
@@ -120,10 +139,10 @@ mod tests {
     use sessile_core::SessionId;
 
     use super::*;
-    use crate::Reason;
     use crate::command;
-    use crate::key::Prefix;
     use crate::log::tests::{delta, record, stamp};
+    use crate::prefix::Prefix;
+    use crate::refusal::Reason;
 
     const TTL: Ttl = Ttl::MAX;
 
@@ -183,7 +202,7 @@ mod tests {
         for (action, replies, expected) in table {
             let found = match answer(action, replies) {
                 Answer::Done(outcome) => Some(outcome),
-                Answer::Unclear(RedisStoreError::Garbled) => None,
+                Answer::Unclear(RedisStoreError::UnexpectedReply) => None,
                 other => panic!("{replies:?} to {action:?}: {other:?}"),
             };
             assert_eq!(found, expected, "{replies:?} to {action:?}");
@@ -191,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_append_is_what_rpushx_says() {
+    fn an_append_was_done_if_rpushx_says_so() {
         let [_, append, ..] = actions();
         let refused = answer(&append, &[":1\r\n", "-OOM command not allowed\r\n"]);
         assert!(matches!(refused, Answer::Refused(reply) if reply.reason() == Reason::Full));
@@ -216,10 +235,10 @@ mod tests {
     }
 
     #[test]
-    fn a_read_says_how_long_the_log_lives() {
-        let read = |lives| {
+    fn a_read_tells_how_long_the_log_lives() {
+        let read = |ttl| {
             let stamp = Value::BulkString(b"x".to_vec());
-            match read(vec![Value::Array(vec![stamp]), Value::Int(lives)]) {
+            match read(vec![Value::Array(vec![stamp]), Value::Int(ttl)]) {
                 Answer::Done(range) => range.remaining,
                 _ => panic!("expected a range"),
             }
@@ -231,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_takes_nothing_else_for_a_log() {
+    fn no_other_replies_are_taken_for_a_log() {
         let nil = || Value::Nil;
         let list = || Value::Array(Vec::new());
         for replies in [
@@ -243,7 +262,7 @@ mod tests {
             vec![Value::Int(1), list()],
             vec![list(), Value::Int(1), nil()],
         ] {
-            assert!(matches!(read(replies), Answer::Unclear(RedisStoreError::Garbled)));
+            assert!(matches!(read(replies), Answer::Unclear(RedisStoreError::UnexpectedReply)));
         }
     }
 }

@@ -1,12 +1,12 @@
-//! The three steps that need to look before they write.
+//! The three steps that must look before they write.
 //!
-//! Each script looks at one key, decides, and then writes; nothing it checks comes after its first
-//! write, so an error raised up to that line proves that nothing was done. None has a shebang, since
-//! Redis 6.2 knows none.
+//! Each script looks at one key, decides, and then writes. It checks nothing after its first write, so
+//! an error raised up to that line proves that nothing was done. No script has a shebang, because Redis
+//! 6.2 does not know it.
 
 use std::sync::LazyLock;
 
-/// A script, by the name Redis gives it.
+/// A script and the name Redis gives it.
 #[derive(Debug)]
 pub(crate) struct Script {
     source: &'static str,
@@ -25,20 +25,20 @@ impl Script {
         self.source
     }
 
-    /// Returns the SHA-1 Redis knows the script by.
+    /// Returns the SHA-1 by which Redis knows the script.
     pub(crate) fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// Reports whether an error raised in that line came before anything was written. The first
-    /// write itself is one command, which is done or fails whole.
+    /// Reports whether an error in that line was raised before anything was written. The first write
+    /// itself is one command, which is done whole or not at all.
     pub(crate) const fn is_before_writing(&self, line: u32) -> bool {
         line <= self.first_write
     }
 }
 
-/// Starts a log. Arguments: body, stamp, ttl. Answers 1 if it was started, by this commit now or
-/// before, else 0. A log that cannot be given its ttl is taken back: nothing may live for ever.
+/// Starts a log. Arguments: body, stamp, ttl. Returns 1 if this commit started the log, now or in an
+/// earlier attempt, else 0. A log that cannot be given its ttl is deleted: no key may live for ever.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\
@@ -55,9 +55,9 @@ return 1",
     )
 });
 
-/// Appends where the log was seen to end. Arguments: expected stamp, body, stamp, ttl. Answers the
-/// new number of elements, 0 on a conflict, -1 if there is no log. RPUSH comes before PEXPIRE,
-/// because only the first write of a script is refused for lack of memory.
+/// Appends if the log still ends with the expected stamp. Arguments: expected stamp, body, stamp, ttl.
+/// Returns the new number of elements, 0 on a conflict, -1 if there is no log. RPUSH comes before
+/// PEXPIRE, because Redis refuses only the first write of a script for lack of memory.
 pub(crate) static APPEND_AT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\
@@ -71,9 +71,9 @@ return length",
     )
 });
 
-/// Puts a snapshot in place of the entries up to a stamp, which stays and names the snapshot from now
-/// on. Arguments: index of the stamp, stamp, snapshot. Answers 1, or 0 if the stamp is not there. If the
-/// entries cannot be cut off the snapshot is taken back: behind them, nobody could read it.
+/// Replaces the entries up to a stamp by a snapshot. The stamp stays and is that of the snapshot from
+/// now on. Arguments: index of the stamp, stamp, snapshot. Returns 1, or 0 if the stamp is not there. If
+/// the entries cannot be cut off, the old body is put back: a snapshot behind them cannot be read.
 pub(crate) static COMPACT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\

@@ -1,9 +1,9 @@
-//! The clock of the server, as a node can tell it: its own, and how far that is off.
+//! The clock of the server: that of the node, plus an offset.
 //!
-//! Every new connection asks `TIME` once. What it said is kept with the moment it said so, and only
-//! compared with the clock of who asks, whichever that is: a clock that was corrected before is found
-//! to be right and left alone, so nothing adds up. The offset is not worked out anew at every call,
-//! because the clock that measures waiting stands still while a machine sleeps.
+//! Every new connection asks `TIME` once. The reply is kept with the moment it came, and each clock is
+//! compared with it by itself. A clock that is corrected already gets an offset of zero, so corrections
+//! do not add up. The offset of a clock is computed once for each reply and not at every call, because
+//! the clock that measures the time between stands still while a machine sleeps.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,22 +12,25 @@ use parking_lot::Mutex;
 use redis::{Pipeline, Value};
 use sessile_core::{EntropyError, Outside, Timestamp};
 
-use crate::dial::{only, text};
-use crate::link::Transport;
-use crate::{Reason, RedisStoreError, clock};
+use crate::clock;
+use crate::error::RedisStoreError;
+use crate::refusal::Reason;
+use crate::reply::{only, text};
+use crate::socket::Socket;
 
 /// The clock of the Redis server, and the randomness of another [`Outside`].
 ///
-/// Made by the `clock` of a store, for the `Sessions` over it. Shows the other clock plus the offset
-/// measured when the store last connected, give or take half a round trip, so that nodes whose clocks
-/// are off agree on when a session ends. Until the store has connected for the first time, and if its
-/// user may not ask `TIME`, it shows the other clock. If that is set while the store is connected, it
-/// is off by as much until the store connects again.
+/// Made by the `clock` of a store, for the `Sessions` over it. It shows the other clock plus the offset
+/// that was measured when the store last connected, give or take half a round trip. So nodes whose
+/// clocks are off agree on when a session ends.
+///
+/// It shows the other clock alone until the store has connected, and if the user may not ask `TIME`. If
+/// the other clock is set anew, this one is off by as much until the store connects again.
 #[derive(Debug)]
 pub struct ServerClock<O> {
     own: O,
     last: Arc<LastReading>,
-    /// The reading that was compared with the own clock last, and what came of it.
+    /// The last reading that was compared with the own clock, and the offset found.
     compared: Mutex<Option<(Reading, ClockOffset)>>,
 }
 
@@ -66,7 +69,7 @@ impl<O: Outside> Outside for ServerClock<O> {
 pub struct ClockOffset(i64);
 
 impl ClockOffset {
-    /// Returns the offset in milliseconds; it is negative if the server is behind.
+    /// Returns the offset in milliseconds. It is negative if the server is behind.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
@@ -83,7 +86,7 @@ impl ClockOffset {
     }
 }
 
-/// What the clock of the server showed when it was asked last.
+/// What the clock of the server showed when it was last asked.
 #[derive(Debug, Default)]
 pub(crate) struct LastReading(Mutex<Option<Reading>>);
 
@@ -94,22 +97,21 @@ struct Reading {
 }
 
 impl LastReading {
-    /// Asks the server at the other end of a connection. One that will not say is not asked again:
-    /// what was read before stands.
-    pub(crate) async fn take<T: Transport>(
+    /// Asks the server at the other end of a connection. If it refuses for good, the reading before
+    /// stays.
+    pub(crate) async fn take(
         &self,
-        transport: &T,
-        connection: &mut T::Connection,
+        socket: &mut Socket,
         until: Instant,
     ) -> Result<(), RedisStoreError> {
         let mut question = Pipeline::with_capacity(1);
         question.cmd("TIME");
         let begun = clock::now();
-        match only(transport.ask(connection, &question, until).await?) {
+        match only(socket.send(&question, until).await?) {
             Ok(time) => {
-                // In the middle, which is never more than half the round trip from the truth.
+                // The middle of the round trip is wrong by half of it at most.
                 let at = begun + begun.elapsed() / 2;
-                let server = timestamp(time).ok_or(RedisStoreError::Garbled)?;
+                let server = timestamp(time).ok_or(RedisStoreError::UnexpectedReply)?;
                 *self.0.lock() = Some(Reading { server, at });
                 Ok(())
             }
@@ -138,9 +140,9 @@ impl Reading {
     }
 }
 
-/// Reads the answer to `TIME`: seconds since 1970, and microseconds.
-fn timestamp(answer: Value) -> Option<Timestamp> {
-    let Value::Array(parts) = answer else { return None };
+/// Reads the reply to `TIME`: seconds since 1970, and microseconds.
+fn timestamp(reply: Value) -> Option<Timestamp> {
+    let Value::Array(parts) = reply else { return None };
     let [seconds, micros] = <[Value; 2]>::try_from(parts).ok()?;
     let number = |part| text(part)?.parse::<u64>().ok();
     let since = Duration::from_secs(number(seconds)?)
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_its_own_until_the_server_was_read_and_a_corrected_one_is_left_alone() {
+    fn a_clock_has_no_offset_before_the_first_reading_or_if_it_is_corrected_already() {
         let last = Arc::new(LastReading::default());
         let once = ServerClock::new(At(1_000_000), &last);
         assert_eq!(once.now(), Timestamp::from_millis(1_000_000));
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_time_is_taken_for_one() {
+    fn no_other_reply_is_taken_for_a_time() {
         let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let time =
             |parts: &[&str]| timestamp(Value::Array(parts.iter().map(|p| bulk(p)).collect()));

@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use sessile_core::{Action, Failure, Loaded, Outcome, Outside, SessionId, Store, Timestamp};
 
-use crate::lines::Lines;
-use crate::shelf::Shelf;
-use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, Warning, health};
+use crate::client::LogClient;
+use crate::config::RedisConfig;
+use crate::error::RedisStoreError;
+use crate::health::Warning;
+use crate::record_cache::CacheStats;
+use crate::server_clock::{ClockOffset, ServerClock};
 
-/// Keeps logs in Redis, over connections shared by all callers.
+/// Keeps logs in Redis, over connections that all callers share.
 ///
-/// A clone is the same handle: connections, held records and tombstones are shared. Must be used
-/// within a tokio runtime that drives I/O and time. Dropping the future of a call leaves the session
-/// as it was or as it should be; what was sent is still executed.
+/// A clone is the same handle: it shares connections, cached records and tombstones. It must be used
+/// within a tokio runtime that drives I/O and time.
+///
+/// A call may be cancelled by dropping its future. If its request was sent, the server still executes
+/// it: all of it or nothing.
 ///
 /// # Example
 ///
@@ -25,63 +30,61 @@ use crate::{ClockOffset, HeldStats, RedisConfig, RedisStoreError, ServerClock, W
 /// for warning in store.warnings() {
 ///     eprintln!("warning: {warning}");
 /// }
-/// let nobody = SessionId::from_bytes([0; 16]);
-/// assert!(store.load(nobody, Timestamp::from_millis(0)).await?.is_none());
+/// let unknown = SessionId::from_bytes([0; 16]);
+/// assert!(store.load(unknown, Timestamp::from_millis(0)).await?.is_none());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct RedisStore {
-    shelf: Arc<Shelf<Lines>>,
+    client: Arc<LogClient>,
     warnings: Arc<[Warning]>,
 }
 
 impl RedisStore {
-    /// Connects, logs in and looks whether the server is fit to keep sessions.
+    /// Connects, logs in and checks whether the server is fit to keep sessions.
     ///
     /// # Errors
     ///
-    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline or does not
-    /// let this user in.
+    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline, or refuses the
+    /// user.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisStoreError> {
         let store = Self::lazy(config);
-        let link = &store.shelf.link;
-        let answer = link.ask_once(&health::question(), store.shelf.deadline()).await?;
-        Ok(Self { warnings: health::warnings(answer)?.into(), ..store })
+        let warnings = store.client.check_server().await?.into();
+        Ok(Self { warnings, ..store })
     }
 
-    /// Makes a store that connects when it is first used. [Its clock](Self::clock) is not that of the
-    /// server until then.
+    /// Makes a store that connects when it is first used. Until then [its clock](Self::clock) is not
+    /// that of the server.
     #[must_use]
     pub fn lazy(config: RedisConfig) -> Self {
-        let shelf = Shelf::new(Lines::new(config.clone()), config);
-        Self { shelf: Arc::new(shelf), warnings: Arc::default() }
+        Self { client: Arc::new(LogClient::new(config)), warnings: Arc::default() }
     }
 
-    /// Returns what [`RedisStore::connect`] did not like about the server.
+    /// Returns what [`RedisStore::connect`] found wrong with the settings of the server.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// Returns what held records saved so far.
+    /// Returns what the record cache did so far.
     #[must_use]
-    pub fn held_stats(&self) -> HeldStats {
-        self.shelf.held_stats()
+    pub fn cache_stats(&self) -> CacheStats {
+        self.client.cache_stats()
     }
 
-    /// Returns a clock for the sessions in this store that shows the time of the server, whatever
-    /// `own` shows.
+    /// Returns a clock for the sessions in this store. It shows the time of the server, whatever `own`
+    /// shows.
     #[must_use]
     pub fn clock<O: Outside>(&self, own: O) -> ServerClock<O> {
-        ServerClock::new(own, &self.shelf.link.last_reading)
+        ServerClock::new(own, self.client.last_reading())
     }
 
-    /// Returns how far the clock of the server, as it was read at the last connection, is ahead of
-    /// one that shows `now`; `None` if it was not read yet.
+    /// Returns how far the clock of the server is ahead of one that shows `now`, as measured when the
+    /// store last connected. Returns `None` if it was not measured yet.
     #[must_use]
     pub fn clock_offset(&self, now: Timestamp) -> Option<ClockOffset> {
-        self.shelf.link.last_reading.offset_from(now)
+        self.client.last_reading().offset_from(now)
     }
 }
 
@@ -93,7 +96,8 @@ impl Store for RedisStore {
         id: SessionId,
         now: Timestamp,
     ) -> Result<Option<Loaded>, Failure<RedisStoreError>> {
-        self.shelf.load(id, now).await
+        // A load changes nothing, so nothing was applied.
+        self.client.load(id, now).await.map_err(Failure::NotApplied)
     }
 
     async fn apply(
@@ -102,6 +106,6 @@ impl Store for RedisStore {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<RedisStoreError>> {
-        self.shelf.apply(id, action, now).await
+        self.client.apply(id, action, now).await
     }
 }

@@ -1,4 +1,4 @@
-//! The same faults for callers that block.
+//! Callers that block: the same faults, and faults that only they have.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -9,20 +9,23 @@ use sessile_core::{
     Action, BlockingSessions, BlockingStore, Change, Codec, CommitId, Delta, Failure, Outside,
     SessionId, Stamp, Ttl, Value,
 };
-use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStoreError};
+use sessile_store_redis::{BlockingRedisStore, RedisConfig};
 use sessile_testkit::{Direction, Options, Server, Stopwatch, eventually, in_time};
 
 use crate::workload::Tally;
-use crate::world::{HITS, NAME, Outdoors, World, admit, built, policy, report, token_of};
+use crate::world::{
+    HITS, NAME, Outdoors, World, admit, blocking, built, policy, report, started as begun, token_of,
+};
 
 type TestSessions = BlockingSessions<BlockingRedisStore, Outdoors>;
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 const DEADLINE: Duration = Duration::from_millis(900);
+const UNKNOWN: SessionId = SessionId::from_bytes([7; 16]);
 
 fn sessions(world: &World) -> TestSessions {
     let config = world.config().timeout(TIMEOUT).deadline(DEADLINE);
-    BlockingSessions::new(BlockingRedisStore::lazy(built(config)), Outdoors, policy(64))
+    BlockingSessions::new(blocking(config), Outdoors, policy(64))
 }
 
 fn started(sessions: &TestSessions) -> String {
@@ -97,24 +100,95 @@ fn f02_f09_callers_that_block_wait_no_longer_than_the_deadline_and_recover() {
 }
 
 #[test]
-fn who_waits_almost_until_the_deadline_costs_nobody_a_connection() {
+fn forty_callers_of_one_connection_are_served_together_and_cost_no_other() {
     let world = World::new(Server::start());
-    let time = Duration::from_millis(1600);
+    let delay = Duration::from_millis(70);
+    let time = Duration::from_secs(10);
     let config = world.config().connections(1).timeout(time).deadline(time);
     let store = BlockingRedisStore::connect(built(config)).expect("nothing breaks yet");
-    world.proxy.delay(Direction::Replies, Duration::from_millis(70));
-    let nobody = SessionId::from_bytes([7; 16]);
-    let load = || match store.load(nobody, Outdoors.now()) {
-        Ok(_) => true,
-        Err(Failure::NotApplied(RedisStoreError::Busy { .. })) => false,
-        Err(other) => panic!("a healthy server is not given up: {other:?}"),
-    };
-    let served = thread::scope(|scope| {
-        let calls: Vec<_> = (0..40).map(|_| scope.spawn(load)).collect();
-        calls.into_iter().map(|call| call.join().expect("it ends")).collect::<Vec<_>>()
+    world.proxy.delay(Direction::Replies, delay);
+    let load = || assert!(store.load(UNKNOWN, Outdoors.now()).expect("nothing breaks").is_none());
+    // One after the other, they would take more than forty delays.
+    in_time("forty calls", delay * 20, || {
+        let begun = Stopwatch::start();
+        thread::scope(|scope| {
+            for _ in 0..40 {
+                scope.spawn(load);
+            }
+        });
+        begun.elapsed()
     });
-    assert!(served.contains(&true) && served.contains(&false), "{served:?}");
     assert_eq!(world.proxy.counts().accepted, 1);
+}
+
+#[test]
+fn a_caller_that_panics_leaks_nothing() {
+    let world = World::new(Server::start());
+    let config = world.config().connections(1);
+    let sessions = BlockingSessions::new(blocking(config), Outdoors, policy(64));
+    let token = started(&sessions);
+    let panics = || {
+        let _ = sessions.update(Some(&token), |_| -> () { panic!("a caller panics") });
+    };
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..20).map(|_| scope.spawn(panics)).collect();
+        for caller in callers {
+            caller.join().expect_err("it panics");
+        }
+    });
+    sessions.update(Some(&token), |session| session.add(&HITS, 1)).unwrap().0.unwrap();
+    assert_eq!(hits(&sessions, &token), Some(1));
+    assert_eq!(world.proxy.counts().accepted, 1);
+}
+
+#[test]
+fn a_store_that_is_dropped_closes_its_connections_and_ends_its_thread() {
+    let world = World::new(Server::start());
+    let clients = || world.server.info("connected_clients");
+    let store = BlockingRedisStore::connect(built(world.config())).expect("nothing breaks");
+    let clone = store.clone();
+    drop(store);
+    assert!(clone.load(UNKNOWN, Outdoors.now()).expect("nothing breaks").is_none());
+    drop(clone);
+    // The client left is the one that asks.
+    eventually("it has gone", Duration::from_secs(10), || clients() == "1");
+}
+
+/// Makes more calls than the budget of a tokio task allows without a pause.
+fn many_calls(store: &BlockingRedisStore) {
+    for _ in 0..500 {
+        assert!(store.load(UNKNOWN, Outdoors.now()).expect("nothing breaks").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_caller_within_a_runtime_of_one_thread_neither_panics_nor_waits_for_ever() {
+    let world = World::new(Server::start());
+    let store = BlockingRedisStore::connect(built(world.config())).expect("nothing breaks");
+    many_calls(&store);
+    tokio::task::yield_now().await;
+    many_calls(&store);
+    // The runtime of the test still works.
+    let sessions = crate::world::sessions(world.direct());
+    let token = begun(&sessions).await;
+    many_calls(&store);
+    assert_eq!(crate::world::hits(&sessions, &token).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_block_every_thread_of_a_runtime_go_on() {
+    let world = World::new(Server::start());
+    let store = BlockingRedisStore::connect(built(world.config())).expect("nothing breaks");
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let store = store.clone();
+        tasks.spawn(async move { many_calls(&store) });
+    }
+    drop(store);
+    tasks.join_all().await;
+    eventually("it has gone", Duration::from_secs(10), || {
+        world.server.info("connected_clients") == "1"
+    });
 }
 
 #[test]
@@ -134,15 +208,15 @@ fn a_server_that_reads_slowly_is_not_written_to_beyond_the_deadline() {
         }
     });
     let config = RedisConfig::builder().host("127.0.0.1").port(port).timeout(TIMEOUT);
-    let store = BlockingRedisStore::lazy(built(config.deadline(DEADLINE)));
+    let store = blocking(config.deadline(DEADLINE));
     let commit = CommitId::from_bytes([1; 16]);
     let value = Value::new(Codec::POSTCARD, 1, &vec![0; 32 << 20]);
     let delta = Delta::new(commit, 0, [("n".into(), Change::Set(value))]);
     let action = Action::Append { delta, stamp: Stamp::first(commit), ttl: Ttl::MAX };
-    // All of it takes a few dozen seconds.
+    // To read all of it takes the server some 40 s.
     in_time("writing", DEADLINE + Duration::from_secs(2), || {
         let begun = Stopwatch::start();
-        let applied = store.apply(SessionId::from_bytes([7; 16]), &action, Outdoors.now());
+        let applied = store.apply(UNKNOWN, &action, Outdoors.now());
         assert!(matches!(applied, Err(Failure::Unknown(_))), "{applied:?}");
         begun.elapsed()
     });

@@ -18,7 +18,7 @@ impl Shape {
     }
 
     fn value(self, seed: usize) -> String {
-        // Nothing that could be stored as a number, or twice as the same.
+        // No two are equal, and none is a number.
         let text = format!("{seed:08}-");
         text.chars().cycle().take(self.bytes).collect()
     }
@@ -86,7 +86,7 @@ async fn a_request_moves_what_changed_and_little_else() {
     let recorded = world.proxy.recorded();
     let sent = String::from_utf8_lossy(&recorded);
     assert!(sent.contains("RPUSHX") && !sent.contains("EVAL"), "no script on either");
-    let held = sessions.store().held_stats();
+    let held = sessions.store().cache_stats();
     assert_eq!((held.hits, held.misses, held.reloads), (2, 1, 0), "{held:?}");
 }
 

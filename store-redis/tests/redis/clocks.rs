@@ -16,9 +16,9 @@ use crate::world::{NAME, Outdoors, USER, World, built, started, token_of};
 const HOUR: i64 = 60 * 60 * 1000;
 /// What a slow machine may add to half a round trip, in milliseconds.
 const TOLERANCE: u64 = 2000;
-const NOBODY: SessionId = SessionId::from_bytes([7; 16]);
+const UNKNOWN: SessionId = SessionId::from_bytes([7; 16]);
 
-/// The clock of the server when it was made, going on by itself, and shifted.
+/// A clock that was set by that of the server and is wrong by a shift.
 #[derive(Clone, Debug)]
 struct Wrong {
     begun: Timestamp,
@@ -110,7 +110,7 @@ async fn a_clock_that_is_not_corrected_does_both() {
     let (token, deadline) = begun(&right).await;
     assert!(fast.open(Some(&token)).await.unwrap().is_new());
     assert!(begun(&fast).await.1 > deadline + Duration::from_secs(2 * 60 * 60));
-    // To the slow node a session lives that ended an hour ago.
+    // For the slow node, a session that ended an hour ago is alive.
     let ended = begun(&slow).await.0;
     assert!(right.open(Some(&ended)).await.unwrap().is_new());
     assert!(!slow.open(Some(&ended)).await.unwrap().is_new());
@@ -124,7 +124,7 @@ async fn a_node_that_is_slow_accepts_no_session_past_its_deadline() {
     let right = Sessions::new(connected(&world).await, Wrong::by(&world.server, 0), policy);
     let (token, deadline) = begun(&right).await;
     let key = world.stored_key(&token).expect("the session is stored");
-    // Somebody lets the key live on, so that only the deadline ends the session.
+    // An administrator lets the key live on, so that only the deadline ends the session.
     world.server.say([b"PEXPIRE".as_slice(), &key, b"600000"]);
     let own = Wrong::by(&world.server, -HOUR);
     let uncorrected = Sessions::new(connected(&world).await, own.clone(), two_hours());
@@ -153,9 +153,9 @@ async fn the_time_is_asked_once_for_each_connection_and_a_corrected_clock_stays(
     world.proxy.record();
     for (connection, shift) in [HOUR, -HOUR, 0, HOUR].into_iter().enumerate() {
         own.shift.store(shift, Relaxed);
-        while store.load(NOBODY, twice.now()).await.is_err() {}
+        while store.load(UNKNOWN, twice.now()).await.is_err() {}
         for _ in 0..5 {
-            assert!(store.load(NOBODY, twice.now()).await.unwrap().is_none());
+            assert!(store.load(UNKNOWN, twice.now()).await.unwrap().is_none());
         }
         is_about(once.now(), time_of(&world.server));
         is_about(twice.now(), time_of(&world.server));
@@ -167,7 +167,7 @@ async fn the_time_is_asked_once_for_each_connection_and_a_corrected_clock_stays(
 }
 
 #[tokio::test]
-async fn a_user_who_may_not_ask_the_time_has_a_store_nevertheless() {
+async fn a_user_that_may_not_ask_the_time_has_a_store_nevertheless() {
     let world = World::new(Server::start());
     world.server.say(["ACL", "SETUSER", USER, "-time"]);
     let store = connected(&world).await;
@@ -191,6 +191,6 @@ fn callers_that_block_have_the_clock_of_the_server_too() {
 
     own.shift.store(-HOUR, Relaxed);
     world.proxy.cut();
-    while BlockingStore::load(&store, NOBODY, own.now()).is_err() {}
+    while BlockingStore::load(&store, UNKNOWN, own.now()).is_err() {}
     is_about(store.clock(own).now(), time_of(&world.server));
 }

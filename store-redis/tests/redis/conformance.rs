@@ -1,4 +1,4 @@
-//! The contract, clause by clause, in every way this store can be used.
+//! The contract, clause by clause, for every kind of store here.
 
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sessile_testkit::Server;
 
 use crate::world::{Outdoors, admit, block_on, built, config};
 
-/// Makes handles with one function.
+/// Makes stores with one function.
 struct Of<F>(F);
 
 impl<S: Store, F: Fn() -> S + Send + Sync> Harness for Of<F> {
@@ -37,7 +37,7 @@ impl<S: Store, F: Fn() -> S + Send + Sync> Harness for Of<F> {
     }
 }
 
-/// Compacts behind every append but the first, so that no log has more than two entries for long.
+/// Compacts after every append but the first, so that no log has more than two entries for long.
 struct Compacting<S>(S);
 
 impl<S: Store> Store for Compacting<S> {
@@ -68,35 +68,38 @@ impl<S: Store> Store for Compacting<S> {
     }
 }
 
-/// Runs every clause for one kind of handle, on a thread of its own.
+/// Runs every clause for one kind of store, on a thread of its own.
 fn keeps_the_contract<S: Store>(handle: impl Fn() -> S + Send + Sync) {
     block_on(conformance::all(&Of(handle)));
 }
 
-/// Runs every clause but the one that asks for a compaction which leaves entries behind it.
+/// Runs every clause but one, which asks for a compaction that keeps the entries behind it.
 fn keeps_the_contract_while_it_is_compacted<S: Store>(handle: impl Fn() -> S + Send + Sync) {
     let harness = Of(|| Compacting(handle()));
     block_on(conformance::all_but(&harness, &["compaction_keeps_entries_behind_it"]));
 }
 
 #[test]
-fn every_kind_of_handle_keeps_the_contract() {
+fn every_kind_of_store_keeps_the_contract() {
     let server = Server::start();
     admit(&server);
-    // Only the wire matters here, so no slow moment of a busy machine may look like a fault.
+    // A slow moment of a busy machine must not look like a fault.
     let patient = || config(server.port()).timeout(Duration::from_secs(10));
-    let holding: RedisConfig = built(patient());
-    let holding_none: RedisConfig = built(patient().held_records(0, 0));
+    let cached: RedisConfig = built(patient());
+    let uncached: RedisConfig = built(patient().cache_bytes(0));
     let lazy = |config: &RedisConfig| RedisStore::lazy(config.clone());
-    let blocking = |config: &RedisConfig| Immediate(BlockingRedisStore::lazy(config.clone()));
+    let blocking = |config: &RedisConfig| {
+        let store = BlockingRedisStore::lazy(config.clone());
+        Immediate(store.expect("the system has a thread left"))
+    };
     thread::scope(|scope| {
-        scope.spawn(|| keeps_the_contract(|| lazy(&holding)));
-        scope.spawn(|| keeps_the_contract(|| lazy(&holding_none)));
-        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| lazy(&holding)));
-        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| lazy(&holding_none)));
-        scope.spawn(|| keeps_the_contract(|| blocking(&holding)));
-        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| blocking(&holding)));
-        scope.spawn(|| keeps_the_contract(|| blocking(&holding_none)));
+        scope.spawn(|| keeps_the_contract(|| lazy(&cached)));
+        scope.spawn(|| keeps_the_contract(|| lazy(&uncached)));
+        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| lazy(&cached)));
+        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| lazy(&uncached)));
+        scope.spawn(|| keeps_the_contract(|| blocking(&cached)));
+        scope.spawn(|| keeps_the_contract_while_it_is_compacted(|| blocking(&cached)));
+        scope.spawn(|| keeps_the_contract(|| blocking(&uncached)));
     });
     assert_eq!(server.keys_without_ttl(), 0);
 }

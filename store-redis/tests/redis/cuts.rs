@@ -8,7 +8,7 @@ use sessile_testkit::{Direction, Server};
 use crate::workload::Tally;
 use crate::world::{HITS, TestSessions, World, built, hits, sessions, started, token_of};
 
-/// A session through a network that breaks, and one through a network that does not.
+/// The same sessions over a network that breaks and over one that does not.
 struct Cuts {
     world: World,
     broken: TestSessions,
@@ -24,7 +24,7 @@ impl Cuts {
         Self { world, broken, direct }
     }
 
-    /// Returns how many bytes a close moves each way when nothing breaks.
+    /// Returns how many bytes a close sends and receives when nothing breaks.
     async fn sizes(&self, change: impl Fn(&mut Session)) -> [u64; 2] {
         let token = started(&self.broken).await;
         let session = self.opened(&token, &change).await;
@@ -41,7 +41,7 @@ impl Cuts {
         session
     }
 
-    /// Cuts a close in every place, `step` bytes apart, and gives each outcome to `judge`.
+    /// Cuts a close after every `step` bytes and gives each outcome to `judge`.
     async fn every(
         &self,
         step: usize,
@@ -137,7 +137,7 @@ async fn a_creation_cut_anywhere_leaves_one_session_that_works() {
     let mut tally = Tally::default();
     for (direction, sizes) in [(Direction::Requests, 0..420), (Direction::Replies, 0..8)] {
         for bytes in sizes.step_by(if direction == Direction::Requests { 11 } else { 1 }) {
-            // A connection that is there, and a script that is loaded.
+            // The connection is made, and the script is loaded.
             started(&cuts.broken).await;
             cuts.world.proxy.cut_after(direction, bytes);
             let made = cuts.broken.update(None, add_one).await;

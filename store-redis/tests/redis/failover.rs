@@ -1,4 +1,4 @@
-//! Servers behind Sentinels, one of which takes the place of another.
+//! Servers behind Sentinels, and failovers.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -22,7 +22,7 @@ use crate::world::{
     policy, sessions, started,
 };
 
-/// Starts servers that let the user of the tests in.
+/// Starts servers that know the user of the tests.
 fn replicas() -> Replicas {
     let replicas = Replicas::start();
     admit(replicas.primary());
@@ -69,13 +69,13 @@ async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
     sleep(Duration::from_millis(200)).await;
 
     let pause = workload.pause().await;
-    // What is on its way to the replica when the primary stops may be lost, and nothing else.
+    // Writes that the replica has not received when the primary stops may be lost, and no others.
     until_replicated(&replicas);
     replicas.primary().suspend();
     drop(pause);
     let recovered = workload.all_succeed_again().await;
     assert_eq!(replicas.replica().info("role"), "master");
-    // It does not know yet that it was replaced, and would take writes.
+    // It does not know yet that it was replaced, and would accept writes.
     replicas.primary().resume();
     sleep(Duration::from_millis(500)).await;
     let mut tally = workload.end(replicas.replica(), &directly_on_the_replica(&replicas)).await;
@@ -84,18 +84,18 @@ async fn f05_f06_a_new_primary_is_found_and_the_old_one_is_left() {
     assert!(recovered < Duration::from_secs(10), "{tally}");
 
     let blocking = BlockingRedisStore::connect(built(through_sentinels(&replicas))).unwrap();
-    let nobody = SessionId::from_bytes([7; 16]);
-    assert!(BlockingStore::load(&blocking, nobody, Outdoors.now()).unwrap().is_none());
+    let unknown = SessionId::from_bytes([7; 16]);
+    assert!(BlockingStore::load(&blocking, unknown, Outdoors.now()).unwrap().is_none());
 }
 
 #[tokio::test]
-async fn f06_who_learns_of_a_new_primary_leaves_the_old_one_on_every_connection() {
+async fn f06_a_store_that_learns_of_a_new_primary_leaves_the_old_one_on_every_connection() {
     let replicas = replicas();
     let sessions = sessions(RedisStore::lazy(built(through_sentinels(&replicas))));
     let mut tokens = vec![started(&sessions).await];
     // Which connection a session uses depends on its id.
-    let line = |token: &String| Token::parse(token).unwrap().id().as_bytes()[1] % 2;
-    while line(&tokens[0]) == line(&tokens[tokens.len() - 1]) {
+    let slot = |token: &String| Token::parse(token).unwrap().id().as_bytes()[1] % 2;
+    while slot(&tokens[0]) == slot(&tokens[tokens.len() - 1]) {
         tokens.push(started(&sessions).await);
     }
     let (busy, idle) = (&tokens[0], &tokens[tokens.len() - 1]);
@@ -121,7 +121,7 @@ fn f06_a_connection_that_takes_longer_than_the_failover_is_not_used() {
 #[test]
 fn f06_a_blocking_connection_that_takes_longer_than_the_failover_is_not_used() {
     connecting_during_a_failover(|config, token| {
-        let store = BlockingRedisStore::lazy(config);
+        let store = BlockingRedisStore::lazy(config).unwrap();
         let sessions = BlockingSessions::new(store, Outdoors, policy(64));
         let (added, _) = sessions.update(Some(token), |session| session.add(&HITS, 1)).unwrap();
         added.unwrap();
@@ -140,7 +140,7 @@ fn connecting_during_a_failover(add: impl FnOnce(RedisConfig, &str)) {
             replicas.until_replaced();
             replicas.primary().resume();
         });
-        // The Sentinels point at the old primary, which lets nobody in before it resumes.
+        // The Sentinels point at the old primary, which accepts no login before it resumes.
         let patient = through_sentinels(&replicas).timeout(Duration::from_secs(60));
         add(built(patient.deadline(Duration::from_secs(60))), &token);
     });
@@ -162,7 +162,7 @@ async fn sentinels_that_know_no_primary_are_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_primary_that_lets_nobody_in_says_so_whatever_a_sentinel_says() {
+async fn a_primary_that_refuses_the_login_is_an_error_whatever_a_sentinel_says() {
     let replicas = replicas();
     let gone = Server::start();
     gone.kill();
@@ -182,17 +182,17 @@ async fn a_primary_that_lets_nobody_in_says_so_whatever_a_sentinel_says() {
 #[tokio::test]
 async fn sentinels_that_were_made_anew_and_name_the_same_primary_are_believed_at_once() {
     let server = Server::start();
-    let term = Arc::new(AtomicU64::new(7));
+    let epoch = Arc::new(AtomicU64::new(7));
     let primary = Arc::new(AtomicU64::new(server.port().into()));
-    let sentinel = sentinel_that_says(primary, Arc::clone(&term));
+    let sentinel = sentinel_that_says(primary, Arc::clone(&epoch));
     let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
     let store = RedisStore::lazy(built(config));
-    let on_line = |number| SessionId::from_bytes([number; 16]);
-    assert!(store.load(on_line(0), Outdoors.now()).await.unwrap().is_none());
-    term.store(0, Relaxed);
-    // The other line connects only now.
-    assert!(store.load(on_line(1), Outdoors.now()).await.unwrap().is_none());
-    assert!(store.load(on_line(0), Outdoors.now()).await.unwrap().is_none());
+    let on_slot = |number| SessionId::from_bytes([number; 16]);
+    assert!(store.load(on_slot(0), Outdoors.now()).await.unwrap().is_none());
+    epoch.store(0, Relaxed);
+    // The other connection is made only now.
+    assert!(store.load(on_slot(1), Outdoors.now()).await.unwrap().is_none());
+    assert!(store.load(on_slot(0), Outdoors.now()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -202,36 +202,36 @@ async fn sentinels_that_were_made_anew_and_count_alike_are_believed_about_anothe
     let sentinel = sentinel_that_says(Arc::clone(&primary), Arc::new(AtomicU64::new(0)));
     let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
     let config = built(config.connections(2));
-    let on_line = |number| SessionId::from_bytes([number; 16]);
+    let on_slot = |number| SessionId::from_bytes([number; 16]);
 
     let store = RedisStore::lazy(config);
-    assert!(store.load(on_line(0), Outdoors.now()).await.unwrap().is_none());
+    assert!(store.load(on_slot(0), Outdoors.now()).await.unwrap().is_none());
     primary.store(new.port().into(), Relaxed);
-    // The other line connects only now.
-    assert!(store.load(on_line(1), Outdoors.now()).await.unwrap().is_none());
+    // The other connection is made only now.
+    assert!(store.load(on_slot(1), Outdoors.now()).await.unwrap().is_none());
     let asked = |server: &Server| server.info("cmdstat_lrange");
     let before = asked(&old);
     for number in [0, 1, 0, 1] {
-        assert!(store.load(on_line(number), Outdoors.now()).await.unwrap().is_none());
+        assert!(store.load(on_slot(number), Outdoors.now()).await.unwrap().is_none());
     }
-    assert_eq!(asked(&old), before, "nobody goes on with the old one");
+    assert_eq!(asked(&old), before, "the old one is not used any more");
 }
 
-/// Listens like a Sentinel that knows one primary, on this port and of this term.
-fn sentinel_that_says(primary: Arc<AtomicU64>, term: Arc<AtomicU64>) -> u16 {
+/// Listens like a Sentinel that knows one primary, on this port and of this epoch.
+fn sentinel_that_says(primary: Arc<AtomicU64>, epoch: Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
     let port = listener.local_addr().expect("a listener has an address").port();
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
-            let (primary, term) = (primary.load(Relaxed), term.load(Relaxed));
+            let (primary, epoch) = (primary.load(Relaxed), epoch.load(Relaxed));
             thread::spawn(move || {
                 let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
                 let place = format!("*2\r\n$9\r\n127.0.0.1\r\n{}", bulk(primary.to_string()));
-                let known = format!("%1\r\n$12\r\nconfig-epoch\r\n{}", bulk(term.to_string()));
-                // To HELLO, and then to both questions.
-                for answer in ["%1\r\n$5\r\nproto\r\n:3\r\n".to_owned(), place + &known] {
+                let known = format!("%1\r\n$12\r\nconfig-epoch\r\n{}", bulk(epoch.to_string()));
+                // The replies to HELLO, and then to both questions.
+                for reply in ["%1\r\n$5\r\nproto\r\n:3\r\n".to_owned(), place + &known] {
                     let _ = client.read(&mut [0; 1024]);
-                    let _ = client.write_all(answer.as_bytes());
+                    let _ = client.write_all(reply.as_bytes());
                 }
                 let _ = client.read(&mut [0; 1]);
             });

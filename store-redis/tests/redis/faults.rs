@@ -4,16 +4,16 @@ use std::thread;
 use std::time::Duration;
 
 use sessile_core::{BlockingStore, Outside, SessionId, Store};
-use sessile_store_redis::{BlockingRedisStore, RedisStore};
+use sessile_store_redis::RedisStore;
 use sessile_testkit::{Direction, Options, Server, eventually};
 use tokio::time::{sleep, timeout};
 
 use crate::workload::{Tally, Workload};
 use crate::world::{Outdoors, TestSessions, World, admit, built, hits, sessions, started};
 
-/// What a call may take at most under these tests' configuration.
+/// How long a call of these tests may take at most.
 const DEADLINE: Duration = Duration::from_millis(1200);
-/// How soon after the heal every task has had a success again.
+/// How soon after the heal every task must succeed again.
 const RECOVERED: Duration = Duration::from_secs(3);
 
 struct Fault {
@@ -31,9 +31,9 @@ impl Fault {
         Self { world, sessions, direct }
     }
 
-    /// Breaks something under load, heals it, waits for everybody to succeed again, and counts.
+    /// Breaks something under load, heals it, waits until every task succeeds again, and counts.
     async fn run(&self, name: &str, break_it: impl AsyncFn(), heal: impl AsyncFn()) -> Tally {
-        // Ended before the fault: nothing may bring it back.
+        // It ends before the fault, and no fault may bring it back.
         let ended = started(&self.sessions).await;
         let mut session = self.sessions.open(Some(&ended)).await.expect("nothing breaks yet");
         session.invalidate();
@@ -49,14 +49,14 @@ impl Fault {
         tally.recovered = recovered;
         tally.revived += usize::from(hits(&self.direct, &ended).await.is_some());
         tally.check(name);
-        // Opening and closing are a call each, and settling is another.
+        // A request makes up to four calls: it opens, closes, settles, and closes again.
         assert!(tally.slowest < DEADLINE * 4, "{name}: {tally}");
         assert!(recovered < RECOVERED, "{name}: {tally}");
         tally
     }
 }
 
-/// Longer than a call may take, so that some fail.
+/// Waits for longer than a call may take, so that some calls fail.
 async fn for_a_while() {
     sleep(Duration::from_millis(2000)).await;
 }
@@ -153,8 +153,8 @@ async fn f13_f14_replies_cut_short_or_garbled_are_never_believed() {
     fault.run("F14 replies garbled", garbage, async || proxy.heal()).await;
 }
 
-/// No reply to anything, or one of the wrong type. What looks just like the reply that was due
-/// cannot be told from it.
+/// No reply at all, or a reply of the wrong type. A wrong reply of the right type cannot be told from
+/// the right one.
 const GARBAGE: [&[u8]; 16] = [
     b"",
     b"\0",
@@ -199,7 +199,7 @@ async fn f18_a_server_that_became_a_replica_is_asked_again() {
     let fault = Fault::on(Server::start());
     let server = &fault.world.server;
     let demote = async || {
-        // Nobody listens there, so what it holds stays as it is.
+        // There is no server there, so the replica keeps what it has.
         server.say(["REPLICAOF", "127.0.0.1", "1"]);
         for_a_while().await;
     };
@@ -244,32 +244,32 @@ async fn f45_a_thousand_tasks_do_not_storm_a_server_that_returns() {
 }
 
 #[tokio::test]
-async fn callers_who_wait_for_less_than_a_connection_takes_get_one_nevertheless() {
+async fn callers_with_less_time_than_a_connection_takes_get_one_nevertheless() {
     let world = World::new(Server::start());
     let patient = Duration::from_secs(10);
     let store = RedisStore::lazy(built(world.config().timeout(patient)));
     world.proxy.delay(Direction::Replies, Duration::from_millis(400));
-    let nobody = SessionId::from_bytes([7; 16]);
+    let unknown = SessionId::from_bytes([7; 16]);
     for _ in 0..20 {
-        let load = store.load(nobody, Outdoors.now());
+        let load = store.load(unknown, Outdoors.now());
         assert!(timeout(Duration::from_millis(30), load).await.is_err());
     }
     world.proxy.heal();
-    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+    assert!(store.load(unknown, Outdoors.now()).await.unwrap().is_none());
     assert_eq!(world.proxy.counts().accepted, 1);
 }
 
 #[tokio::test]
-async fn callers_who_wait_for_less_than_an_answer_takes_leave_a_silent_path_nevertheless() {
+async fn callers_with_less_time_than_a_reply_takes_leave_a_silent_path_nevertheless() {
     let world = World::new(Server::start());
     let store = RedisStore::lazy(built(world.config().timeout(Duration::from_millis(400))));
-    let nobody = SessionId::from_bytes([7; 16]);
-    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+    let unknown = SessionId::from_bytes([7; 16]);
+    assert!(store.load(unknown, Outdoors.now()).await.unwrap().is_none());
     world.proxy.freeze();
-    let load = || timeout(Duration::from_millis(150), store.load(nobody, Outdoors.now()));
+    let load = || timeout(Duration::from_millis(150), store.load(unknown, Outdoors.now()));
     assert!(load().await.is_err());
     world.proxy.heal_for_new_connections();
-    // At most 800 ms in vain, and whatever a busy machine adds.
+    // It should take 800 ms at most; a busy machine adds some.
     let mut tries = 0;
     while load().await.is_err() {
         tries += 1;
@@ -285,7 +285,7 @@ async fn a_store_that_is_dropped_stops_connecting() {
     world.proxy.freeze_only(Direction::Replies);
     let load = store.load(SessionId::from_bytes([7; 16]), Outdoors.now());
     assert!(timeout(Duration::from_millis(200), load).await.is_err());
-    // Who asks is one of them.
+    // One of them asks.
     let clients = || world.server.info("connected_clients");
     eventually("it connects", Duration::from_secs(10), || clients() == "2");
     drop(store);
@@ -299,16 +299,16 @@ async fn a_restart_within_the_deadline_is_waited_for() {
     let world = World::new(Server::start());
     let store = RedisStore::lazy(built(world.config().deadline(Duration::from_secs(20))));
     let blocking = world.config().deadline(Duration::from_secs(20));
-    let blocking = BlockingRedisStore::lazy(built(blocking));
-    let nobody = SessionId::from_bytes([7; 16]);
-    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+    let blocking = crate::world::blocking(blocking);
+    let unknown = SessionId::from_bytes([7; 16]);
+    assert!(store.load(unknown, Outdoors.now()).await.unwrap().is_none());
     world.proxy.refuse();
     let restart = async {
         sleep(Duration::from_millis(800)).await;
         world.proxy.heal();
     };
-    let blocked = thread::spawn(move || BlockingStore::load(&blocking, nobody, Outdoors.now()));
-    let (found, ()) = tokio::join!(store.load(nobody, Outdoors.now()), restart);
+    let blocked = thread::spawn(move || BlockingStore::load(&blocking, unknown, Outdoors.now()));
+    let (found, ()) = tokio::join!(store.load(unknown, Outdoors.now()), restart);
     assert!(found.unwrap().is_none());
     assert!(blocked.join().unwrap().unwrap().is_none());
 }

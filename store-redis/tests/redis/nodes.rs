@@ -15,7 +15,7 @@ use crate::world::{
     started,
 };
 
-/// Starts this test binary again, to do one thing.
+/// Starts this test binary again for one task.
 fn process(what: &str, server: &Server, token: &str) -> Child {
     let this = std::env::current_exe().expect("a test knows where it is");
     Command::new(this)
@@ -36,12 +36,12 @@ async fn a_process_of_its_own() {
     let port = std::env::var("SESSILE_PORT").ok().and_then(|port| port.parse().ok());
     let token = std::env::var("SESSILE_TOKEN").expect("the starter says which session");
     let store = RedisStore::lazy(built(config(port.expect("the starter says which port"))));
-    // Compacts all the time.
+    // A small number, so that the processes compact all the time.
     let sessions = Sessions::new(store, Outdoors, policy(4));
     match what.as_str() {
         "count" => count(sessions, token).await,
         "write pairs" => write_pairs(sessions, token).await,
-        other => panic!("nobody knows how to {other}"),
+        other => panic!("there is no task {other}"),
     }
 }
 
@@ -73,7 +73,7 @@ async fn write_pairs(sessions: TestSessions, token: String) {
     }
 }
 
-/// A request, with its upkeep.
+/// Makes a request and does its upkeep.
 async fn update(
     sessions: &TestSessions,
     token: &str,
@@ -148,7 +148,7 @@ async fn two_writers_of_different_attributes_lose_none_of_ten_thousand_writes() 
         });
     }
     let lost: usize = tasks.join_all().await.into_iter().sum();
-    let held = nodes[0].store().held_stats();
+    let held = nodes[0].store().cache_stats();
     report(&format!("two writers: {} trials, {lost} lost, {held:?}", SESSIONS as u64 * ROUNDS));
     assert_eq!(lost, 0);
     assert!(held.hits > held.reloads, "{held:?}");

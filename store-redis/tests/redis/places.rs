@@ -1,4 +1,4 @@
-//! Servers that are found in other ways: on a socket in the file system, over TLS.
+//! Other ways to reach a server: a socket in the file system, TLS.
 
 use std::sync::mpsc;
 use std::thread;
@@ -25,22 +25,22 @@ async fn a_server_on_a_unix_socket_is_reached() {
 }
 
 #[test]
-fn a_unix_socket_where_nobody_answers_is_an_error_within_the_deadline() {
+fn a_unix_socket_that_does_not_answer_is_an_error_within_the_deadline() {
     let directory = Directory::new();
     let socket = directory.path().join("redis.sock");
     let socket = socket.to_str().expect("the path is text");
     let server = Options::new().set("unixsocket", socket).set("tcp-backlog", "1").start();
     let config = RedisConfig::builder().url(&format!("unix://{socket}"));
     let config = config.timeout(Duration::from_millis(100)).deadline(Duration::from_millis(300));
-    let store = BlockingRedisStore::lazy(built(config));
-    let nobody = SessionId::from_bytes([7; 16]);
+    let store = crate::world::blocking(config);
+    let unknown = SessionId::from_bytes([7; 16]);
     server.suspend();
     let (done, all_done) = mpsc::channel();
-    // More than may wait to be let in. Those who hang would keep a scope from ending.
+    // More than the queue of the socket has room for. A scope would wait for those that hang.
     for _ in 0..10 {
         let (store, done) = (store.clone(), done.clone());
         thread::spawn(move || {
-            done.send(BlockingStore::load(&store, nobody, Outdoors.now()).is_err())
+            done.send(BlockingStore::load(&store, unknown, Outdoors.now()).is_err())
         });
     }
     for _ in 0..10 {
@@ -49,7 +49,7 @@ fn a_unix_socket_where_nobody_answers_is_an_error_within_the_deadline() {
     }
     server.resume();
     eventually("it heals", Duration::from_secs(10), || {
-        BlockingStore::load(&store, nobody, Outdoors.now()).is_ok()
+        BlockingStore::load(&store, unknown, Outdoors.now()).is_ok()
     });
 }
 
@@ -65,9 +65,9 @@ async fn a_node_of_a_cluster_is_refused_at_the_start() {
 async fn a_database_that_is_not_there_or_may_not_be_used_is_refused_at_once() {
     let server = Server::start();
     admit(&server);
-    let nobody = || RedisConfig::builder().host("127.0.0.1").port(server.port());
+    let anonymous = || RedisConfig::builder().host("127.0.0.1").port(server.port());
     for (config, reason) in [
-        (nobody().database(99), Reason::Never),
+        (anonymous().database(99), Reason::Never),
         (config(server.port()).database(1), Reason::Forbidden),
     ] {
         let config = built(config);
@@ -100,12 +100,12 @@ async fn a_server_that_is_not_there_is_an_error_within_the_deadline() {
     };
     let measure = || in_time("failing twice", Duration::from_secs(2), fails);
     tokio::task::spawn_blocking(measure).await.expect("it fails in time");
-    // And is used as soon as it is there.
+    // A server that is started is used at once.
     let store = RedisStore::lazy(config);
     server.restart();
     admit(&server);
-    let nobody = SessionId::from_bytes([7; 16]);
-    assert!(store.load(nobody, Outdoors.now()).await.unwrap().is_none());
+    let unknown = SessionId::from_bytes([7; 16]);
+    assert!(store.load(unknown, Outdoors.now()).await.unwrap().is_none());
 }
 
 #[cfg(feature = "tls")]
@@ -114,8 +114,8 @@ mod tls {
 
     use super::*;
 
-    /// Not a test: started by the next one, because which authorities are trusted is said by the
-    /// environment of a process.
+    /// Not a test: the next one starts it, because the environment of a process says which
+    /// authorities are trusted.
     #[tokio::test]
     #[ignore = "started by another test"]
     async fn a_client_of_its_own() {

@@ -1,4 +1,4 @@
-//! What the store says when the server refuses, or holds what it should not.
+//! What the store does when the server refuses, or holds what it should not.
 
 use std::error::Error;
 use std::thread;
@@ -33,7 +33,7 @@ fn reason(error: &RedisStoreError) -> Reason {
     }
 }
 
-/// Returns everything an error would show anybody.
+/// Returns everything that an error shows.
 fn everything(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error:?}");
     let mut next = Some(error);
@@ -70,7 +70,7 @@ async fn f16_a_full_server_refuses_to_write_and_still_touches_and_ends() {
 
     world.server.say(["CONFIG", "SET", "maxmemory", "0"]);
     let _ = sessions.close(failed.into_session()).await.unwrap();
-    // What failed can be written later.
+    // The failed change can be written later.
     let tally = Tally::of(4, &world.server).compare(hits(&sessions, &kept).await, Some(1));
     tally.compare(hits(&sessions, &ended).await, None).check("F16 full");
 }
@@ -95,7 +95,11 @@ async fn a_server_that_cannot_write_to_its_disk_still_serves_whoever_reads() {
         assert_eq!(reason(&error), Reason::Full);
     }
     assert_eq!(hits(&sessions, &kept).await, Some(0));
-    assert_eq!(hits(&sessions, &ended).await, None, "it has ended, whoever can be told");
+    assert_eq!(
+        hits(&sessions, &ended).await,
+        None,
+        "it has ended, even if the server cannot be told"
+    );
 }
 
 #[tokio::test]
@@ -111,7 +115,7 @@ async fn f17_a_server_that_will_lose_sessions_is_warned_of() {
 }
 
 #[tokio::test]
-async fn f25_a_user_who_may_not_is_told_so_once_and_shown_no_password() {
+async fn f25_a_user_without_the_right_is_told_so_once_and_shown_no_password() {
     let world = World::new(Server::start());
     let wrong = [
         built(
@@ -121,7 +125,10 @@ async fn f25_a_user_who_may_not_is_told_so_once_and_shown_no_password() {
                 .password("wrong-canary"),
         ),
         built(
-            RedisConfig::builder().port(world.proxy.port()).user("nobody").password("wrong-canary"),
+            RedisConfig::builder()
+                .port(world.proxy.port())
+                .user("unknown")
+                .password("wrong-canary"),
         ),
     ];
     for config in wrong {
@@ -147,20 +154,20 @@ async fn f25_a_user_who_may_not_is_told_so_once_and_shown_no_password() {
 
     world.server.say(["ACL", "SETUSER", "sessions", "off"]);
     world.proxy.cut();
-    let Err(failure) = sessions.open(Some(&token)).await else { panic!("nobody is let in") };
+    let Err(failure) = sessions.open(Some(&token)).await else { panic!("the user is off") };
     assert_eq!(reason(&failure.into_source()), Reason::Forbidden);
 
     world.server.say(["ACL", "SETUSER", "sessions", "on"]);
     admit(&world.server);
     // It heals by itself.
     let tally = Tally::of(4, &world.server).compare(hits(&sessions, &token).await, Some(0));
-    tally.check("F25 who may not");
+    tally.check("F25 no right");
 }
 
 #[tokio::test]
 async fn a_log_that_cannot_be_given_its_ttl_is_not_started() {
     let (world, sessions) = world_and_sessions(Server::start());
-    // One is refused before anything is written, the other is taken back.
+    // Without the first nothing is written; without the second the log is deleted again.
     for command in ["-rpush", "-pexpire"] {
         world.server.say(["ACL", "SETUSER", "sessions", command]);
         let set = |session: &mut Session| session.set(&NAME, "Ada".to_owned());
@@ -185,12 +192,12 @@ async fn a_log_that_cannot_be_cut_is_not_compacted() {
     let compacted = sessions.store().apply(id, &compaction, Outdoors.now()).await;
     let Err(Failure::NotApplied(error)) = compacted else { panic!("{compacted:?}") };
     assert_eq!(reason(&error), Reason::Forbidden);
-    // Whoever holds nothing reads all of it.
+    // A node without a cached record reads all of it.
     assert_eq!(hits(&crate::world::sessions(world.direct()), &token).await, Some(1));
 }
 
 #[tokio::test]
-async fn f29_what_the_server_will_not_take_is_refused_and_the_store_goes_on() {
+async fn f29_a_value_the_server_will_not_take_is_refused_and_the_store_goes_on() {
     let (world, sessions) =
         world_and_sessions(Options::new().set("proto-max-bulk-len", "1mb").start());
     let token = started(&sessions).await;
@@ -211,9 +218,9 @@ async fn f29_what_the_server_will_not_take_is_refused_and_the_store_goes_on() {
 }
 
 #[tokio::test]
-async fn f30_f31_f32_what_cannot_be_read_is_an_error_and_left_alone() {
+async fn f30_f31_f32_a_session_that_cannot_be_read_is_an_error_and_left_alone() {
     let (world, sessions) = world_and_sessions(Server::start());
-    // A command, and what comes behind the key.
+    // A command, and its arguments behind the key.
     let damage: [(&str, &[&str]); 5] = [
         ("LSET", &["0", "garbage"]),
         ("LSET", &["1", "garbage"]),
@@ -229,7 +236,7 @@ async fn f30_f31_f32_what_cannot_be_read_is_an_error_and_left_alone() {
         let done = world.server.say([command.as_bytes(), &key].into_iter().chain(arguments));
         assert!(!matches!(done, Reply::Error(_)), "{done:?}");
         let before = world.server.say([b"DUMP".as_slice(), &key]);
-        // What this node holds it does not read again, so only damage behind it is found here.
+        // This node has a cached record, so it finds only damage behind it.
         if number > 0 {
             assert!(sessions.open(Some(&token)).await.is_err(), "{number}");
         }
@@ -247,11 +254,11 @@ async fn f30_f31_f32_what_cannot_be_read_is_an_error_and_left_alone() {
 }
 
 #[test]
-fn f33_who_finds_no_free_connection_waits_no_longer_than_the_deadline() {
+fn f33_a_hundred_callers_of_one_connection_wait_no_longer_than_the_deadline() {
     let world = World::new(Server::start());
     let (timeout, deadline) = (Duration::from_millis(200), Duration::from_millis(600));
     let config = world.config().connections(1).timeout(timeout).deadline(deadline);
-    let store = sessile_store_redis::BlockingRedisStore::lazy(built(config));
+    let store = crate::world::blocking(config);
     let sessions = sessile_core::BlockingSessions::new(store, Outdoors, policy(64));
     let (_, finished) =
         sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).unwrap();
@@ -260,8 +267,8 @@ fn f33_who_finds_no_free_connection_waits_no_longer_than_the_deadline() {
         let open = || {
             let begun = Stopwatch::start();
             let opened = sessions.open(Some(&token)).is_ok();
-            assert!(expect_success || !opened, "nobody answers");
-            // On a busy machine some come too late.
+            assert!(expect_success || !opened, "there is no reply");
+            // On a busy machine some calls fail.
             if opened == expect_success { begun.elapsed() } else { Duration::MAX }
         };
         let at_most = deadline + timeout + Duration::from_millis(300);
@@ -279,7 +286,7 @@ fn f33_who_finds_no_free_connection_waits_no_longer_than_the_deadline() {
     let is_back = || sessions.open(Some(&token)).is_ok();
     let recovered = eventually("it heals", Duration::from_secs(3), is_back);
     all_at_once(true);
-    Tally { recovered, ..Tally::of(300, &world.server) }.check("F33 no free connection");
+    Tally { recovered, ..Tally::of(300, &world.server) }.check("F33 a hundred callers");
 }
 
 #[tokio::test]
@@ -306,7 +313,7 @@ async fn f34_a_call_that_is_dropped_at_any_await_leaves_old_or_new() {
             });
             dropped += i32::from(!ended.await);
         }
-        // Replies to what was dropped belong to nobody else.
+        // No other call gets the reply of a dropped one.
         for token in &tokens {
             let found = hits(&sessions, token).await;
             tally = tally.compare(found, found.map(|found| found.clamp(0, 1)).or(Some(0)));
@@ -342,7 +349,7 @@ impl Drop for Fragile {
 const FRAGILE: Key<Fragile> = Key::new("fragile");
 
 #[tokio::test]
-async fn f35_a_handler_that_panics_writes_nothing_and_blocks_nobody() {
+async fn f35_a_handler_that_panics_writes_nothing_and_blocks_no_other() {
     let written = f35(|session| {
         session.add(&HITS, 1).unwrap();
         panic!("the handler panics");
@@ -351,7 +358,7 @@ async fn f35_a_handler_that_panics_writes_nothing_and_blocks_nobody() {
 }
 
 #[tokio::test]
-async fn f35_a_serializer_that_panics_writes_nothing_and_blocks_nobody() {
+async fn f35_a_serializer_that_panics_writes_nothing_and_blocks_no_other() {
     let written = f35(|session| {
         session.add(&HITS, 1).unwrap();
         // Encoded at commit, when the handler is long gone.
@@ -361,7 +368,7 @@ async fn f35_a_serializer_that_panics_writes_nothing_and_blocks_nobody() {
 }
 
 #[tokio::test]
-async fn f35_a_destructor_that_panics_writes_all_or_nothing_and_blocks_nobody() {
+async fn f35_a_destructor_that_panics_writes_all_or_nothing_and_blocks_no_other() {
     let written = f35(|session| {
         session.add(&HITS, 1).unwrap();
         session.get_mut(&FRAGILE).unwrap().unwrap().0 = WHEN_DROPPED;
@@ -394,7 +401,7 @@ async fn f35(panics: impl Fn(&mut Session) + Send + Sync + 'static) -> Option<i6
 #[tokio::test]
 async fn tenants_do_not_reach_each_other_even_if_they_try() {
     let world = World::new(Server::start());
-    // The same user, who may only reach keys of one prefix.
+    // The same user, which may only reach keys of one prefix.
     let other = config(world.server.port()).prefix("test:b");
     let stranger = RedisStore::connect(built(other)).await.unwrap();
     let sessions = Sessions::new(stranger, Outdoors, policy(64));

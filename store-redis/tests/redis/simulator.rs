@@ -1,4 +1,4 @@
-//! The simulated store, which says what this one must do, and a real Redis, on the same programs.
+//! The simulated store and a real Redis must do the same on the same programs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ const PROGRAMS: u64 = 10_000;
 const TASKS: u64 = 8;
 const TTL: Ttl = Ttl::new(Duration::from_secs(3600)).expect("an hour is a lifetime");
 
-/// How often either side said what.
+/// How often each outcome was seen.
 static SEEN: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
 
 const fn name(outcome: Outcome) -> &'static str {
@@ -35,14 +35,14 @@ const fn name(outcome: Outcome) -> &'static str {
     }
 }
 
-/// Two nodes on either side, and what one program knows of its log.
+/// Two nodes on each side, and what one program knows about its log.
 struct Program<'s> {
     rng: Rng,
     real: &'s [RedisStore; 2],
     simulated: [SimStore; 2],
     id: SessionId,
     first: Stamp,
-    /// Every delta sent so far, with the stamp it was sent under last.
+    /// Every delta sent so far, with the stamp of its last attempt.
     sent: Vec<(Delta, Stamp)>,
     positions: Vec<Position>,
     loaded: Vec<Loaded>,
@@ -50,7 +50,7 @@ struct Program<'s> {
 }
 
 impl Program<'_> {
-    /// Does the same on both sides and compares what is said.
+    /// Does the same on both sides and compares the outcomes.
     async fn step(&mut self) {
         let node = self.rng.index(2);
         let action = match self.rng.below(20) {
@@ -74,7 +74,7 @@ impl Program<'_> {
         if let Outcome::Appended(position) = real {
             self.positions.push(position);
         }
-        *SEEN.lock().expect("nobody panics while counting").entry(name(real)).or_default() += 1;
+        *SEEN.lock().expect("counting does not panic").entry(name(real)).or_default() += 1;
     }
 
     async fn load(&mut self, node: usize) {
@@ -215,7 +215,7 @@ async fn the_simulated_store_and_a_real_redis_give_the_same_answers() {
     for task in tasks.collect::<Vec<_>>() {
         task.await.expect("every program ends alike");
     }
-    let seen = SEEN.lock().expect("nobody panics while counting").clone();
+    let seen = SEEN.lock().expect("counting does not panic").clone();
     report(&format!("simulator and redis agree on {PROGRAMS} programs: {seen:?}"));
     assert_eq!(seen.len(), 9, "every outcome was seen: {seen:?}");
     assert_eq!(server.keys_without_ttl(), 0);

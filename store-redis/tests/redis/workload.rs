@@ -1,4 +1,4 @@
-//! Requests that go on while something breaks, and what became of them.
+//! Requests that go on while something breaks, and the count of their results.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::world::{HITS, TestSessions, hits, report, started};
 
-/// Tasks that add 1 to a counter over and over: half of them to one they share.
+/// Tasks that add 1 to a counter over and over. Half of them share one counter.
 #[derive(Debug)]
 pub(crate) struct Workload {
     shared: Arc<Shared>,
@@ -25,15 +25,15 @@ pub(crate) struct Workload {
 #[derive(Debug, Default)]
 struct Shared {
     is_over: AtomicBool,
-    /// Held for reading by whoever makes a request.
+    /// Locked for reading during a request.
     pause: RwLock<()>,
-    /// Counts how often all were waited for.
+    /// The current round. A round ends when every task has succeeded in it.
     round: AtomicU64,
-    /// The round in which the last request began that was answered with success, by task.
+    /// For each task, the round in which its last successful request began.
     done: Vec<AtomicU64>,
 }
 
-/// What one task was told.
+/// The results of one task.
 #[derive(Debug, Default)]
 struct Task {
     session: usize,
@@ -43,7 +43,7 @@ struct Task {
     slowest: Duration,
 }
 
-/// What became of all requests.
+/// The results of all tasks, compared with what is stored.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) trials: i64,
@@ -58,7 +58,7 @@ pub(crate) struct Tally {
 }
 
 impl Workload {
-    /// Starts the tasks, and sees all of them succeed once.
+    /// Starts the tasks and waits until each has succeeded once.
     pub(crate) async fn start(sessions: &TestSessions) -> Self {
         let mut tokens = Vec::new();
         for _ in 0..=TASKS / 2 {
@@ -78,8 +78,8 @@ impl Workload {
         workload
     }
 
-    /// Waits until every task has had success with a request begun from now on, and returns how
-    /// long that took.
+    /// Waits until a request that begins from now on has succeeded in every task. Returns how long that
+    /// took.
     pub(crate) async fn all_succeed_again(&self) -> Duration {
         let round = self.shared.round.fetch_add(1, Relaxed) + 1;
         let begun = Stopwatch::start();
@@ -91,12 +91,12 @@ impl Workload {
         begun.elapsed()
     }
 
-    /// Waits until no request is under way. None begins before what is returned is dropped.
+    /// Waits until no request is under way. No request begins before the guard is dropped.
     pub(crate) async fn pause(&self) -> RwLockWriteGuard<'_, ()> {
         self.shared.pause.write().await
     }
 
-    /// Ends the tasks and counts what is stored, through a handle that nothing gets in the way of.
+    /// Ends the tasks and counts what is stored, over a path that works.
     pub(crate) async fn end(self, server: &Server, direct: &TestSessions) -> Tally {
         self.shared.is_over.store(true, Relaxed);
         let (mut tally, mut told) = (Tally::default(), vec![(0, 0); self.tokens.len()]);
@@ -135,7 +135,7 @@ impl Shared {
             task.trials += 1;
             let add = |session: &mut sessile_core::Session| session.add(&HITS, 1).map(|_| ());
             match sessions.update(Some(token), add).await {
-                // A new session would be one that a failure was taken for.
+                // The session was not found, which must not happen; it is not counted as a success.
                 Ok((_, finished)) if finished.session().is_new() => {}
                 Ok(_) => {
                     task.acknowledged += 1;
@@ -150,7 +150,7 @@ impl Shared {
             }
             task.slowest = task.slowest.max(begun.elapsed());
             drop(running);
-            // Leaves the other tests some of the machine.
+            // Leaves time for the other tests.
             sleep(Duration::from_millis(1)).await;
         }
         task
@@ -158,12 +158,12 @@ impl Shared {
 }
 
 impl Tally {
-    /// Starts with so many trials on a server, where no key may be left for ever.
+    /// Starts with a number of trials on a server where no key may live for ever.
     pub(crate) fn of(trials: i64, server: &Server) -> Self {
         Self { trials, without_ttl: server.keys_without_ttl(), ..Self::default() }
     }
 
-    /// Compares what a session counts with what it must; nothing is a session that has ended.
+    /// Compares the counter of a session with the expected one. `None` is a session that has ended.
     pub(crate) fn compare(mut self, found: Option<i64>, expected: Option<i64>) -> Self {
         self.revived += usize::from(found.is_some() && expected.is_none());
         if let Some(expected) = expected {

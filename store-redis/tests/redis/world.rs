@@ -1,4 +1,4 @@
-//! What the tests share: a server, handles on it, and sessions in them.
+//! What the tests share: a server, stores in it, and their sessions.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 use sessile_core::{
     Counter, EntropyError, Finished, Key, Notice, Outside, Policy, Sessions, Timestamp,
 };
-use sessile_store_redis::{RedisConfig, RedisConfigBuilder, RedisStore};
+use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore};
 use sessile_testkit::{Proxy, Reply, Server, Stopwatch};
 
 pub(crate) const HITS: Counter = Counter::new("hits");
 pub(crate) const NAME: Key<String> = Key::new("name");
 
-/// The clock, starting at some time long ago, and the randomness of the system.
+/// A clock that starts at a fixed time, and the randomness of the system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outdoors;
 
@@ -27,7 +27,7 @@ impl Outside for Outdoors {
     }
 }
 
-/// A network path to a server that can be broken, and a user who may do just enough.
+/// A server, a network path to it that can be broken, and a user with no more rights than it needs.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) server: Server,
@@ -46,19 +46,19 @@ impl World {
         config(self.proxy.port())
     }
 
-    /// Makes a handle that goes through the proxy.
+    /// Makes a store that goes through the proxy.
     pub(crate) fn store(&self) -> RedisStore {
         RedisStore::lazy(built(self.config()))
     }
 
-    /// Makes a handle that nothing gets in the way of.
+    /// Makes a store with a direct path to the server.
     pub(crate) fn direct(&self) -> RedisStore {
         RedisStore::lazy(built(config(self.server.port())))
     }
 
     /// Returns the key of a session.
     pub(crate) fn stored_key(&self, token: &str) -> Option<Vec<u8>> {
-        // The first 21 characters of a token are the first 21 of the 22 that spell the id.
+        // The first 21 characters of a token are the first 21 of the 22 characters of the id.
         let pattern = format!("{PREFIX}{}?", &token[..21]);
         match self.server.say(["KEYS", &pattern]).list() {
             [Reply::Bytes(key)] => Some(key.clone()),
@@ -67,7 +67,7 @@ impl World {
     }
 }
 
-/// Lets the user of the tests in, who may do what the documentation says and nothing else.
+/// Creates the user of the tests, with the rights of the documented rule and no others.
 pub(crate) fn admit(server: &Server) {
     let rule = built(RedisConfig::builder().prefix(PREFIX)).acl_rule();
     let user = format!("ACL SETUSER {USER} on >{PASSWORD} {rule}");
@@ -81,6 +81,11 @@ pub(crate) fn config(port: u16) -> RedisConfigBuilder {
 
 pub(crate) fn built(config: RedisConfigBuilder) -> RedisConfig {
     config.build().expect("the configuration of a test can be")
+}
+
+/// Makes a store for callers that block.
+pub(crate) fn blocking(config: RedisConfigBuilder) -> BlockingRedisStore {
+    BlockingRedisStore::lazy(built(config)).expect("the system has a thread left")
 }
 
 pub(crate) type TestSessions = Sessions<RedisStore, Outdoors>;
@@ -108,8 +113,8 @@ pub(crate) fn token_of(finished: &Finished) -> String {
     token.expose().as_str().to_owned()
 }
 
-/// Returns the counter of a session, through a handle nothing gets in the way of; `None` if there
-/// is no such session.
+/// Returns the counter of a session over a path that works. Returns `None` if there is no such
+/// session.
 pub(crate) async fn hits(sessions: &TestSessions, token: &str) -> Option<i64> {
     let session = sessions.open(Some(token)).await.expect("the server can be asked");
     let is_there = !session.is_new();
