@@ -10,9 +10,9 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
-use sessile_core::{
-    Action, BlockingStore, Failure, Loaded, Outcome, Outside, SessionId, Store, Timestamp,
-};
+use sessile_core::engine::Clock;
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Store};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::unconstrained;
@@ -33,7 +33,8 @@ use crate::store::RedisStore;
 /// # Example
 ///
 /// ```no_run
-/// use sessile_core::{BlockingStore, SessionId, Timestamp};
+/// use sessile_core::{SessionId, Timestamp};
+/// use sessile_core::store::BlockingStore;
 /// use sessile_store_redis::{BlockingRedisStore, RedisConfig};
 ///
 /// let store = BlockingRedisStore::connect(RedisConfig::from_url("redis://localhost")?)?;
@@ -85,7 +86,7 @@ impl BlockingRedisStore {
     /// Returns a clock for the sessions in this store. It shows the time of the server, whatever `own`
     /// shows.
     #[must_use]
-    pub fn clock<O: Outside>(&self, own: O) -> ServerClock<O> {
+    pub fn clock<C: Clock>(&self, own: C) -> ServerClock<C> {
         self.store.clock(own)
     }
 
@@ -104,7 +105,7 @@ impl BlockingStore for BlockingRedisStore {
         &self,
         id: SessionId,
         now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<RedisStoreError>> {
+    ) -> Result<Option<Loaded>, RedisStoreError> {
         self.driver.wait_for(self.store.load(id, now))
     }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
-use sessile_core::{Action, Failure, Loaded, Outcome, SessionId, Timestamp, Ttl};
+use sessile_core::{SessionId, Timestamp, Ttl};
+use sessile_core::store::{Action, Delete, Failure, Loaded, Outcome};
 use tokio::time::sleep;
 
 use crate::backoff::Retries;
@@ -138,8 +139,8 @@ impl LogClient {
         let request = request.map_err(Failure::NotApplied)?;
         let applied = self.send(id, &request, action, self.deadline()).await;
         match (action, &applied) {
-            (Action::Delete { ttl }, Ok(_) | Err(Failure::Unknown(_))) => {
-                self.tombstones.insert(id, *ttl, now);
+            (Action::Delete(delete), Ok(_) | Err(Failure::Unknown(_))) => {
+                self.tombstones.insert(id, delete.ttl, now);
                 self.cache.remove(id);
             }
             (_, Ok(Outcome::Gone)) => self.cache.remove(id),
@@ -155,7 +156,7 @@ impl LogClient {
         until: Instant,
     ) -> Result<Outcome, Failure<RedisStoreError>> {
         let request = command::delete(&self.config.prefix, id);
-        self.send(id, &request, &Action::Delete { ttl: Ttl::MAX }, until).await
+        self.send(id, &request, &Action::from(Delete::new(Ttl::MAX)), until).await
     }
 
     async fn read(
@@ -269,16 +270,18 @@ fn refusal_to_load(values: Vec<Value>) -> Option<ServerReply> {
 /// the action nevertheless.
 const fn outcome_after_end(action: &Action) -> Option<Outcome> {
     match action {
-        Action::Create { .. } => Some(Outcome::Exists),
-        Action::Append { .. } | Action::AppendAt { .. } | Action::Touch { .. } => {
+        Action::Create(_) => Some(Outcome::Exists),
+        Action::Append(_) | Action::Touch(_) => {
             Some(Outcome::Gone)
         }
-        Action::Compact { .. } => Some(Outcome::Stale),
-        Action::Delete { .. } => None,
+        Action::Compact(_) => Some(Outcome::Moved),
+        Action::Delete(_) => None,
     }
 }
 
 fn loaded(log: FoldedLog, remaining: Duration) -> Loaded {
     let FoldedLog { record, position, tail_bytes } = log;
-    Loaded { record, position, remaining, tail_bytes }
+    let mut loaded = Loaded::new(record, position, remaining);
+    loaded.tail_bytes = tail_bytes;
+    loaded
 }

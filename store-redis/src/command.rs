@@ -3,10 +3,11 @@
 //! An entry of the log is two list elements: its body and its stamp.
 
 use redis::{Cmd, Pipeline, cmd};
-use sessile_core::{Action, Record, SessionId, Ttl};
+use sessile_core::{SessionId, Ttl};
+use sessile_core::log::{BODY_BYTES_MAX, Record};
+use sessile_core::store::{Action, Append};
 
 use crate::error::RedisStoreError;
-use crate::log::BODY_MAX;
 use crate::prefix::Prefix;
 use crate::script::{self, Script};
 
@@ -79,33 +80,33 @@ pub(crate) fn apply(
 ) -> Result<Request, RedisStoreError> {
     let key = prefix.key(id);
     Ok(match action {
-        Action::Create { record, stamp, ttl } => {
-            let body = snapshot(record)?;
+        Action::Create(create) => {
+            let body = snapshot(&create.record)?;
             let mut command = Request::script(&script::CREATE, &key);
-            command.arg(body).arg(stamp.encode().as_slice()).arg(ttl.as_millis());
+            command.arg(body).arg(create.stamp.encode().as_slice()).arg(create.ttl.as_millis());
             Request::scripted(&script::CREATE, command)
         }
-        Action::Append { delta, stamp, ttl } => {
+        Action::Append(Append { delta, stamp, ttl, at: None, .. }) => {
             let mut push = cmd("RPUSHX");
             push.arg(&key).arg(checked(delta.encode())?).arg(stamp.encode().as_slice());
             Request::plain([expire(&key, *ttl), push])
         }
-        Action::AppendAt { delta, position, stamp, ttl } => {
+        Action::Append(Append { delta, stamp, ttl, at: Some(position), .. }) => {
             let body = checked(delta.encode())?;
             let mut command = Request::script(&script::APPEND_AT, &key);
             command.arg(position.stamp().encode().as_slice()).arg(body);
             command.arg(stamp.encode().as_slice()).arg(ttl.as_millis());
             Request::scripted(&script::APPEND_AT, command)
         }
-        Action::Compact { record, position } => {
-            let body = snapshot(record)?;
+        Action::Compact(compact) => {
+            let body = snapshot(&compact.record)?;
             let mut command = Request::script(&script::COMPACT, &key);
-            command.arg(stamp_index(position.entries()));
-            command.arg(position.stamp().encode().as_slice()).arg(body);
+            command.arg(stamp_index(compact.position.entries()));
+            command.arg(compact.position.stamp().encode().as_slice()).arg(body);
             Request::scripted(&script::COMPACT, command)
         }
-        Action::Touch { ttl } => Request::plain([expire(&key, *ttl)]),
-        Action::Delete { .. } => delete(prefix, id),
+        Action::Touch(touch) => Request::plain([expire(&key, touch.ttl)]),
+        Action::Delete(_) => delete(prefix, id),
     })
 }
 
@@ -128,15 +129,15 @@ const fn stamp_index(entries: u64) -> u64 {
 }
 
 fn checked(body: Vec<u8>) -> Result<Vec<u8>, RedisStoreError> {
-    if body.len() > BODY_MAX {
-        return Err(RedisStoreError::TooLarge { len: body.len(), max: BODY_MAX });
+    if body.len() > BODY_BYTES_MAX {
+        return Err(RedisStoreError::TooLarge { len: body.len(), max: BODY_BYTES_MAX });
     }
     Ok(body)
 }
 
 fn snapshot(record: &Record) -> Result<&[u8], RedisStoreError> {
     record.snapshot().ok_or_else(|| match record.size() {
-        len if len > BODY_MAX => RedisStoreError::TooLarge { len, max: BODY_MAX },
+        len if len > BODY_BYTES_MAX => RedisStoreError::TooLarge { len, max: BODY_BYTES_MAX },
         _ => RedisStoreError::NewerFormat,
     })
 }
@@ -145,7 +146,7 @@ fn snapshot(record: &Record) -> Result<&[u8], RedisStoreError> {
 mod tests {
     use std::sync::Arc;
 
-    use sessile_core::Position;
+    use sessile_core::store::Position;
 
     use super::*;
     use crate::log::tests::{delta, record, stamp};
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn an_append_is_two_commands_and_no_script() {
         let ttl = Ttl::MAX;
-        let action = Action::Append { delta: delta(1), stamp: stamp(1), ttl };
+        let action = Action::from(Append::new(delta(1), stamp(1), ttl));
         let (body, stamp) = (delta(1).encode(), stamp(1).encode());
         let key = KEY.as_bytes();
         check(
@@ -214,8 +215,8 @@ mod tests {
     fn a_touch_and_a_delete_are_one_command() {
         let key = KEY.as_bytes();
         let ttl = Ttl::new(std::time::Duration::from_micros(1)).unwrap();
-        check(&written(&Action::Touch { ttl }), &[&[b"PEXPIRE", key, b"1"]]);
-        check(&written(&Action::Delete { ttl }), &[&[b"DEL", key]]);
+        check(&written(&Action::from(Touch::new(ttl))), &[&[b"PEXPIRE", key, b"1"]]);
+        check(&written(&Action::from(Delete::new(ttl))), &[&[b"DEL", key]]);
     }
 
     #[test]
@@ -225,9 +226,9 @@ mod tests {
             (Arc::new(record()), delta(1).encode(), Position::new(3, stamp(2)));
         let snapshot = record.snapshot().unwrap();
         let (first, second) = (stamp(1).encode(), stamp(2).encode());
-        let create = Action::Create { record: record.clone(), stamp: stamp(1), ttl };
-        let append_at = Action::AppendAt { delta: delta(1), position, stamp: stamp(1), ttl };
-        let compact = Action::Compact { record: record.clone(), position };
+        let create = Action::from(Create::new(record.clone(), stamp(1), ttl));
+        let append_at = Action::from(Append::new(delta(1), stamp(1), ttl).at(position));
+        let compact = Action::from(Compact::new(record.clone(), position));
         let table: [(_, &Script, &[&[u8]]); 3] = [
             (create, &script::CREATE, &[snapshot, &first, b"34560000000"]),
             (append_at, &script::APPEND_AT, &[&second, &body, &first, b"34560000000"]),
@@ -246,11 +247,11 @@ mod tests {
 
     #[test]
     fn a_body_that_could_not_be_read_back_is_not_sent() {
-        let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, 1, &vec![0; BODY_MAX]);
-        let change = ("n".into(), sessile_core::Change::Set(value));
-        let delta = sessile_core::Delta::new(stamp(1).commit, 0, [change]);
-        let action = Action::Append { delta, stamp: stamp(1), ttl: Ttl::MAX };
+        let value = sessile_core::log::Value::new(sessile_core::log::Codec::POSTCARD, &vec![0; BODY_BYTES_MAX]);
+        let change = ("n".into(), sessile_core::log::Change::Set(value));
+        let delta = sessile_core::log::Delta::new(stamp(1).commit, 0, [change]);
+        let action = Action::from(Append::new(delta, stamp(1), Ttl::MAX));
         let refused = apply(&prefix(), id(), &action);
-        assert!(matches!(refused, Err(RedisStoreError::TooLarge { max: BODY_MAX, .. })));
+        assert!(matches!(refused, Err(RedisStoreError::TooLarge { max: BODY_BYTES_MAX, .. })));
     }
 }

@@ -4,14 +4,14 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use sessile_core::DecodeError;
+use sessile_core::log::DecodeError;
 
 use crate::log::Unreadable;
 use crate::refusal::ServerReply;
 
 /// Why a call to the store failed.
 ///
-/// The [`Failure`](sessile_core::Failure) around it says whether the action was applied. No error shows
+/// The [`Failure`](sessile_core::store::Failure) around it says whether the action was applied. No error shows
 /// a password, a token or an attribute.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

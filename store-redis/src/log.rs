@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use sessile_core::{DecodeError, Delta, Fold, Position, Record, Stamp};
+use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp};
+use sessile_core::store::Position;
 
 /// A log, folded into a record.
 #[derive(Clone, Debug)]
@@ -74,12 +75,10 @@ const fn unreadable(element: usize, source: DecodeError) -> Unreadable {
     Unreadable { element, source }
 }
 
-/// The largest body that is ever read back, in bytes. It is the same in the core; a test compares.
-pub(crate) const BODY_MAX: usize = 64 * 1024 * 1024;
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use sessile_core::{Change, CommitId, SessionId, Timestamp, Token, Ttl};
+    use sessile_core::{SessionId, Timestamp, Token, Ttl};
+    use sessile_core::log::{Change, CommitId};
 
     use super::*;
 
@@ -98,7 +97,7 @@ pub(crate) mod tests {
 
     /// Returns a log with one attribute of that many bytes.
     pub(crate) fn log_of(bytes: usize) -> FoldedLog {
-        let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, 1, &vec![7; bytes]);
+        let value = sessile_core::log::Value::new(sessile_core::log::Codec::POSTCARD, 1, &vec![7; bytes]);
         let delta = Delta::new(stamp(1).commit, 0, [("n".into(), Change::Set(value))]);
         let mut elements = elements(0);
         elements.push(delta.encode());
@@ -180,15 +179,5 @@ pub(crate) mod tests {
                 assert!(FoldedLog::read(elements).is_err(), "bit {bit} of element {element}");
             }
         }
-    }
-
-    #[test]
-    fn the_largest_body_is_that_of_the_core() {
-        let limit = |error| match error {
-            DecodeError::TooLarge { max, .. } => max,
-            other => panic!("expected a limit, found {other:?}"),
-        };
-        assert_eq!(limit(Delta::decode(&vec![0; BODY_MAX + 1]).unwrap_err()), BODY_MAX);
-        assert_eq!(limit(Record::decode(vec![0; BODY_MAX + 1]).unwrap_err()), BODY_MAX);
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use redis::Value;
-use sessile_core::{Action, Outcome, Position, Stamp, Ttl};
+use sessile_core::Ttl;
+use sessile_core::log::Stamp;
+use sessile_core::store::{Action, Outcome, Position};
 
 use crate::command::Request;
 use crate::error::RedisStoreError;
@@ -73,18 +75,18 @@ pub(crate) fn applied(
 /// Returns the meaning of a number as the reply to an action, or `None` if it has none.
 fn outcome(action: &Action, number: i64) -> Option<Outcome> {
     match (action, number) {
-        (Action::Create { .. }, 1) => Some(Outcome::Created),
-        (Action::Create { .. }, 0) => Some(Outcome::Exists),
-        (Action::Append { .. }, 0) | (Action::AppendAt { .. }, -1) => Some(Outcome::Gone),
-        (Action::AppendAt { .. }, 0) => Some(Outcome::Conflict),
-        (Action::Append { stamp, .. } | Action::AppendAt { stamp, .. }, length) => {
-            appended(length, *stamp)
-        }
-        (Action::Compact { .. }, 1) => Some(Outcome::Compacted),
-        (Action::Compact { .. }, 0) => Some(Outcome::Stale),
-        (Action::Touch { .. }, 1) => Some(Outcome::Touched),
-        (Action::Touch { .. }, 0) => Some(Outcome::Gone),
-        (Action::Delete { .. }, 0 | 1) => Some(Outcome::Deleted),
+        (Action::Create(_), 1) => Some(Outcome::Done(None)),
+        (Action::Create(_), 0) => Some(Outcome::Exists),
+        (Action::Append(append), number) => match (append.at, number) {
+            (None, 0) | (Some(_), -1) => Some(Outcome::Gone),
+            (Some(_), 0) => Some(Outcome::Moved),
+            (_, length) => appended(length, append.stamp),
+        },
+        (Action::Compact(_), 1) => Some(Outcome::Done(None)),
+        (Action::Compact(_), 0) => Some(Outcome::Moved),
+        (Action::Touch(_), 1) => Some(Outcome::Done(None)),
+        (Action::Touch(_), 0) => Some(Outcome::Gone),
+        (Action::Delete(_), 0 | 1) => Some(Outcome::Done(None)),
         _ => None,
     }
 }
@@ -93,7 +95,7 @@ fn outcome(action: &Action, number: i64) -> Option<Outcome> {
 /// elements each.
 fn appended(length: i64, stamp: Stamp) -> Option<Outcome> {
     let entries = u64::try_from(length).ok().filter(|length| *length >= 4)? / 2;
-    Some(Outcome::Appended(Position::new(entries, stamp)))
+    Some(Outcome::Done(Some(Position::new(entries, stamp))))
 }
 
 fn elements(range: Value) -> Option<Vec<Vec<u8>>> {
@@ -160,21 +162,21 @@ mod tests {
         let (record, stamp, ttl) = (Arc::new(record()), stamp(1), TTL);
         let position = Position::new(2, stamp);
         [
-            Action::Create { record: record.clone(), stamp, ttl },
-            Action::Append { delta: delta(1), stamp, ttl },
-            Action::AppendAt { delta: delta(1), position, stamp, ttl },
-            Action::Compact { record, position },
-            Action::Touch { ttl },
-            Action::Delete { ttl },
+            Action::from(Create::new(record.clone(), stamp, ttl)),
+            Action::from(Append::new(delta(1), stamp, ttl)),
+            Action::from(Append::new(delta(1), stamp, ttl).at(position)),
+            Action::from(Compact::new(record, position)),
+            Action::from(Touch::new(ttl)),
+            Action::from(Delete::new(ttl)),
         ]
     }
 
     #[test]
     fn every_number_means_one_outcome_or_none() {
-        let appended = |entries| Outcome::Appended(Position::new(entries, stamp(1)));
+        let appended = |entries| Outcome::Done(Some(Position::new(entries, stamp(1))));
         let [create, append, append_at, compact, touch, delete] = actions();
         let table: [(_, &[&str], _); 22] = [
-            (&create, &[":1\r\n"], Some(Outcome::Created)),
+            (&create, &[":1\r\n"], Some(Outcome::Done(None))),
             (&create, &[":0\r\n"], Some(Outcome::Exists)),
             (&create, &[":2\r\n"], None),
             (&append, &[":1\r\n", ":8\r\n"], Some(appended(4))),
@@ -187,14 +189,14 @@ mod tests {
             (&append, &[":1\r\n", ":2\r\n"], None),
             (&append, &[":4\r\n"], None),
             (&append_at, &[":6\r\n"], Some(appended(3))),
-            (&append_at, &[":0\r\n"], Some(Outcome::Conflict)),
+            (&append_at, &[":0\r\n"], Some(Outcome::Moved)),
             (&append_at, &[":-1\r\n"], Some(Outcome::Gone)),
-            (&compact, &[":1\r\n"], Some(Outcome::Compacted)),
-            (&compact, &[":0\r\n"], Some(Outcome::Stale)),
-            (&touch, &[":1\r\n"], Some(Outcome::Touched)),
+            (&compact, &[":1\r\n"], Some(Outcome::Done(None))),
+            (&compact, &[":0\r\n"], Some(Outcome::Moved)),
+            (&touch, &[":1\r\n"], Some(Outcome::Done(None))),
             (&touch, &[":0\r\n"], Some(Outcome::Gone)),
-            (&delete, &[":1\r\n"], Some(Outcome::Deleted)),
-            (&delete, &[":0\r\n"], Some(Outcome::Deleted)),
+            (&delete, &[":1\r\n"], Some(Outcome::Done(None))),
+            (&delete, &[":0\r\n"], Some(Outcome::Done(None))),
             (&delete, &["+OK\r\n"], None),
             (&delete, &["$2\r\nab\r\n"], None),
             (&delete, &["*0\r\n"], None),
@@ -215,7 +217,7 @@ mod tests {
         let refused = answer(&append, &[":1\r\n", "-OOM command not allowed\r\n"]);
         assert!(matches!(refused, Answer::Refused(reply) if reply.reason() == Reason::Full));
         let done = answer(&append, &["-OOM command not allowed\r\n", ":4\r\n"]);
-        assert!(matches!(done, Answer::Done(Outcome::Appended(_))));
+        assert!(matches!(done, Answer::Done(Outcome::Done(Some(_)))));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::{Pipeline, Value};
-use sessile_core::{EntropyError, Outside, Timestamp};
+use sessile_core::engine::Clock;
+use sessile_core::{Timestamp};
 
 use crate::clock;
 use crate::error::RedisStoreError;
@@ -27,15 +28,15 @@ use crate::socket::Socket;
 /// It shows the other clock alone until the store has connected, and if the user may not ask `TIME`. If
 /// the other clock is set anew, this one is off by as much until the store connects again.
 #[derive(Debug)]
-pub struct ServerClock<O> {
-    own: O,
+pub struct ServerClock<C> {
+    own: C,
     last: Arc<LastReading>,
     /// The last reading that was compared with the own clock, and the offset found.
     compared: Mutex<Option<(Reading, ClockOffset)>>,
 }
 
-impl<O: Outside> ServerClock<O> {
-    pub(crate) fn new(own: O, last: &Arc<LastReading>) -> Self {
+impl<C: Clock> ServerClock<C> {
+    pub(crate) fn new(own: C, last: &Arc<LastReading>) -> Self {
         Self { own, last: Arc::clone(last), compared: Mutex::default() }
     }
 
@@ -53,14 +54,10 @@ impl<O: Outside> ServerClock<O> {
     }
 }
 
-impl<O: Outside> Outside for ServerClock<O> {
+impl<C: Clock> Clock for ServerClock<C> {
     fn now(&self) -> Timestamp {
         let offset = self.offset().unwrap_or_default();
         offset.added_to(self.own.now())
-    }
-
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        self.own.fill(bytes)
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use sessile_core::{Action, Failure, Loaded, Outcome, Outside, SessionId, Store, Timestamp};
+use sessile_core::engine::Clock;
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::store::{Action, Failure, Loaded, Outcome, Store};
 
 use crate::client::LogClient;
 use crate::config::RedisConfig;
@@ -22,7 +24,8 @@ use crate::server_clock::{ClockOffset, ServerClock};
 /// # Example
 ///
 /// ```no_run
-/// use sessile_core::{SessionId, Store, Timestamp};
+/// use sessile_core::{SessionId, Timestamp};
+/// use sessile_core::store::Store;
 /// use sessile_store_redis::{RedisConfig, RedisStore};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,7 +79,7 @@ impl RedisStore {
     /// Returns a clock for the sessions in this store. It shows the time of the server, whatever `own`
     /// shows.
     #[must_use]
-    pub fn clock<O: Outside>(&self, own: O) -> ServerClock<O> {
+    pub fn clock<C: Clock>(&self, own: C) -> ServerClock<C> {
         ServerClock::new(own, self.client.last_reading())
     }
 
@@ -95,9 +98,9 @@ impl Store for RedisStore {
         &self,
         id: SessionId,
         now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<RedisStoreError>> {
+    ) -> Result<Option<Loaded>, RedisStoreError> {
         // A load changes nothing, so nothing was applied.
-        self.client.load(id, now).await.map_err(Failure::NotApplied)
+        self.client.load(id, now).await
     }
 
     async fn apply(

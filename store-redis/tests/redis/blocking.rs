@@ -5,10 +5,9 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{
-    Action, BlockingSessions, BlockingStore, Change, Codec, CommitId, Delta, Failure, Outside,
-    SessionId, Stamp, Ttl, Value,
-};
+use sessile_core::{BlockingSessions, Clock, Entropy, SessionId, Ttl};
+use sessile_core::log::{Change, Codec, CommitId, Delta, Stamp, Value};
+use sessile_core::store::{Action, BlockingStore, Failure};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig};
 use sessile_testkit::{Direction, Options, Server, Stopwatch, eventually, in_time};
 
@@ -210,9 +209,9 @@ fn a_server_that_reads_slowly_is_not_written_to_beyond_the_deadline() {
     let config = RedisConfig::builder().host("127.0.0.1").port(port).timeout(TIMEOUT);
     let store = blocking(config.deadline(DEADLINE));
     let commit = CommitId::from_bytes([1; 16]);
-    let value = Value::new(Codec::POSTCARD, 1, &vec![0; 32 << 20]);
+    let value = Value::new(Codec::POSTCARD, &vec![0; 32 << 20]);
     let delta = Delta::new(commit, 0, [("n".into(), Change::Set(value))]);
-    let action = Action::Append { delta, stamp: Stamp::first(commit), ttl: Ttl::MAX };
+    let action = Action::from(Append::new(delta, Stamp::first(commit), Ttl::MAX));
     // To read all of it takes the server some 40 s.
     in_time("writing", DEADLINE + Duration::from_secs(2), || {
         let begun = Stopwatch::start();

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
-use sessile_core::{
-    BlockingSessions, BlockingStore, EntropyError, Outside, Policy, SessionId, Sessions, Store,
-    Timestamp,
-};
+use sessile_core::{BlockingSessions, Clock, Entropy, Policy, SessionId, Sessions, Timestamp};
+use sessile_core::engine::EntropyError;
+use sessile_core::store::{BlockingStore, Store};
 use sessile_store_redis::{BlockingRedisStore, RedisStore};
 use sessile_testkit::{Reply, Server, Stopwatch, eventually};
 

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::conformance::{self, Harness};
-use sessile_core::{
-    Action, Failure, Immediate, Loaded, Outcome, Outside, Position, SessionId, Store, Timestamp,
-};
+use sessile_conformance::{self, Harness};
+use sessile_core::engine::Clock;
+use sessile_core::{SessionId, Timestamp};
+use sessile_core::store::{Action, Failure, Loaded, Outcome, Position, Store};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisStore};
 use sessile_testkit::Server;
 
@@ -58,11 +58,11 @@ impl<S: Store> Store for Compacting<S> {
         now: Timestamp,
     ) -> Result<Outcome, Failure<S::Error>> {
         let outcome = self.0.apply(id, action, now).await?;
-        let Outcome::Appended(position) = outcome else { return Ok(outcome) };
+        let Outcome::Done(Some(position)) = outcome else { return Ok(outcome) };
         let log = self.0.load(id, now).await?.filter(|log| log.position.entries() > 2);
         let Some(compaction) = log.and_then(|log| log.compaction()) else { return Ok(outcome) };
         match self.0.apply(id, &compaction, now).await? {
-            Outcome::Compacted => Ok(Outcome::Appended(Position::new(1, position.stamp()))),
+            Outcome::Done(None) => Ok(Outcome::Done(Some(Position::new(1, position.stamp()))),
             _ => Ok(outcome),
         }
     }
@@ -90,7 +90,7 @@ fn every_kind_of_store_keeps_the_contract() {
     let lazy = |config: &RedisConfig| RedisStore::lazy(config.clone());
     let blocking = |config: &RedisConfig| {
         let store = BlockingRedisStore::lazy(config.clone());
-        Immediate(store.expect("the system has a thread left"))
+        store.expect("the system has a thread left")
     };
     thread::scope(|scope| {
         scope.spawn(|| keeps_the_contract(|| lazy(&cached)));

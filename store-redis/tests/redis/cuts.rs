@@ -62,8 +62,8 @@ impl Cuts {
                 match closed {
                     Ok(finished) => {
                         tally.acknowledged += 1;
-                        let token = match finished.notice() {
-                            sessile_core::Notice::Send(_) => token_of(&finished),
+                        let token = match finished.token_update() {
+                            sessile_core::TokenUpdate::Issue(_) => token_of(&finished),
                             _ => token,
                         };
                         judge(&mut tally, token).await;

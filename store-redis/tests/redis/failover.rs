@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{
-    BlockingSessions, BlockingStore, Outside, SessionId, Store, Token, UpdateError,
-};
+use sessile_core::{BlockingSessions, Clock, Entropy, SessionId, Token, UpdateError};
+use sessile_core::store::{BlockingStore, Store};
 use sessile_store_redis::{
     BlockingRedisStore, Reason, RedisConfig, RedisConfigBuilder, RedisStore, RedisStoreError,
 };

@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{BlockingStore, Outside, SessionId, Store};
+use sessile_core::engine::Clock;
+use sessile_core::{SessionId};
+use sessile_core::store::{BlockingStore, Store};
 use sessile_store_redis::RedisStore;
 use sessile_testkit::{Direction, Options, Server, eventually};
 use tokio::time::{sleep, timeout};

@@ -5,10 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
-use sessile_core::{
-    Action, CommitError, Failure, Key, Outcome, Outside, Policy, Session, Sessions, Store, Token,
-    Ttl, UpdateError,
-};
+use sessile_core::{Clock, CommitError, Entropy, Key, Policy, Session, Sessions, Token, Ttl, UpdateError};
+use sessile_core::store::{Action, Failure, Outcome, Store};
 use sessile_store_redis::{Reason, RedisConfig, RedisStore, RedisStoreError, Warning};
 use sessile_testkit::{Options, Reply, Server, Stopwatch, eventually, in_time};
 
@@ -63,10 +61,10 @@ async fn f16_a_full_server_refuses_to_write_and_still_touches_and_ends() {
     let mut session = sessions.open(Some(&ended)).await.unwrap();
     session.invalidate();
     let _ = sessions.close(session).await.unwrap();
-    let touch = Action::Touch { ttl: Ttl::MAX };
+    let touch = Action::from(Touch::new(Ttl::MAX));
     let id = Token::parse(&kept).unwrap().id();
     let touched = world.store().apply(id, &touch, Outdoors.now()).await.unwrap();
-    assert_eq!(touched, Outcome::Touched);
+    assert_eq!(touched, Outcome::Done(None));
 
     world.server.say(["CONFIG", "SET", "maxmemory", "0"]);
     let _ = sessions.close(failed.into_session()).await.unwrap();
@@ -89,7 +87,7 @@ async fn a_server_that_cannot_write_to_its_disk_still_serves_whoever_reads() {
     eventually("saving fails", Duration::from_secs(10), fails);
 
     let id = Token::parse(&kept).unwrap().id();
-    for action in [Action::Touch { ttl: Ttl::MAX }, Action::Delete { ttl: Ttl::MAX }] {
+    for action in [Action::from(Touch::new(Ttl::MAX)), Action::from(Delete::new(Ttl::MAX))] {
         let refused = sessions.store().apply(id, &action, Outdoors.now()).await;
         let Err(Failure::NotApplied(error)) = refused else { panic!("{refused:?}") };
         assert_eq!(reason(&error), Reason::Full);

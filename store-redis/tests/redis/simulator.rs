@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sessile_core::{
-    Action, BlockingStore as _, Change, CommitId, Delta, Loaded, Outcome, Outside, Position,
-    Record, Rotation, SessionId, Stamp, Store as _, Token, Ttl, Value,
-};
+use sessile_core::engine::Clock;
+use sessile_core::{SessionId, Token, Ttl};
+use sessile_core::log::{Change, CommitId, Delta, Record, Rotation, Stamp, Value};
+use sessile_core::store::{Action, BlockingStore as _, Loaded, Outcome, Position, Store as _};
 use sessile_sim::{Direct, Rng, SimStore};
 use sessile_store_redis::RedisStore;
 use sessile_testkit::Server;
@@ -23,15 +23,15 @@ static SEEN: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
 
 const fn name(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Created => "created",
+        Outcome::Done(None) => "created",
         Outcome::Exists => "exists",
-        Outcome::Appended(_) => "appended",
-        Outcome::Conflict => "conflict",
+        Outcome::Done(Some(_)) => "appended",
+        Outcome::Moved => "conflict",
         Outcome::Gone => "gone",
-        Outcome::Touched => "touched",
-        Outcome::Deleted => "deleted",
-        Outcome::Compacted => "compacted",
-        Outcome::Stale => "stale",
+        Outcome::Done(None) => "touched",
+        Outcome::Done(None) => "deleted",
+        Outcome::Done(None) => "compacted",
+        Outcome::Moved => "stale",
     }
 }
 
@@ -60,10 +60,10 @@ impl Program<'_> {
             6..12 => self.append(),
             12..15 => self.append_at(),
             15..17 => self.compact(),
-            17..19 => Action::Touch { ttl: TTL },
+            17..19 => Action::from(Touch::new(TTL)),
             _ if self.rng.chance(30) => {
                 self.is_deleted = true;
-                Action::Delete { ttl: TTL }
+                Action::from(Delete::new(TTL))
             }
             _ => return self.load(node).await,
         };
@@ -71,7 +71,7 @@ impl Program<'_> {
         let real = self.real[node].apply(self.id, &action, now).await.expect("redis works");
         let simulated = self.simulated[node].apply(self.id, &action, now).expect("it works");
         assert_eq!(real, simulated, "{action:?}");
-        if let Outcome::Appended(position) = real {
+        if let Outcome::Done(Some(position)) = real {
             self.positions.push(position);
         }
         *SEEN.lock().expect("counting does not panic").entry(name(real)).or_default() += 1;
@@ -93,26 +93,26 @@ impl Program<'_> {
         let own = self.rng.chance(50);
         let stamp = if own { self.first.next() } else { Stamp::first(self.commit()) };
         let record = Arc::new(first_record(self.id, stamp));
-        Action::Create { record, stamp, ttl: TTL }
+        Action::from(Create::new(record, stamp, TTL))
     }
 
     fn append(&mut self) -> Action {
         let (delta, stamp) = self.delta();
-        Action::Append { delta, stamp, ttl: TTL }
+        Action::from(Append::new(delta, stamp, TTL))
     }
 
     fn append_at(&mut self) -> Action {
         let (delta, stamp) = self.delta();
         let lately = self.positions.len().saturating_sub(2);
         let some = lately + self.rng.index(self.positions.len() - lately);
-        Action::AppendAt { delta, position: self.positions[some], stamp, ttl: TTL }
+        Action::from(Append::new(delta, stamp, TTL).at(self.positions[some]))
     }
 
     fn compact(&mut self) -> Action {
         let lately = self.loaded.len().saturating_sub(3);
         let some = lately + self.rng.index(self.loaded.len() - lately);
         let Loaded { record, position, .. } = self.loaded[some].clone();
-        Action::Compact { record, position }
+        Action::from(Compact::new(record, position))
     }
 
     /// Draws a new delta, or sends an earlier one again.
@@ -149,7 +149,7 @@ impl Program<'_> {
             _ => {
                 let mut bytes = vec![0; self.rng.index(300)];
                 self.rng.fill(&mut bytes);
-                Change::Set(Value::new(sessile_core::Codec::POSTCARD, 7, &bytes))
+                Change::Set(Value::new(sessile_core::log::Codec::POSTCARD, 7, &bytes))
             }
         }
     }
@@ -182,11 +182,11 @@ async fn run(seed: u64, real: &[RedisStore; 2]) {
     let mut program =
         Program { rng, real, simulated, id, first, sent, positions, loaded, is_deleted: false };
     let record = Arc::new(first_record(id, first));
-    let create = Action::Create { record, stamp: first, ttl: TTL };
+    let create = Action::from(Create::new(record, first, TTL));
     let now = Outdoors.now();
-    assert_eq!(real[0].apply(id, &create, now).await.expect("redis works"), Outcome::Created);
+    assert_eq!(real[0].apply(id, &create, now).await.expect("redis works"), Outcome::Done(None));
     let created = program.simulated[0].apply(id, &create, now).expect("it works");
-    assert_eq!(created, Outcome::Created);
+    assert_eq!(created, Outcome::Done(None));
     program.load(0).await;
     for _ in 0..steps {
         program.step().await;

@@ -142,7 +142,7 @@ impl Shared {
                     self.done[number].store(round, Relaxed);
                 }
                 Err(UpdateError::Commit(failed))
-                    if matches!(failed.error(), CommitError::Unknown(_)) =>
+                    if matches!(failed.error(), CommitError::Unknown) =>
                 {
                     task.uncertain += 1;
                 }

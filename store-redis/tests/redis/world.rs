@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::sync::LazyLock;
 
-use sessile_core::{
-    Counter, EntropyError, Finished, Key, Notice, Outside, Policy, Sessions, Timestamp,
-};
+use sessile_core::{Clock, Counter, Entropy, Finished, Key, Policy, Sessions, Timestamp, TokenUpdate};
+use sessile_core::engine::EntropyError;
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore};
 use sessile_testkit::{Proxy, Reply, Server, Stopwatch};
 
@@ -109,7 +108,7 @@ pub(crate) async fn started(sessions: &TestSessions) -> String {
 
 #[track_caller]
 pub(crate) fn token_of(finished: &Finished) -> String {
-    let Notice::Send(token) = finished.notice() else { panic!("expected a token") };
+    let TokenUpdate::Issue(token) = finished.token_update() else { panic!("expected a token") };
     token.expose().as_str().to_owned()
 }
 
