@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
-use sessile::Sessions;
+use sessile::{Os, Sessions};
 use sessile::web::SessionLayer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (store, clock) = args.store().await?;
-    let sessions = Sessions::new(store, clock, args.policy()?);
+    let sessions = Sessions::with(store, clock, Os, args.policy()?);
     let layer = SessionLayer::new(&sessions)
         .transports(args.transports()?)
         .on_error(api::on_error)
@@ -50,7 +50,7 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(&args.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    // Somebody may have stopped reading, which is no reason not to serve.
+    // A closed output is no reason not to serve.
     let _ = writeln!(io::stdout(), "{}", args.banner(listener.local_addr()?));
     let (mut first, mut last) = (Signals::new()?, Signals::new()?);
     let server = axum::serve(listener, api::router(layer)).with_graceful_shutdown(async move {

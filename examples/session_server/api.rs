@@ -14,16 +14,12 @@ use axum::{Router, http};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use sessile::log::Codec;
 use sessile::store::Store;
 use sessile::web::{Operations, WebSession, SessionError, SessionLayer};
-use sessile::{CommitError, Counter, Key, RotationReason, Timestamp};
-use sessile::engine::{Clock, Entropy};
+use sessile::{CommitError, Counter, Key, List, RotationReason, Timestamp};
 
 /// Puts the API together.
-pub(crate) fn router<S: Store + 'static, O: Outside + 'static>(
-    layer: SessionLayer<S, O>,
-) -> Router {
+pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>) -> Router {
     Router::new()
         .route("/session", get(show).post(set_all).delete(end))
         .route("/session/attributes/{name}", get(get_one).put(set_one).delete(remove_one))
@@ -50,7 +46,7 @@ pub(crate) fn on_error(failure: &SessionError) -> http::Response<String> {
         other => other.status(),
     };
     let mut body = json!({ "error": failure.to_string() });
-    if let SessionError::Commit(CommitError::Conflict { names }) = failure {
+    if let SessionError::Commit { error: CommitError::Conflict { names }, .. } = failure {
         body["names"] = json!(names);
     }
     if status.is_server_error() {
@@ -79,7 +75,7 @@ async fn show(session: WebSession, sleep: Sleep) -> Answer {
 
 async fn set_all(session: WebSession, sleep: Sleep, body: Body<Map<String, Value>>) -> Answer {
     for (name, value) in body.0 {
-        assign(&session, name, value)?;
+        assign(&session, &name, value)?;
     }
     finish(&session, sleep).await
 }
@@ -90,28 +86,32 @@ async fn end(session: WebSession, sleep: Sleep) -> Answer {
 }
 
 async fn get_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
-    let found = match session.get(&key(name.0.clone())) {
-        Err(SessionError::Get(_)) => Some(session.count(&Counter::named(name.0))?.into()),
-        found => found?,
-    };
+    let found = session.get(&key(&name.0)).or_else(|_| attribute(&session, &name.0))?;
+    let found = found.or(attribute(&session, &name.0)?);
     sleep.wait().await;
     let absent = || Refusal::new(StatusCode::NOT_FOUND, "there is no attribute of that name");
     Ok(Json(found.ok_or_else(absent)?))
 }
 
 async fn set_one(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
-    assign(&session, name.0, body.0)?;
+    assign(&session, &name.0, body.0)?;
     finish(&session, sleep).await
 }
 
 async fn remove_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
-    session.remove(&key(name.0))?;
+    remove(&session, &name.0)?;
     finish(&session, sleep).await
 }
 
+/// Pushes to an array that was set as an attribute, or else to a list: either way, what parallel
+/// requests push all survives.
 async fn push(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
-    let list: Key<Vec<Value>> = Key::named(name.0).json();
-    session.edit(&list, |list| list.push(body.0))?;
+    let (array, item) = (Key::<Vec<Value>>::named(name.0), body.0);
+    if session.contains(&array) {
+        session.update(&array, move |array| array.push(item.clone()))?;
+    } else {
+        session.push(&List::named(array.name().to_owned()), item)?;
+    }
     finish(&session, sleep).await
 }
 
@@ -153,7 +153,7 @@ async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
         .names()
         .into_iter()
         .map(|name| Ok((name.clone(), attribute(session, &name)?.unwrap_or_default())))
-        .collect::<Result<Map<_, _>, Refusal>>()?;
+        .collect::<Result<Map<_, _>, SessionError>>()?;
     let answer = json!({
         "id": session.id().map(|id| id.to_string()),
         "isNew": session.is_new(),
@@ -167,29 +167,32 @@ async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
     Ok(Json(answer))
 }
 
-fn key(name: String) -> Key<Value> {
-    Key::named(name).json()
+fn key(name: &str) -> Key<Value> {
+    Key::named(name.to_owned())
 }
 
-/// Sets an attribute; null removes it.
-fn assign(session: &WebSession, name: String, value: Value) -> Result<(), SessionError> {
-    match value {
-        Value::Null => session.remove(&key(name)).map(drop),
-        value => session.set(&key(name), value),
+/// Sets an attribute in place of a list of that name, if there is one; null removes both.
+fn assign(session: &WebSession, name: &str, value: Value) -> Result<(), SessionError> {
+    if value.is_null() {
+        return remove(session, name);
     }
+    session.remove(&List::<Value>::named(name.to_owned()))?;
+    session.set(&key(name), value)
 }
 
-/// Returns an attribute as JSON; a counter is a number.
+fn remove(session: &WebSession, name: &str) -> Result<(), SessionError> {
+    session.remove(&List::<Value>::named(name.to_owned()))?;
+    session.remove(&key(name)).map(drop)
+}
+
+/// Returns an attribute as JSON, whatever it is. A counter is a number, a list an array.
 ///
-/// Showing an attribute is no reading that a conflict depends on, or every answer would conflict with
-/// every other request.
-fn attribute(session: &WebSession, name: &str) -> Result<Option<Value>, Refusal> {
-    let Some(stored) = session.value(name)? else { return Ok(None) };
-    let stored = stored.as_ref();
-    Ok(match stored.codec() {
-        Codec::COUNTER => stored.counter().map(Value::from),
-        _ => serde_json::from_slice(stored.bytes()).ok(),
-    })
+/// Showing an attribute is not tracked as a read, or every answer would conflict with every other
+/// request.
+fn attribute(session: &WebSession, name: &str) -> Result<Option<Value>, SessionError> {
+    let stored = session.value(name)?;
+    let text = stored.map(|stored| stored.as_ref().json().to_string());
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 #[derive(Deserialize)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use sessile::store::BoxStore;
 use sessile::web::{CookieTransport, Transport, Transports};
-use sessile::{CreateWhen, Granularity, OnConflict, Persist, Policy};
-use sessile::engine::{Clock, Entropy};
+use sessile::{CreateWhen, Granularity, OnConflict, Persist, Policy, Ttl};
+use sessile::engine::Clock;
 use sessile::{MemoryStore, Os, RedisConfig, RedisStore};
 
 /// Sessions over HTTP, as a small JSON API.
@@ -137,7 +137,7 @@ pub(crate) fn in_full(error: impl Error) -> String {
 
 impl Args {
     /// Returns the store, and the clock that goes with it.
-    pub(crate) async fn store(&self) -> Result<(BoxStore, Arc<dyn Outside>), Box<dyn Error>> {
+    pub(crate) async fn store(&self) -> Result<(BoxStore, Arc<dyn Clock>), Box<dyn Error>> {
         match self.store.redis()? {
             None => {
                 let full = sessile::memory::WhenFull::EvictLeastRecentlyUsed;
@@ -186,6 +186,7 @@ impl Args {
             })
             .idle_timeout(self.idle_timeout)
             .absolute_timeout(self.absolute_timeout)
+            .max_idle_timeout(Ttl::MAX.as_duration())
             .manual_dirty_key(self.manual_dirty_key.clone());
         if let Some(touch_interval) = self.touch_interval {
             builder = builder.touch_interval(touch_interval);

@@ -46,7 +46,7 @@ impl World {
 
     /// Ends a request; returns what the client is told.
     #[track_caller]
-    pub(crate) fn close(&self, session: Session) -> TokenUpdate {
+    pub(crate) fn commit(&self, session: Session) -> TokenUpdate {
         self.sessions.commit(session).expect("nothing stands in the way").token_update().clone()
     }
 
