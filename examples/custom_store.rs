@@ -86,7 +86,7 @@ impl BlockingStore for MapStore {
 }
 
 // A store for async programs, too.
-sessile_core::impl_store!(MapStore);
+sessile::impl_store!(MapStore);
 
 const NAME: Key<String> = Key::new("name");
 

@@ -28,7 +28,7 @@ pub use os::Os;
 pub use sessile_core::{
     CommitError, Counter, CreateWhen, Failed, Finished, GetError, Granularity, Key, Limits, List, Map, OnConflict, OnMismatch, Persist, Policy,
     PolicyBuilder, PolicyError, RotationReason, Session, SessionId, SetError, Timestamp, Token,
-    TokenUpdate, Ttl, UpdateError, engine, log, store,
+    TokenUpdate, Ttl, UpdateError, engine, impl_store, log, store,
 };
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};
