@@ -8,7 +8,7 @@ use core::fmt;
 use crate::limits;
 use crate::value::Head;
 use crate::wire::{self, DecodeError, Reader};
-use crate::{Attribute, Timestamp, Ttl, Value, Verifier};
+use crate::{Timestamp, Ttl, Value, ValueRef, Verifier};
 
 /// Names one commit, for ever: 16 random bytes.
 ///
@@ -381,7 +381,7 @@ impl fmt::Debug for Change {
 impl Change {
     fn payload_len(&self) -> usize {
         match self {
-            Self::Set(value) => Head::LEN + value.as_attribute().bytes().len(),
+            Self::Set(value) => Head::LEN + value.as_ref().bytes().len(),
             Self::Remove => 0,
             Self::Add(_) => 8,
             Self::Unknown(unknown) => unknown.payload.len(),
@@ -400,7 +400,7 @@ impl Change {
         wire::put_len(out, self.payload_len());
         match self {
             Self::Set(value) => {
-                let attribute = value.as_attribute();
+                let attribute = value.as_ref();
                 attribute.head().write(out);
                 out.extend_from_slice(attribute.bytes());
             }
@@ -417,7 +417,7 @@ impl Change {
             (SET, Head::LEN..) => {
                 let head = Head::read(reader)?;
                 let bytes = reader.take(len - Head::LEN)?;
-                let attribute = Attribute::from_head(head, bytes);
+                let attribute = ValueRef::from_head(head, bytes);
                 if attribute.codec() == crate::Codec::UNREADABLE {
                     return Err(DecodeError::NotCanonical);
                 }

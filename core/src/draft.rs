@@ -12,9 +12,9 @@ use crate::record::{Committed, RecordHead, Standing};
 use crate::session::{Source, Wants, renew_token};
 use crate::stored::{Stored, time_to_live};
 use crate::{
-    Action, Attribute, Change, Codec, CommitError, CommitId, Delta, EntropyError, Granularity,
-    Loaded, Notice, OnConflict, Outside, Position, Record, Rotation, RotationReason, Session,
-    SessionId, SetError, Stamp, Timestamp, Token, Value, fold,
+    Action, Change, Codec, CommitError, CommitId, Delta, EntropyError, Granularity, Loaded, Notice,
+    OnConflict, Outside, Position, Record, Rotation, RotationReason, Session, SessionId, SetError,
+    Stamp, Timestamp, Token, Value, ValueRef, fold,
 };
 
 /// What a session has to write.
@@ -117,7 +117,7 @@ impl Session {
         let ttl = time_to_live(head.idle_timeout, deadline, outside.now());
         let ttl = ttl.ok_or(CommitError::Gone)?;
         let stamp = Stamp::first(draw_commit(outside)?);
-        let attributes: Vec<(&str, Attribute<'_>)> = changes.iter().filter_map(attribute).collect();
+        let attributes: Vec<(&str, ValueRef<'_>)> = changes.iter().filter_map(attribute).collect();
         let commits = [Committed { commit: stamp.commit, resent: false }];
         let record = Arc::new(Record::assemble(head, &commits, &attributes));
         let action = Action::Create { record, stamp, ttl };
@@ -224,7 +224,7 @@ impl Session {
         let mut bytes = self.bytes();
         for name in overlay::names(&self.overlay, self.base()) {
             if let Some(value) = self.as_seen(name, &mut scratch)? {
-                if value.as_attribute().codec() == Codec::UNREADABLE {
+                if value.as_ref().codec() == Codec::UNREADABLE {
                     continue;
                 }
                 self.check_lent(name, &value, &mut bytes)?;
@@ -243,7 +243,7 @@ impl Session {
         let mut grouped = Vec::new();
         let mut bytes = self.bytes();
         for (name, entry) in self.overlay.iter() {
-            let change = entry.held.change(self.below(name), self.policy.shapes(), &mut scratch);
+            let change = entry.held.change(self.below(name), &mut scratch);
             if let Some(change) = change.map_err(|source| SetError::encode(name, source))? {
                 if let Change::Set(value) = &change {
                     self.check_lent(name, value, &mut bytes)?;
@@ -259,7 +259,7 @@ impl Session {
             grouped.dedup();
             for name in grouped {
                 let value = self.as_seen(name, &mut scratch)?;
-                if value.as_ref().is_some_and(|v| v.as_attribute().codec() == Codec::UNREADABLE) {
+                if value.as_ref().is_some_and(|v| v.as_ref().codec() == Codec::UNREADABLE) {
                     continue;
                 }
                 let change = value.map_or(Change::Remove, Change::Set);
@@ -278,7 +278,7 @@ impl Session {
             return Ok(());
         };
         let limits = self.policy.limits();
-        let len = value.as_attribute().bytes().len();
+        let len = value.as_ref().bytes().len();
         *bytes = *bytes - *size + len;
         if len > limits.value_bytes_max && len > *size {
             let max = limits.value_bytes_max;
@@ -489,9 +489,9 @@ fn draw_commit(outside: &dyn Outside) -> Result<CommitId, EntropyError> {
     Ok(CommitId::from_bytes(id))
 }
 
-fn attribute((name, change): &(Name, Change)) -> Option<(&str, Attribute<'_>)> {
+fn attribute((name, change): &(Name, Change)) -> Option<(&str, ValueRef<'_>)> {
     match change {
-        Change::Set(value) => Some((name, value.as_attribute())),
+        Change::Set(value) => Some((name, value.as_ref())),
         _ => None,
     }
 }

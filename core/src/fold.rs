@@ -9,7 +9,7 @@ use core::fmt;
 
 use crate::limits;
 use crate::record::{Committed, RecordHead, Replaced};
-use crate::{Attribute, Change, Codec, Delta, Record, Rotation};
+use crate::{Change, Codec, Delta, Record, Rotation, ValueRef};
 
 /// Folds one delta into a record: what a store that keeps folded records does on every append.
 ///
@@ -173,7 +173,7 @@ impl fmt::Debug for Fold<'_> {
 /// What several changes to one attribute amount to.
 #[derive(Clone, Eq, PartialEq)]
 enum Net<'a> {
-    Set(Attribute<'a>),
+    Set(ValueRef<'a>),
     /// A counter, with its stored form.
     Counter([u8; 8]),
     Remove,
@@ -181,14 +181,14 @@ enum Net<'a> {
     /// A newer release changed it in a way this one cannot follow.
     Unreadable,
     /// It stays as the base has it, whatever was added.
-    Keep(Option<Attribute<'a>>),
+    Keep(Option<ValueRef<'a>>),
 }
 
 impl<'a> Net<'a> {
     /// Composes changes: what `earlier` and then `change` amount to. `None` is no change at all.
     fn then(earlier: Option<Self>, change: &'a Change) -> Option<Self> {
         match change {
-            Change::Set(value) => Some(Net::Set(value.as_attribute())),
+            Change::Set(value) => Some(Net::Set(value.as_ref())),
             Change::Remove => Some(Net::Remove),
             Change::Add(number) => Some(Net::add(earlier, *number)),
             Change::Unknown(unknown) if unknown.is_critical() => Some(Net::Unreadable),
@@ -217,7 +217,7 @@ impl<'a> Net<'a> {
     }
 
     /// Resolves an addition against the attribute it adds to.
-    fn settle(&mut self, base: Option<Attribute<'a>>) {
+    fn settle(&mut self, base: Option<ValueRef<'a>>) {
         let Net::Add(number) = *self else { return };
         *self = match base {
             None => Net::counter(number),
@@ -228,11 +228,11 @@ impl<'a> Net<'a> {
         };
     }
 
-    fn attribute(&self) -> Option<Attribute<'_>> {
+    fn attribute(&self) -> Option<ValueRef<'_>> {
         match self {
             Net::Set(attribute) => Some(*attribute),
-            Net::Counter(bytes) => Some(Attribute::new(Codec::COUNTER, 0, bytes)),
-            Net::Unreadable => Some(Attribute::new(Codec::UNREADABLE, 0, &[])),
+            Net::Counter(bytes) => Some(ValueRef::new(Codec::COUNTER, bytes)),
+            Net::Unreadable => Some(ValueRef::new(Codec::UNREADABLE, &[])),
             Net::Keep(attribute) => *attribute,
             Net::Remove | Net::Add(_) => None,
         }

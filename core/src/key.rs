@@ -1,26 +1,24 @@
 //! Names of attributes, with the type each holds.
 
 use alloc::borrow::Cow;
-use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{self, EncodeError, Shapes};
-use crate::{Attribute, Codec, Value};
+use crate::codec::{EncodeError, Format, Scratch, Unread};
+use crate::error::GetError;
+use crate::value::{Value, ValueRef};
 
 /// The name of an attribute and the type it holds.
 ///
-/// Usually a constant. Reading an attribute that was written as another type is an error naming the
-/// key, never a wrong value, because the stored value carries a fingerprint of the type's shape. The
-/// shape is found by letting the type read samples; a type that refuses them all, a text in a notation
-/// of its own for instance, needs a [tag](Key::tagged) or a JSON key.
+/// Usually a constant. Values are stored as deterministic CBOR, so serde's own rules say what a
+/// changed type can still read: defaults, aliases, unknown fields, new variants. What it cannot read
+/// is an error that names the key and spoils no other attribute.
 ///
-/// Maps are stored sorted: an order of their own is lost. `Serialize` and `Deserialize` are taken for
-/// two halves of one thing: that a `deserialize_with` reads what is not written, an `Option` in place of
-/// the plain value for instance, may go unnoticed until the value is read. Such a type needs a JSON key.
+/// Maps are stored sorted: an order of their own is lost. As in JSON, `Some(None)` and `Some(())` are
+/// stored as null, and read back as `None`.
 ///
 /// # Example
 ///
@@ -51,17 +49,8 @@ pub enum Mismatch {
     Absent,
 }
 
-#[derive(Clone, Copy)]
-enum Format {
-    Postcard {
-        tag: Option<u32>,
-    },
-    #[cfg(feature = "json")]
-    Json,
-}
-
 impl<T> Key<T> {
-    /// Creates a key whose values are stored with postcard, behind the strict guard.
+    /// Creates a key whose values are stored as CBOR.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self::from_cow(Cow::Borrowed(name))
@@ -77,37 +66,29 @@ impl<T> Key<T> {
         Self {
             name,
             group: Group::NONE,
-            format: Format::Postcard { tag: None },
+            format: Format::Cbor,
             mismatch: Mismatch::Error,
             holds: PhantomData,
         }
     }
 
-    /// Stores values as JSON, without a fingerprint: adding a defaulted field to the type and
-    /// deploying logs nobody out, and every serde attribute works.
+    /// Stores values with postcard, in fewer bytes and without the names of fields.
     ///
-    /// A tag has no meaning here and is ignored.
+    /// The bytes say nothing about the type, so `version` stands for it: change the version whenever
+    /// the type changes. A value of another version is an error when it is read. Types that leave
+    /// fields out, or that must be told what they are (`flatten`, `untagged`, internally tagged), are
+    /// refused when they are set.
     ///
-    /// As in JSON everywhere, a float that is not finite reads back as absent or fails, nothing within
-    /// something (`Some(None)`) reads back as nothing, and reading fails for a map with numbers for keys
-    /// within a type that is internally tagged, untagged or flattened.
-    #[cfg(feature = "json")]
+    /// # Example
+    ///
+    /// ```
+    /// use sessile_core::Key;
+    ///
+    /// const SEEN: Key<Vec<u32>> = Key::new("seen").postcard(1);
+    /// ```
     #[must_use]
-    pub const fn json(mut self) -> Self {
-        self.format = Format::Json;
-        self
-    }
-
-    /// Uses `tag` in place of the type's fingerprint, so that types of different shape may read each
-    /// other's bytes. Change the tag when they may not. A key whose values are stored as JSON has no
-    /// tag, and stays as it is.
-    #[must_use]
-    pub const fn tagged(mut self, tag: u32) -> Self {
-        match &mut self.format {
-            Format::Postcard { tag: used } => *used = Some(tag),
-            #[cfg(feature = "json")]
-            Format::Json => {}
-        }
+    pub const fn postcard(mut self, version: u32) -> Self {
+        self.format = Format::Postcard { version };
         self
     }
 
@@ -154,49 +135,43 @@ impl<T> Key<T> {
 
 impl<T: Serialize + DeserializeOwned + 'static> Key<T> {
     /// Encodes a value as this key stores it; `scratch` is only there to be reused.
-    pub(crate) fn encode(
-        &self,
-        value: &T,
-        shapes: &Shapes,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Value, EncodeError> {
-        scratch.clear();
-        // One allocation for most values, and one for each request.
-        scratch.reserve(SCRATCH);
-        match self.format {
-            Format::Postcard { tag } => {
-                let shape = shapes.get::<T>()?;
-                let known = tag.or(shape.fingerprint()).ok_or(EncodeError::UnknownShape)?;
-                codec::to_postcard(value, shape, scratch)?;
-                Ok(Value::new(Codec::POSTCARD, known, scratch))
-            }
-            #[cfg(feature = "json")]
-            Format::Json => {
-                codec::to_json(value, scratch)?;
-                Ok(Value::new(Codec::JSON, 0, scratch))
-            }
-        }
+    pub(crate) fn encode(&self, value: &T, scratch: &mut Scratch) -> Result<Value, EncodeError> {
+        self.format.encode(value, scratch)
     }
 
-    /// Decodes a stored value; `None` if it is of another type or damaged.
-    pub(crate) fn decode(&self, stored: Attribute<'_>, shapes: &Shapes) -> Option<T> {
-        if !stored.is_intact() {
-            return None;
-        }
-        match self.format {
-            Format::Postcard { tag } if stored.codec() == Codec::POSTCARD => {
-                let known = tag.or_else(|| shapes.get::<T>().ok()?.fingerprint())?;
-                (stored.fingerprint() == known).then(|| codec::from_postcard(stored.bytes()))?
+    /// Reports whether a stored value means the same as this one, however it was stored.
+    pub(crate) fn is_same(&self, stored: ValueRef<'_>, value: &T, encoded: &Value) -> bool {
+        stored == encoded.as_ref() || self.format.is_same(stored, value, encoded)
+    }
+
+    /// As [`Key::is_same`], for bytes that differ, and cheap if a look at them says that the values do
+    /// as well. A value of a type that has changed since may then pass for another one.
+    pub(crate) fn looks_same(&self, stored: ValueRef<'_>, value: &T, encoded: &Value) -> bool {
+        self.format.may_be_same(stored, encoded.as_ref())
+            && self.format.is_same(stored, value, encoded)
+    }
+
+    /// Decodes a stored value.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`GetError`] if it is of another codec, version or type, or damaged.
+    pub(crate) fn decode(&self, stored: ValueRef<'_>) -> Result<T, GetError> {
+        self.format.decode(stored).map_err(|unread| {
+            let name = self.name.as_ref().into();
+            match (unread, self.format) {
+                (Unread::OtherVersion(stored), Format::Postcard { version }) => {
+                    GetError::OtherVersion { name, stored, expected: version }
+                }
+                (Unread::Refused(source), _) => GetError::Refused { name, source },
+                (Unread::Damaged, _) => GetError::Damaged { name },
+                (Unread::OtherCodec | Unread::OtherVersion(_), _) => {
+                    GetError::OtherCodec { name, stored: stored.codec() }
+                }
             }
-            #[cfg(feature = "json")]
-            Format::Json if stored.codec() == Codec::JSON => codec::from_json(stored.bytes()),
-            _ => None,
-        }
+        })
     }
 }
-
-/// How much room encoding starts with, in bytes.
-const SCRATCH: usize = 512;
 
 /// Hand-written because a key is cloned whatever the type it holds.
 impl<T> Clone for Key<T> {

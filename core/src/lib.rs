@@ -95,7 +95,7 @@ mod wire;
 
 pub use blocking::{BlockingSessions, BlockingStore, Immediate};
 pub use box_store::{BoxStore, BoxStoreError};
-pub use codec::EncodeError;
+pub use codec::{EncodeError, Refusal};
 pub use commit::{Failed, Finished, Pending, Settling, Step, Upkeep};
 pub use delta::{Change, CommitId, Delta, Rotation, RotationReason, Stamp, UnknownChange};
 pub use error::{CommitError, GetError, SetError};
@@ -111,5 +111,5 @@ pub use sessions::{Sessions, UpdateError};
 pub use store::{Action, Failure, Loaded, Outcome, Position, Store};
 pub use timestamp::{Timestamp, Ttl};
 pub use token::{SessionId, Token, TokenError, TokenText, Verifier};
-pub use value::{Attribute, Codec, Value};
+pub use value::{Codec, Value, ValueRef};
 pub use wire::DecodeError;

@@ -14,8 +14,8 @@ use core::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{EncodeError, Shapes};
-use crate::{Attribute, Change, Group, Key, Record, Value};
+use crate::codec::{EncodeError, Scratch};
+use crate::{Change, Group, Key, Record, Value, ValueRef};
 
 pub(crate) type Name = Cow<'static, str>;
 
@@ -39,9 +39,9 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Reports whether the record below says the same: it was written already, or came to nothing.
-    pub(crate) fn is_below(&self, below: Option<Attribute<'_>>) -> bool {
+    pub(crate) fn is_below(&self, below: Option<ValueRef<'_>>) -> bool {
         let is_same = match &self.held {
-            Held::Set(value) => below == Some(value.as_attribute()),
+            Held::Set(value) => below == Some(value.as_ref()),
             Held::Removed => below.is_none(),
             Held::Add { .. } | Held::AddTo { .. } | Held::Live { .. } => false,
         };
@@ -72,37 +72,28 @@ pub(crate) enum Held {
 
 /// A decoded value, lent out to be changed in place.
 pub(crate) trait Live: Send {
-    fn encode(&self, shapes: &Shapes, scratch: &mut Vec<u8>) -> Result<Value, EncodeError>;
+    fn encode(&self, scratch: &mut Scratch) -> Result<Value, EncodeError>;
     fn as_any(&mut self) -> &mut dyn Any;
 }
 
 pub(crate) struct Lent<T> {
     key: Key<T>,
     pub(crate) value: T,
-    /// What it was before it was lent, and how that is encoded now, if that is something else: a
-    /// HashSet has other bytes each time, an older form of a value as well.
-    was: Option<(Value, Value)>,
+    /// What was stored before it was lent.
+    was: Option<Value>,
 }
 
-impl<T: Serialize + DeserializeOwned + 'static> Lent<T> {
-    pub(crate) fn new(
-        key: Key<T>,
-        value: T,
-        was: Option<Value>,
-        shapes: &Shapes,
-        scratch: &mut Vec<u8>,
-    ) -> Self {
-        let before = key.encode(&value, shapes, scratch).ok();
-        let was = was.zip(before).filter(|(was, before)| was != before);
+impl<T> Lent<T> {
+    pub(crate) const fn new(key: Key<T>, value: T, was: Option<Value>) -> Self {
         Self { key, value, was }
     }
 }
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Live for Lent<T> {
-    fn encode(&self, shapes: &Shapes, scratch: &mut Vec<u8>) -> Result<Value, EncodeError> {
-        let now = self.key.encode(&self.value, shapes, scratch)?;
-        let unchanged = self.was.as_ref().filter(|(_, before)| *before == now);
-        Ok(unchanged.map_or(now, |(was, _)| was.clone()))
+    fn encode(&self, scratch: &mut Scratch) -> Result<Value, EncodeError> {
+        let now = self.key.encode(&self.value, scratch)?;
+        let is_same = |was: &&Value| self.key.is_same(was.as_ref(), &self.value, &now);
+        Ok(self.was.as_ref().filter(is_same).cloned().unwrap_or(now))
     }
 
     fn as_any(&mut self) -> &mut dyn Any {
@@ -227,16 +218,15 @@ impl Held {
     /// Returns what is stored under the name if the view is written out as it is.
     pub(crate) fn stored(
         &self,
-        below: Option<Attribute<'_>>,
-        shapes: &Shapes,
-        scratch: &mut Vec<u8>,
+        below: Option<ValueRef<'_>>,
+        scratch: &mut Scratch,
     ) -> Result<Option<Value>, EncodeError> {
         match self {
             Self::Set(value) => Ok(Some(value.clone())),
             Self::Removed => Ok(None),
-            Self::Live { lent, .. } => lent.encode(shapes, scratch).map(Some),
+            Self::Live { lent, .. } => lent.encode(scratch).map(Some),
             Self::AddTo { start, more } => Ok(Some(Value::counter(start.wrapping_add(*more)))),
-            Self::Add { total: 0, .. } => Ok(below.map(Attribute::to_value)),
+            Self::Add { total: 0, .. } => Ok(below.map(ValueRef::to_value)),
             Self::Add { total, .. } => Ok(Some(match below {
                 None => Value::counter(*total),
                 Some(attribute) => match attribute.counter() {
@@ -250,24 +240,23 @@ impl Held {
     /// Returns the change this is to what lies below: `None` if it comes to nothing.
     pub(crate) fn change(
         &self,
-        below: Option<Attribute<'_>>,
-        shapes: &Shapes,
-        scratch: &mut Vec<u8>,
+        below: Option<ValueRef<'_>>,
+        scratch: &mut Scratch,
     ) -> Result<Option<Change>, EncodeError> {
         if let Self::Add { total, .. } = self {
             return Ok((*total != 0).then_some(Change::Add(*total)));
         }
-        let stored = self.stored(below, shapes, scratch)?;
-        if stored.as_ref().map(Value::as_attribute) == below {
+        let stored = self.stored(below, scratch)?;
+        if stored.as_ref().map(Value::as_ref) == below {
             return Ok(None);
         }
         Ok(Some(stored.map_or(Change::Remove, Change::Set)))
     }
 
     /// Returns the size of the value, in bytes, if there is one. A lent value counts as it was.
-    pub(crate) fn size(&self, below: Option<Attribute<'_>>) -> Option<usize> {
+    pub(crate) fn size(&self, below: Option<ValueRef<'_>>) -> Option<usize> {
         match self {
-            Self::Set(value) => Some(value.as_attribute().bytes().len()),
+            Self::Set(value) => Some(value.as_ref().bytes().len()),
             Self::Removed => None,
             // Nothing added to nothing is nothing.
             Self::Add { total: 0, .. } => below.map(|attribute| attribute.bytes().len()),

@@ -6,7 +6,6 @@ use core::error::Error;
 use core::fmt;
 use core::time::Duration;
 
-use crate::codec::Shapes;
 use crate::{Persist, Ttl};
 
 /// The rules a session lives by: validated when built, immutable after, cheap to clone.
@@ -53,7 +52,6 @@ struct Rules {
     manual_dirty_key: Option<Cow<'static, str>>,
     limits: Limits,
     compact_every: u64,
-    shapes: Shapes,
 }
 
 /// What a commit writes.
@@ -186,10 +184,6 @@ impl Policy {
     #[must_use]
     pub fn compact_every(&self) -> u64 {
         self.rules.compact_every
-    }
-
-    pub(crate) fn shapes(&self) -> &Shapes {
-        &self.rules.shapes
     }
 }
 
@@ -352,7 +346,6 @@ impl PolicyBuilder {
                 manual_dirty_key: self.manual_dirty_key,
                 limits: self.limits,
                 compact_every: self.compact_every,
-                shapes: Shapes::new(),
             }),
         })
     }

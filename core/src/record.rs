@@ -12,7 +12,7 @@ use core::ops::Range;
 
 use crate::value::Head;
 use crate::wire::{self, DecodeError, Reader};
-use crate::{Attribute, Codec, CommitId, Timestamp, Ttl, Verifier, limits};
+use crate::{Codec, CommitId, Timestamp, Ttl, ValueRef, Verifier, limits};
 
 /// The folded state of a log: attributes, lifetimes, principal, verifiers and recent commits.
 ///
@@ -179,7 +179,7 @@ impl Record {
 
     /// Returns the attribute of that name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Attribute<'_>> {
+    pub fn get(&self, name: &str) -> Option<ValueRef<'_>> {
         let name = name.as_bytes();
         let hash = wire::checksum(name);
         let start = self.directory.get(bucket(hash, self.directory.len()))?.first;
@@ -190,7 +190,7 @@ impl Record {
     }
 
     /// Returns the attributes, sorted by name.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Attribute<'_>)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, ValueRef<'_>)> {
         self.directory.iter().map(|slot| (self.name(slot), self.attribute(slot)))
     }
 
@@ -254,7 +254,7 @@ impl Record {
     pub(crate) fn assemble(
         head: RecordHead,
         commits: &[Committed],
-        attributes: &[(&str, Attribute<'_>)],
+        attributes: &[(&str, ValueRef<'_>)],
     ) -> Self {
         debug_assert!(attributes.is_sorted_by(|a, b| a.0 < b.0), "attributes are sorted by name");
         let names: usize = attributes.iter().map(|(name, _)| name.len()).sum();
@@ -311,9 +311,9 @@ impl Record {
         &self.bytes[slot.name_at..slot.name_at + slot.name_len]
     }
 
-    fn attribute(&self, slot: &Slot) -> Attribute<'_> {
+    fn attribute(&self, slot: &Slot) -> ValueRef<'_> {
         let bytes = &self.bytes[slot.value_at..slot.value_at + slot.value_len];
-        Attribute::from_head(slot.head, bytes)
+        ValueRef::from_head(slot.head, bytes)
     }
 }
 

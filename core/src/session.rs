@@ -14,14 +14,15 @@ use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codec::{EncodeError, Scratch};
 use crate::draft::Sent;
 use crate::overlay::{self, Entry, Held, Lent, Name, Overlay};
 use crate::store::Action;
 use crate::stored::Stored;
 use crate::{
-    Attribute, Counter, Create, Delta, EntropyError, GetError, Granularity, Group, Key, Mismatch,
-    OnConflict, Outside, Policy, Record, RotationReason, SessionId, SetError, Stamp, Timestamp,
-    Token, Ttl, Value,
+    Counter, Create, Delta, EntropyError, GetError, Granularity, Group, Key, Mismatch, OnConflict,
+    Outside, Policy, Record, RotationReason, SessionId, SetError, Stamp, Timestamp, Token, Ttl,
+    Value, ValueRef,
 };
 
 /// A request's view of a session.
@@ -71,7 +72,7 @@ pub struct Session {
     /// The number of attributes and the size of their names and values, as the request sees them.
     count: usize,
     bytes: usize,
-    pub(crate) scratch: Vec<u8>,
+    pub(crate) scratch: Scratch,
 }
 
 /// Where a session comes from.
@@ -89,8 +90,7 @@ pub(crate) enum Source {
 pub struct Edit<T> {
     /// The attribute, as it was or as it was made since.
     pub value: T,
-    /// It as it was, encoded as it is now. What is stored may be encoded otherwise: a HashSet has
-    /// other bytes each time, an older form of a value as well.
+    /// What was stored, or the default encoded.
     before: Value,
 }
 
@@ -150,12 +150,12 @@ impl Session {
             reads: RefCell::default(),
             count,
             bytes,
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
-    /// Sets an attribute. Setting what it holds already writes nothing; what has no order of its own,
-    /// like a `HashSet`, is stored in another one each time, so set only what is new.
+    /// Sets an attribute. Setting what it holds already writes nothing, whatever order the elements
+    /// of a `HashSet` come in.
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl Session {
         let mut scratch = core::mem::take(&mut self.scratch);
         let encoded = self.encode(key, value.borrow(), &mut scratch);
         self.scratch = scratch;
-        let value = encoded?;
+        let value = self.as_stored(key, value.borrow(), encoded?);
         self.put(key.owned_name(), Held::Set(value), key.group())
     }
 
@@ -243,8 +243,14 @@ impl Session {
     where
         T: Default + Serialize + DeserializeOwned + 'static,
     {
-        let value = self.get(key)?.unwrap_or_default();
-        let before = self.encode(key, &value, &mut Vec::new())?;
+        self.note_read(key.name());
+        if let Some(before) = self.as_seen(key.name(), &mut Scratch::default())?
+            && let Some(value) = decoded(key, before.as_ref())?
+        {
+            return Ok(Edit { value, before });
+        }
+        let value = T::default();
+        let before = self.encode(key, &value, &mut Scratch::default())?;
         Ok(Edit { value, before })
     }
 
@@ -258,8 +264,8 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        let after = self.encode(key, &edit.value, &mut Vec::new())?;
-        if after == edit.before {
+        let after = self.encode(key, &edit.value, &mut Scratch::default())?;
+        if key.is_same(edit.before.as_ref(), &edit.value, &after) {
             return Ok(());
         }
         self.put(key.owned_name(), Held::Set(after), key.group())
@@ -289,8 +295,7 @@ impl Session {
             };
             let size = self.size_of(key.name()).unwrap_or(0);
             let was = self.stored(key.name()).ok().flatten();
-            let lent = Lent::new(key.clone(), value, was, self.policy.shapes(), &mut self.scratch);
-            let lent = Box::new(lent);
+            let lent = Box::new(Lent::new(key.clone(), value, was));
             self.learn(key.group());
             self.overlay.put(key.owned_name(), Held::Live { lent, size }, key.group());
         }
@@ -452,25 +457,17 @@ impl Session {
         T: Serialize + DeserializeOwned + 'static,
     {
         self.note_read(key.name());
-        let shapes = self.policy.shapes();
         let encoded;
         let stored = match self.overlay.get(key.name()).map(|entry| &entry.held) {
             None => self.below(key.name()),
-            Some(Held::Set(value)) => Some(value.as_attribute()),
+            Some(Held::Set(value)) => Some(value.as_ref()),
             Some(held) => {
-                let stored = held.stored(self.below(key.name()), shapes, &mut Vec::new());
-                encoded = stored.map_err(|_| GetError::new(key.name()))?;
-                encoded.as_ref().map(Value::as_attribute)
+                let stored = held.stored(self.below(key.name()), &mut Scratch::default());
+                encoded = stored.map_err(|source| not_storable(key.name(), source))?;
+                encoded.as_ref().map(Value::as_ref)
             }
         };
-        let Some(stored) = stored else {
-            return Ok(None);
-        };
-        match key.decode(stored, shapes) {
-            Some(value) => Ok(Some(value)),
-            None if key.mismatch() == Mismatch::Absent => Ok(None),
-            None => Err(GetError::new(key.name())),
-        }
+        stored.map_or(Ok(None), |stored| decoded(key, stored))
     }
 
     /// Returns the value of a counter as this request sees it; an absent one is 0.
@@ -480,16 +477,20 @@ impl Session {
     /// Returns [`GetError`] if the attribute is no counter or is damaged.
     pub fn count(&self, counter: &Counter) -> Result<i64, GetError> {
         self.note_read(counter.name());
-        let number =
-            |stored: Attribute<'_>| stored.counter().ok_or_else(|| GetError::new(counter.name()));
+        let number = |stored: ValueRef<'_>| {
+            stored.counter().ok_or_else(|| GetError::no_counter(counter.name(), stored))
+        };
         let below = self.below(counter.name());
         match self.overlay.get(counter.name()).map(|entry| &entry.held) {
             None => below.map_or(Ok(0), number),
-            Some(Held::Set(value)) => number(value.as_attribute()),
+            Some(Held::Set(value)) => number(value.as_ref()),
             Some(Held::Removed) => Ok(0),
             Some(Held::AddTo { start, more }) => Ok(start.wrapping_add(*more)),
             Some(Held::Add { total, .. }) => Ok(below.map_or(Ok(0), number)?.wrapping_add(*total)),
-            Some(Held::Live { .. }) => Err(GetError::new(counter.name())),
+            Some(Held::Live { lent, .. }) => {
+                let lent = lent.encode(&mut Scratch::default());
+                number(lent.map_err(|source| not_storable(counter.name(), source))?.as_ref())
+            }
         }
     }
 
@@ -500,7 +501,7 @@ impl Session {
     ///
     /// Returns [`SetError::Encode`] if a value that was lent out cannot be stored.
     pub fn stored(&self, name: &str) -> Result<Option<Value>, SetError> {
-        self.as_seen(name, &mut Vec::new())
+        self.as_seen(name, &mut Scratch::default())
     }
 
     /// Reports whether there is an attribute of that name.
@@ -686,28 +687,45 @@ impl Session {
     pub(crate) fn as_seen(
         &self,
         name: &str,
-        scratch: &mut Vec<u8>,
+        scratch: &mut Scratch,
     ) -> Result<Option<Value>, SetError> {
         let below = self.below(name);
         match self.overlay.get(name) {
-            None => Ok(below.map(Attribute::to_value)),
-            Some(entry) => entry
-                .held
-                .stored(below, self.policy.shapes(), scratch)
-                .map_err(|source| SetError::encode(name, source)),
+            None => Ok(below.map(ValueRef::to_value)),
+            Some(entry) => {
+                entry.held.stored(below, scratch).map_err(|source| SetError::encode(name, source))
+            }
         }
     }
 
-    pub(crate) fn below(&self, name: &str) -> Option<Attribute<'_>> {
+    pub(crate) fn below(&self, name: &str) -> Option<ValueRef<'_>> {
         self.base()?.get(name)
     }
 
-    fn encode<T>(&self, key: &Key<T>, value: &T, scratch: &mut Vec<u8>) -> Result<Value, SetError>
+    fn encode<T>(&self, key: &Key<T>, value: &T, scratch: &mut Scratch) -> Result<Value, SetError>
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        let encoded = key.encode(value, self.policy.shapes(), scratch);
+        let encoded = key.encode(value, scratch);
         encoded.map_err(|source| SetError::encode(key.name(), source))
+    }
+
+    /// Returns what the attribute holds already if that means the same, so that nothing has changed.
+    fn as_stored<T>(&self, key: &Key<T>, value: &T, encoded: Value) -> Value
+    where
+        T: Serialize + DeserializeOwned + 'static,
+    {
+        let set = match self.overlay.get(key.name()).map(|entry| &entry.held) {
+            Some(Held::Set(value)) => Some(value.as_ref()),
+            _ => None,
+        };
+        let known = [set, self.below(key.name())];
+        let mut known = known.iter().flatten();
+        if known.clone().any(|stored| *stored == encoded.as_ref()) {
+            return encoded;
+        }
+        let same = known.find(|stored| key.looks_same(**stored, value, &encoded));
+        same.map_or(encoded, |stored| stored.to_value())
     }
 
     fn put(&mut self, name: Name, held: Held, group: Group) -> Result<(), SetError> {
@@ -769,7 +787,7 @@ impl Session {
     }
 
     /// As [`Session::size_of`], for those who know what lies below.
-    fn size_above(&self, name: &str, below: Option<Attribute<'_>>) -> Option<usize> {
+    fn size_above(&self, name: &str, below: Option<ValueRef<'_>>) -> Option<usize> {
         match self.overlay.get(name) {
             Some(entry) => entry.held.size(below),
             None => below.map(|attribute| attribute.bytes().len()),
@@ -797,6 +815,21 @@ impl fmt::Debug for Session {
             .field("bytes", &self.bytes)
             .finish_non_exhaustive()
     }
+}
+
+/// Decodes what is stored under a key; `None` if the key takes what it cannot read for absent.
+fn decoded<T>(key: &Key<T>, stored: ValueRef<'_>) -> Result<Option<T>, GetError>
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
+    match key.decode(stored) {
+        Err(_) if key.mismatch() == Mismatch::Absent => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+fn not_storable(name: &str, source: EncodeError) -> GetError {
+    GetError::NotStorable { name: name.to_owned(), source }
 }
 
 /// Draws a token: 16 bytes that name a session, 16 that prove it.

@@ -1,9 +1,10 @@
-//! One attribute as it is stored: which codec wrote it, for which type, and the bytes.
+//! One attribute as it is stored: which codec wrote it, and the bytes.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::codec::{Diagnostic, Json};
 use crate::wire::{self, DecodeError, Reader};
 
 /// Which codec wrote an attribute.
@@ -15,10 +16,10 @@ pub struct Codec(u8);
 impl Codec {
     /// The attribute was changed by a newer release in a way this one cannot follow.
     pub const UNREADABLE: Self = Self(0);
-    /// Postcard, behind the strict guard, with a type fingerprint.
-    pub const POSTCARD: Self = Self(1);
-    /// JSON, without a fingerprint.
-    pub const JSON: Self = Self(2);
+    /// Deterministic CBOR (RFC 8949, section 4.2.1).
+    pub const CBOR: Self = Self(1);
+    /// Postcard: the version of the type as a varint, then the value.
+    pub const POSTCARD: Self = Self(2);
     /// A counter: an `i64` in eight bytes, little-endian.
     pub const COUNTER: Self = Self(3);
 
@@ -33,32 +34,25 @@ impl Codec {
 ///
 /// `Debug` shows the codec and the size, never the bytes.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Attribute<'a> {
+pub struct ValueRef<'a> {
     codec: Codec,
-    fingerprint: u32,
     check: u32,
     bytes: &'a [u8],
 }
 
-impl<'a> Attribute<'a> {
-    pub(crate) fn new(codec: Codec, fingerprint: u32, bytes: &'a [u8]) -> Self {
-        Self { codec, fingerprint, check: wire::checksum(bytes), bytes }
+impl<'a> ValueRef<'a> {
+    pub(crate) fn new(codec: Codec, bytes: &'a [u8]) -> Self {
+        Self { codec, check: wire::checksum(bytes), bytes }
     }
 
-    pub(crate) fn from_head(head: Head, bytes: &'a [u8]) -> Self {
-        Self { codec: head.codec, fingerprint: head.fingerprint, check: head.check, bytes }
+    pub(crate) const fn from_head(head: Head, bytes: &'a [u8]) -> Self {
+        Self { codec: head.codec, check: head.check, bytes }
     }
 
     /// Returns the codec that wrote the bytes.
     #[must_use]
     pub const fn codec(&self) -> Codec {
         self.codec
-    }
-
-    /// Returns the fingerprint of the type that was written, 0 if the codec has none.
-    #[must_use]
-    pub const fn fingerprint(&self) -> u32 {
-        self.fingerprint
     }
 
     /// Returns the encoded value.
@@ -80,18 +74,57 @@ impl<'a> Attribute<'a> {
         (self.codec == Codec::COUNTER && self.is_intact()).then(|| i64::from_le_bytes(bytes))
     }
 
+    /// Returns the value in CBOR diagnostic notation (RFC 8949, section 8).
+    ///
+    /// A counter is a number. Of what postcard wrote, and of what cannot be read, a comment says so.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use sessile_core::{Codec, Value};
+    ///
+    /// let value = Value::new(Codec::CBOR, b"\xa2\x01\xf6\x63age\x18\x24");
+    /// assert_eq!(value.as_ref().diagnostic().to_string(), r#"{1: null, "age": 36}"#);
+    /// ```
+    #[must_use]
+    pub const fn diagnostic(&self) -> impl fmt::Display + use<'a> {
+        Diagnostic(*self)
+    }
+
+    /// Returns the value as JSON, for tools.
+    ///
+    /// Bytes are text in base64url, a key that is no text is one in diagnostic notation, and a float
+    /// that is not finite is null. Integers are exact, so a tool may have to read them as such. A
+    /// counter is a number. Of what postcard wrote, and of what cannot be read, an object says so.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use sessile_core::{Codec, Value};
+    ///
+    /// let value = Value::new(Codec::CBOR, b"\xa2\x01\xf6\x63age\x18\x24");
+    /// assert_eq!(value.as_ref().json().to_string(), r#"{"1":null,"age":36}"#);
+    /// let value = Value::new(Codec::POSTCARD, b"\x02\x24");
+    /// let shown = r#"{"codec":"postcard","version":2,"bytes":2}"#;
+    /// assert_eq!(value.as_ref().json().to_string(), shown);
+    /// ```
+    #[must_use]
+    pub const fn json(&self) -> impl fmt::Display + use<'a> {
+        Json(*self)
+    }
+
     pub(crate) fn to_value(self) -> Value {
         Value { head: self.head(), bytes: self.bytes.into() }
     }
 
     pub(crate) const fn head(&self) -> Head {
-        Head { codec: self.codec, fingerprint: self.fingerprint, check: self.check }
+        Head { codec: self.codec, check: self.check }
     }
 }
 
-impl fmt::Debug for Attribute<'_> {
+impl fmt::Debug for ValueRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Attribute({:?}, {} bytes)", self.codec, self.bytes.len())
+        write!(f, "ValueRef({:?}, {} bytes)", self.codec, self.bytes.len())
     }
 }
 
@@ -106,26 +139,26 @@ impl Value {
     /// Creates a value from bytes a codec wrote, for stores and tools that test with deltas of their
     /// own; applications set attributes through a session.
     #[must_use]
-    pub fn new(codec: Codec, fingerprint: u32, bytes: &[u8]) -> Self {
-        Attribute::new(codec, fingerprint, bytes).to_value()
+    pub fn new(codec: Codec, bytes: &[u8]) -> Self {
+        ValueRef::new(codec, bytes).to_value()
     }
 
     /// Creates a counter.
     #[must_use]
     pub fn counter(number: i64) -> Self {
-        Self::new(Codec::COUNTER, 0, &number.to_le_bytes())
+        Self::new(Codec::COUNTER, &number.to_le_bytes())
     }
 
     /// Returns the value, borrowed.
     #[must_use]
-    pub fn as_attribute(&self) -> Attribute<'_> {
-        Attribute::from_head(self.head, &self.bytes)
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        ValueRef::from_head(self.head, &self.bytes)
     }
 }
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_attribute().fmt(f)
+        write!(f, "Value({:?}, {} bytes)", self.head.codec, self.bytes.len())
     }
 }
 
@@ -133,21 +166,19 @@ impl fmt::Debug for Value {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Head {
     pub(crate) codec: Codec,
-    pub(crate) fingerprint: u32,
     pub(crate) check: u32,
 }
 
 impl Head {
     /// The size of a head, in bytes.
-    pub(crate) const LEN: usize = 9;
+    pub(crate) const LEN: usize = 5;
 
     pub(crate) fn write(self, out: &mut Vec<u8>) {
         out.push(self.codec.0);
-        out.extend(self.fingerprint.to_le_bytes());
         out.extend(self.check.to_le_bytes());
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { codec: Codec(reader.byte()?), fingerprint: reader.u32()?, check: reader.u32()? })
+        Ok(Self { codec: Codec(reader.byte()?), check: reader.u32()? })
     }
 }

@@ -173,7 +173,7 @@ impl<H: Harness> Outside for Within<'_, H> {
 pub(super) type Named = (Cow<'static, str>, Change);
 
 pub(super) fn set(name: &'static str, bytes: &[u8]) -> Named {
-    (name.into(), Change::Set(Value::new(Codec::POSTCARD, 1, bytes)))
+    (name.into(), Change::Set(Value::new(Codec::POSTCARD, bytes)))
 }
 
 pub(super) fn add(name: &'static str, number: i64) -> Named {

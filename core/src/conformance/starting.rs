@@ -91,8 +91,8 @@ pub async fn of_parallel_creates_one_wins<H: Harness>(harness: &H) {
 pub async fn large_records_round_trip<H: Harness>(harness: &H) {
     let large: Vec<u8> = (0..=250).cycle().take(1024 * 1024).collect();
     let mut log = Log::absent(harness).await;
-    let many = (0..1024).map(|index| {
-        let value = Change::Set(Value::new(Codec::POSTCARD, index, b"a value of some bytes"));
+    let many = (0..1024).map(|index: u32| {
+        let value = Change::Set(Value::new(Codec::POSTCARD, b"a value of some bytes"));
         (Cow::Owned(alloc::format!("attribute-{index}")), value)
     });
     let changes = many.chain([set("large", &large)]);
