@@ -182,7 +182,7 @@ fn assign(session: &Session, name: String, value: Value) -> Result<(), SessionEr
 /// every other request.
 fn attribute(session: &Session, name: &str) -> Result<Option<Value>, Refusal> {
     let Some(stored) = session.stored(name)? else { return Ok(None) };
-    let stored = stored.as_attribute();
+    let stored = stored.as_ref();
     Ok(match stored.codec() {
         Codec::COUNTER => stored.counter().map(Value::from),
         _ => serde_json::from_slice(stored.bytes()).ok(),

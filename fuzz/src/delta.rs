@@ -47,7 +47,7 @@ fn compare(delta: &Delta, raw: &RawDelta) {
     for ((_, change), raw) in delta.changes().zip(raw.changes.values()) {
         match (change, raw) {
             (Change::Set(value), RawChange::Set(codec, fingerprint, check, bytes)) => {
-                let stored = value.as_attribute();
+                let stored = value.as_ref();
                 assert_eq!(stored.codec().id(), *codec);
                 assert_eq!(stored.fingerprint().to_le_bytes(), *fingerprint);
                 assert_eq!(stored.bytes(), bytes);

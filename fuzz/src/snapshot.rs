@@ -78,10 +78,7 @@ fn used(mut session: Session, raw: &RawSnapshot) {
         let readable = [text.is_ok(), json.is_ok(), count.is_ok()];
         assert!(readable.iter().filter(|is| **is).count() < 2, "a value has one type");
         let seen = session.stored(&stored.name).expect("nothing is lent out");
-        assert_eq!(
-            seen.map(|value| value.as_attribute().bytes().to_vec()).as_ref(),
-            Some(&stored.bytes)
-        );
+        assert_eq!(seen.map(|value| value.as_ref().bytes().to_vec()).as_ref(), Some(&stored.bytes));
     }
     let before = session.len();
     if session.get(&NEW) == Ok(Some(7)) {

@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
         _ => {
             let other = input.pick(FAMILY);
             for (record, value) in (member.sets)(&mut input) {
-                let as_other = (other.opens)(&record, value.as_attribute().codec());
+                let as_other = (other.opens)(&record, value.as_ref().codec());
                 let is_other = other.name != member.name;
                 assert!(
                     !as_other || !is_other || may_be(&value, other),
@@ -78,7 +78,7 @@ impl Member {
 /// Reports whether a value may be read as that type: JSON says nothing about types, and two types may
 /// be alike on the wire.
 fn may_be(value: &Value, other: Member) -> bool {
-    let stored = value.as_attribute();
+    let stored = value.as_ref();
     stored.codec() == Codec::JSON || (other.fingerprint)() == Some(stored.fingerprint())
 }
 
@@ -179,12 +179,12 @@ fn fingerprint<T: Sample>() -> Option<u32> {
         session.set(&typed::<T>(), &value).ok()?;
         session.stored("value").ok()?
     });
-    set.next().map(|value| value.as_attribute().fingerprint())
+    set.next().map(|value| value.as_ref().fingerprint())
 }
 
 /// Takes over the attributes of a record.
 fn holding(record: &Record) -> Delta {
-    let change = |stored: sessile_core::Attribute<'_>| {
+    let change = |stored: sessile_core::ValueRef<'_>| {
         Change::Set(Value::new(stored.codec(), stored.fingerprint(), stored.bytes()))
     };
     let changes = record.iter().map(|(name, stored)| (name.to_owned().into(), change(stored)));

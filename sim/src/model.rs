@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sessile_core::{Attribute, Change, Codec, CommitId, Delta, Record, Stamp, Value};
+use sessile_core::{Change, Codec, CommitId, Delta, Record, Stamp, Value, ValueRef};
 
 use crate::stored::{self, DeltaHead, Secret};
 
@@ -96,7 +96,7 @@ impl State {
     fn change(&mut self, name: Name, change: &Change) {
         match change {
             Change::Set(value) => {
-                self.values.insert(name, Val::of(value.as_attribute()));
+                self.values.insert(name, Val::of(value.as_ref()));
             }
             Change::Add(number) => match self.values.entry(name).or_insert(Val::Number(0)) {
                 Val::Number(sum) => *sum = sum.wrapping_add(*number),
@@ -136,7 +136,7 @@ impl State {
 }
 
 impl Val {
-    pub(crate) fn of(attribute: Attribute<'_>) -> Self {
+    pub(crate) fn of(attribute: ValueRef<'_>) -> Self {
         match attribute.counter().filter(|_| attribute.codec() == Codec::COUNTER) {
             Some(number) => Self::Number(number),
             None => Self::Bytes(attribute.bytes().to_vec()),
@@ -144,7 +144,7 @@ impl Val {
     }
 
     pub(crate) fn stored(value: &Value) -> Self {
-        Self::of(value.as_attribute())
+        Self::of(value.as_ref())
     }
 
     /// A number as it is stored.

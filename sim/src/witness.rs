@@ -134,7 +134,7 @@ impl Witness {
         let generation = DeltaHead::read(&delta.encode()).map_or(0, |head| head.generation);
         let is_new = |name: &str, change: &sessile_core::Change| match change {
             sessile_core::Change::Set(value) if PAIR.contains(&name) => {
-                loaded.record.get(name) != Some(value.as_attribute())
+                loaded.record.get(name) != Some(value.as_ref())
             }
             _ => true,
         };

@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_nobody_would_read_back_is_not_sent() {
-        let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, 1, &vec![0; BODY_MAX]);
+        let value = sessile_core::Value::new(sessile_core::Codec::POSTCARD, &vec![0; BODY_MAX]);
         let change = ("n".into(), sessile_core::Change::Set(value));
         let delta = sessile_core::Delta::new(stamp(1).commit, 0, [change]);
         let action = Action::Append { delta, stamp: stamp(1), ttl: Ttl::MAX };

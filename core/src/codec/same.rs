@@ -57,27 +57,31 @@ fn same_but_for_order(
         return false;
     }
     let (known_orders, value_orders) = (known.orders(), value.orders());
-    let differing = known_orders.differing(&value_orders);
-    let Some(shortest) = differing.iter().map(|path| known_orders.0[path].shortest).min() else {
+    let Some(shortest) = known_orders.0.values().map(|order| order.shortest).min() else {
         return false;
     };
     let mut unordered = BTreeSet::new();
     for _ in 0..rounds(shortest) {
         let Some((known_again, value_again)) = again() else { return false };
-        if known_again == value_again {
-            // Neither can be told from the other by anybody who reads them.
-            return Node::parse(&value_again).is_ok_and(|again| again.content == value.content);
-        }
+        let before = unordered.len();
         for (orders, again) in [(&known_orders, &known_again), (&value_orders, &value_again)] {
             match Node::parse(again) {
                 Ok(again) if again.content == value.content => {
-                    unordered.extend(orders.differing(&again.orders()));
+                    unordered.extend(orders.changed_in(&again.orders()));
                 }
                 _ => return false,
             }
         }
-        if differing.is_subset(&unordered) {
-            return known.sorted(&unordered) == value.sorted(&unordered);
+        // Neither can be told from the other by anybody who reads them.
+        if known_again == value_again {
+            return true;
+        }
+        let has_grown = unordered.len() > before;
+        if has_grown && known.sorted(0, &unordered) == value.sorted(0, &unordered) {
+            return true;
+        }
+        if unordered.len() == known_orders.0.len() {
+            return false;
         }
     }
     false
@@ -87,7 +91,7 @@ fn same_but_for_order(
 /// an order.
 ///
 /// A hash set of two elements keeps the order it was read in 9 times of 16. There are two chances a
-/// round, and each further pair of elements is another one.
+/// round, and longer ones have more.
 const fn rounds(shortest: usize) -> usize {
     let rounds = 80 / shortest;
     if rounds < 2 { 2 } else { rounds }
@@ -167,6 +171,7 @@ fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>) -> Result<bool, Malform
 /// A described value as a tree.
 #[derive(Debug)]
 struct Node<'a> {
+    bytes: &'a [u8],
     /// A hash of what it is, whatever the order of its sequences.
     content: u128,
     kind: Kind<'a>,
@@ -174,7 +179,7 @@ struct Node<'a> {
 
 #[derive(Debug)]
 enum Kind<'a> {
-    Scalar(&'a [u8]),
+    Scalar,
     /// Elements whose order may mean nothing.
     Sequence(Vec<Node<'a>>),
     Tuple(Vec<Node<'a>>),
@@ -192,7 +197,10 @@ struct Orders(BTreeMap<Path, Order>);
 struct Order {
     /// A hash of the order of the elements of each sequence, added up.
     sum: u128,
-    /// The length of the shortest of them that has an order at all.
+    /// Hashes of the elements, added up, where they are alike but for the order of what is in them.
+    /// If that does not change they were only exchanged.
+    exact: u128,
+    /// The length of the shortest of them.
     shortest: usize,
 }
 
@@ -204,43 +212,26 @@ impl<'a> Node<'a> {
     fn read(items: &mut Items<'a>, depth: usize) -> Result<Self, Malformed> {
         // Bounded when it was written.
         debug_assert!(depth <= DEPTH_MAX, "a described value is no deeper than a stored one");
-        let is_sequence = items.eat(MARK);
         let start = items.position();
-        match items.next()? {
+        let is_sequence = items.eat(MARK);
+        let kind = match items.next()? {
             Item::Array(len) => {
                 let elements = (0..len).map(|_| Self::read(items, depth + 1));
                 let elements = elements.collect::<Result<Vec<_>, _>>()?;
-                let kind =
-                    if is_sequence { Kind::Sequence(elements) } else { Kind::Tuple(elements) };
-                Ok(Self::new(kind))
+                if is_sequence { Kind::Sequence(elements) } else { Kind::Tuple(elements) }
             }
             Item::Map(len) => {
                 let mut entries = Vec::with_capacity(len);
                 for _ in 0..len {
-                    let start = items.position();
-                    Self::read(items, depth + 1)?;
-                    let key = items.between(start, items.position());
+                    let key = Self::read(items, depth + 1)?.bytes;
                     entries.push((key, Self::read(items, depth + 1)?));
                 }
-                Ok(Self::new(Kind::Map(entries)))
+                Kind::Map(entries)
             }
-            _ => Ok(Self::new(Kind::Scalar(items.between(start, items.position())))),
-        }
-    }
-
-    fn new(kind: Kind<'a>) -> Self {
-        let content = match &kind {
-            Kind::Scalar(bytes) => hash(&[&[0], bytes]),
-            Kind::Sequence(elements) => {
-                let sum = elements.iter().fold(0_u128, |sum, node| sum.wrapping_add(node.content));
-                hash(&[&[1], &elements.len().to_le_bytes(), &sum.to_le_bytes()])
-            }
-            Kind::Tuple(elements) => order_of(elements, 2),
-            Kind::Map(entries) => entries.iter().fold(3_u128, |content, (key, node)| {
-                hash(&[&content.to_le_bytes(), key, &node.content.to_le_bytes()])
-            }),
+            _ => Kind::Scalar,
         };
-        Self { content, kind }
+        let bytes = items.between(start, items.position());
+        Ok(Self { bytes, content: kind.content(bytes), kind })
     }
 
     /// Returns the order of all sequences.
@@ -254,10 +245,7 @@ impl<'a> Node<'a> {
         if let Kind::Sequence(elements) = &self.kind
             && elements.len() > 1
         {
-            let order = Order { sum: 0, shortest: usize::MAX };
-            let order = orders.0.entry(path).or_insert(order);
-            order.sum = order.sum.wrapping_add(order_of(elements, 4));
-            order.shortest = order.shortest.min(elements.len());
+            orders.note(path, elements);
         }
         self.for_each(path, &mut |node, path| node.note_orders(path, orders));
     }
@@ -266,7 +254,7 @@ impl<'a> Node<'a> {
     fn for_each(&self, path: Path, take: &mut dyn FnMut(&Self, Path)) {
         let step = |kind: u8, step: &[u8]| hash(&[&path.to_le_bytes(), &[kind], step]);
         match &self.kind {
-            Kind::Scalar(_) => {}
+            Kind::Scalar => {}
             Kind::Sequence(nodes) => {
                 nodes.iter().for_each(|node| take(node, step(1, &node.content.to_le_bytes())));
             }
@@ -279,16 +267,12 @@ impl<'a> Node<'a> {
     }
 
     /// Returns the value with the elements of these sequences sorted.
-    fn sorted(&self, unordered: &BTreeSet<Path>) -> Vec<u8> {
-        self.sorted_at(0, unordered)
-    }
-
-    fn sorted_at(&self, path: Path, unordered: &BTreeSet<Path>) -> Vec<u8> {
+    fn sorted(&self, path: Path, unordered: &BTreeSet<Path>) -> Vec<u8> {
         let mut parts = Vec::new();
-        self.for_each(path, &mut |node, path| parts.push(node.sorted_at(path, unordered)));
+        self.for_each(path, &mut |node, path| parts.push(node.sorted(path, unordered)));
         let mut out = Vec::new();
         match &self.kind {
-            Kind::Scalar(bytes) => out.extend_from_slice(bytes),
+            Kind::Scalar => out.extend_from_slice(self.bytes),
             Kind::Map(entries) => {
                 for ((key, _), part) in entries.iter().zip(&mut parts) {
                     part.splice(0..0, key.iter().copied());
@@ -306,20 +290,52 @@ impl<'a> Node<'a> {
     }
 }
 
-impl Orders {
-    /// Returns the ways to sequences that are in another order in the other value.
-    fn differing(&self, other: &Self) -> BTreeSet<Path> {
-        let sum = |orders: &Self, path: &Path| orders.0.get(path).map(|order| order.sum);
-        let differs = |path: &&Path| sum(self, path) != sum(other, path);
-        self.0.keys().filter(differs).copied().collect()
+impl Kind<'_> {
+    /// Returns a hash of what a value is, whatever the order of its sequences.
+    fn content(&self, bytes: &[u8]) -> u128 {
+        match self {
+            Kind::Scalar => hash(&[&[0], bytes]),
+            Kind::Sequence(nodes) => {
+                let sum = nodes.iter().fold(0_u128, |sum, node| sum.wrapping_add(node.content));
+                hash(&[&[1], &nodes.len().to_le_bytes(), &sum.to_le_bytes()])
+            }
+            Kind::Tuple(nodes) => nodes.iter().fold(hash(&[&[2]]), |content, node| {
+                hash(&[&content.to_le_bytes(), &node.content.to_le_bytes()])
+            }),
+            Kind::Map(entries) => entries.iter().fold(hash(&[&[3]]), |content, (key, node)| {
+                hash(&[&content.to_le_bytes(), key, &node.content.to_le_bytes()])
+            }),
+        }
     }
 }
 
-/// Returns a hash of what elements are, in their order.
-fn order_of(elements: &[Node<'_>], kind: u8) -> u128 {
-    let contents: Vec<u8> =
-        elements.iter().flat_map(|element| element.content.to_le_bytes()).collect();
-    hash(&[&[kind], &contents])
+impl Orders {
+    /// Notes the order of a sequence.
+    fn note(&mut self, path: Path, elements: &[Node<'_>]) {
+        let are_alike = elements.iter().all(|element| element.content == elements[0].content);
+        let order = Order { sum: 0, exact: 0, shortest: usize::MAX };
+        let order = self.0.entry(path).or_insert(order);
+        let mut sequence = 0_u128;
+        for element in elements {
+            let mut known = element.content;
+            if are_alike {
+                known = hash(&[element.bytes]);
+                order.exact = order.exact.wrapping_add(known);
+            }
+            sequence = hash(&[&sequence.to_le_bytes(), &known.to_le_bytes()]);
+        }
+        order.sum = order.sum.wrapping_add(sequence);
+        order.shortest = order.shortest.min(elements.len());
+    }
+
+    /// Returns the ways to sequences whose elements come in another order in the other value.
+    fn changed_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Path> + 'a {
+        let has_changed = |(path, order): (&Path, &Order)| {
+            let other = other.0.get(path)?;
+            (order.sum != other.sum && order.exact == other.exact).then_some(*path)
+        };
+        self.0.iter().filter_map(has_changed)
+    }
 }
 
 fn hash(parts: &[&[u8]]) -> u128 {

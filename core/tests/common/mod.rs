@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sessile_core::{
-    Action, Attribute, BlockingSessions, BlockingStore, CommitId, Counter, Delta, EntropyError,
+    Action, BlockingSessions, BlockingStore, Change, CommitId, Counter, Delta, EntropyError,
     Failed, Failure, Finished, Fold, Key, Loaded, Notice, Opening, Outcome, Outside, Policy,
-    Position, Record, Session, SessionId, Stamp, Step, Timestamp, Token, Upkeep, begin,
+    Position, Record, Session, SessionId, Stamp, Step, Timestamp, Token, Ttl, Upkeep, Value,
+    ValueRef, begin,
 };
 
 pub(crate) const A: Key<u32> = Key::new("a");
@@ -102,6 +103,14 @@ impl World {
         let text = client.token.as_ref().map(Token::expose);
         let text = text.as_ref().map(|text| text.as_str());
         self.open_text(text).expect("the store can be read")
+    }
+
+    /// Appends a value to a client's log: what some other release wrote, or what was damaged.
+    pub(crate) fn plant(&self, client: &Client, name: &'static str, value: Value) {
+        let commit = CommitId::from_bytes([0x77; 16]);
+        let delta = Delta::new(commit, 0, [(name.into(), Change::Set(value))]);
+        let action = Action::Append { delta, stamp: Stamp::first(commit), ttl: Ttl::MAX };
+        self.store.apply(client.id(), &action, self.now()).expect("the store works");
     }
 
     pub(crate) fn commit(&self, session: Session) -> Committed {
@@ -266,16 +275,14 @@ const NOON: u64 = 1_767_268_800_000;
 /// What a log amounts to, but for tokens and commits.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Content {
-    pub(crate) attributes: BTreeMap<String, (u8, u32, Vec<u8>)>,
+    pub(crate) attributes: BTreeMap<String, (u8, Vec<u8>)>,
     pub(crate) principal: Option<String>,
     pub(crate) idle_timeout: Duration,
 }
 
 impl Content {
     pub(crate) fn of(record: &Record) -> Self {
-        let stored = |attribute: Attribute<'_>| {
-            (attribute.codec().id(), attribute.fingerprint(), attribute.bytes().to_vec())
-        };
+        let stored = |attribute: ValueRef<'_>| (attribute.codec().id(), attribute.bytes().to_vec());
         Self {
             attributes: record.iter().map(|(name, at)| (name.to_owned(), stored(at))).collect(),
             principal: record.principal().map(ToOwned::to_owned),

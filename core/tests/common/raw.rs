@@ -21,7 +21,7 @@ pub(crate) struct RawDelta {
 
 #[derive(Clone, Debug)]
 pub(crate) enum RawChange {
-    Set(u8, u32, Vec<u8>),
+    Set(u8, Vec<u8>),
     Remove,
     Add(i64),
     Unknown(u8, Vec<u8>),
@@ -65,9 +65,8 @@ impl RawDelta {
 impl RawChange {
     fn parts(&self) -> (u8, Vec<u8>) {
         match self {
-            Self::Set(codec, fingerprint, bytes) => {
+            Self::Set(codec, bytes) => {
                 let mut payload = vec![*codec];
-                payload.extend(fingerprint.to_le_bytes());
                 payload.extend(checksum(bytes));
                 payload.extend(bytes);
                 (0x81, payload)

@@ -110,7 +110,7 @@ impl Model {
             return;
         }
         assert_eq!(record.principal(), log.principal.as_deref());
-        let stored = |(name, attribute): (&str, sessile_core::Attribute<'_>)| {
+        let stored = |(name, attribute): (&str, sessile_core::ValueRef<'_>)| {
             (name.to_owned(), (attribute.codec().id(), attribute.bytes().to_vec()))
         };
         let stored: BTreeMap<_, _> = record.iter().map(stored).collect();
@@ -297,7 +297,7 @@ impl Model {
 impl Log {
     fn is(&self, record: &Record) -> bool {
         let same = |((name, stored), (known, held)): ((&str, _), (&&str, &Content))| {
-            let stored: sessile_core::Attribute<'_> = stored;
+            let stored: sessile_core::ValueRef<'_> = stored;
             name == *known && held.stored() == (stored.codec().id(), stored.bytes().to_vec())
         };
         record.len() == self.attributes.len() && record.iter().zip(&self.attributes).all(same)

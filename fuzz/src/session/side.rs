@@ -265,7 +265,7 @@ fn look(session: &Session, names: &[Name]) -> Answer {
     let seen = |name: &Name| {
         let stored = session.stored(name.0).expect("what is lent out can be stored");
         let stored = stored.map(|value| {
-            let stored = value.as_attribute();
+            let stored = value.as_ref();
             (stored.codec().id(), stored.bytes().to_vec())
         });
         (name.0, stored)

@@ -136,7 +136,7 @@ pub(crate) fn record_of(stamp: Stamp, bytes: usize) -> Record {
 
 /// Makes a delta that sets that attribute.
 pub(crate) fn delta_of(stamp: Stamp, bytes: usize) -> Delta {
-    let value = Value::new(Codec::POSTCARD, 1, &vec![7; bytes]);
+    let value = Value::new(Codec::POSTCARD, &vec![7; bytes]);
     Delta::new(stamp.commit, 0, [("a".into(), Change::Set(value))])
 }
 

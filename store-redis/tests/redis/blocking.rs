@@ -136,7 +136,7 @@ fn a_server_that_reads_slowly_is_not_written_to_beyond_the_deadline() {
     let config = RedisConfig::builder().host("127.0.0.1").port(port).timeout(TIMEOUT);
     let store = BlockingRedisStore::lazy(built(config.deadline(DEADLINE)));
     let commit = CommitId::from_bytes([1; 16]);
-    let value = Value::new(Codec::POSTCARD, 1, &vec![0; 32 << 20]);
+    let value = Value::new(Codec::POSTCARD, &vec![0; 32 << 20]);
     let delta = Delta::new(commit, 0, [("n".into(), Change::Set(value))]);
     let action = Action::Append { delta, stamp: Stamp::first(commit), ttl: Ttl::MAX };
     // All of it takes a few dozen seconds.

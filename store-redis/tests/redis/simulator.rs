@@ -149,7 +149,7 @@ impl Program<'_> {
             _ => {
                 let mut bytes = vec![0; self.rng.index(300)];
                 self.rng.fill(&mut bytes);
-                Change::Set(Value::new(sessile_core::Codec::POSTCARD, 7, &bytes))
+                Change::Set(Value::new(sessile_core::Codec::POSTCARD, &bytes))
             }
         }
     }
