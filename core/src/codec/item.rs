@@ -149,17 +149,14 @@ impl<'a> Items<'a> {
             Some(0xc3) => true,
             _ => return Err(Malformed),
         };
-        let before = self.0.clone();
-        self.0.tag()?;
-        let Item::Bytes(digits) = self.next()? else { return Err(Malformed) };
-        if digits.len() <= 8 || digits[0] == 0 {
-            return Err(Malformed);
+        let mut digits = self.0.clone();
+        digits.tag()?;
+        // Nine to sixteen bytes, the first of which counts.
+        match digits.input()[digits.position()..] {
+            [0x49..=0x50, 1..=0xff, ..] if is_negative => Ok(Item::Negative(self.0.i128()?)),
+            [0x49..=0x50, 1..=0xff, ..] => Ok(Item::Positive(self.0.u128()?)),
+            _ => Err(Malformed),
         }
-        self.0 = before;
-        if is_negative {
-            return Ok(Item::Negative(self.0.i128()?));
-        }
-        Ok(Item::Positive(self.0.u128()?))
     }
 
     /// Steps over the next item and everything that belongs to it.
