@@ -9,7 +9,6 @@
 //! | feature | gives |
 //! |---|---|
 //! | `memory` (default) | `MemoryStore`, the store in this process |
-//! | `json` | keys whose values are stored as JSON |
 //! | `redis` | `RedisStore`, the store in Redis, for programs on tokio |
 //! | `redis-blocking` | `BlockingRedisStore`, the same for programs without a runtime |
 //! | `redis-tls` | `rediss://` |

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use sessile::web::{Operations, Session, SessionError, SessionLayer};
-use sessile::{Codec, CommitError, Counter, Key, Outside, RotationReason, Store, Timestamp};
+use sessile::{CommitError, Counter, Key, Outside, RotationReason, Store, Timestamp};
 
 /// Puts the API together.
 pub(crate) fn router<S: Store + 'static, O: Outside + 'static>(
@@ -107,7 +107,7 @@ async fn remove_one(session: Session, name: Name, sleep: Sleep) -> Answer {
 }
 
 async fn push(session: Session, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
-    let list: Key<Vec<Value>> = Key::named(name.0).json();
+    let list: Key<Vec<Value>> = Key::named(name.0);
     session.edit(&list, |list| list.push(body.0))?;
     finish(&session, sleep).await
 }
@@ -165,7 +165,7 @@ async fn finish(session: &Session, sleep: Sleep) -> Answer {
 }
 
 fn key(name: String) -> Key<Value> {
-    Key::named(name).json()
+    Key::named(name)
 }
 
 /// Sets an attribute; null removes it.
@@ -182,11 +182,7 @@ fn assign(session: &Session, name: String, value: Value) -> Result<(), SessionEr
 /// every other request.
 fn attribute(session: &Session, name: &str) -> Result<Option<Value>, Refusal> {
     let Some(stored) = session.stored(name)? else { return Ok(None) };
-    let stored = stored.as_ref();
-    Ok(match stored.codec() {
-        Codec::COUNTER => stored.counter().map(Value::from),
-        _ => serde_json::from_slice(stored.bytes()).ok(),
-    })
+    Ok(serde_json::from_str(&stored.as_ref().json().to_string()).ok())
 }
 
 #[derive(Deserialize)]
