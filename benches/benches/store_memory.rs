@@ -12,7 +12,12 @@ const HITS: Counter = Counter::new("hits");
 
 /// A store with one session of 20 attributes of 200 bytes, and its token.
 fn world() -> (BlockingSessions<MemoryStore>, String) {
-    let sessions = BlockingSessions::new(MemoryStore::new(), Counted::default(), Counted::default(), Policy::default());
+    let sessions = BlockingSessions::new(
+        MemoryStore::new(),
+        Counted::default(),
+        Counted::default(),
+        Policy::default(),
+    );
     let mut session = sessions.open(None).expect("memory does not fail");
     for index in 0..20 {
         let key: Key<String> = Key::named(format!("attribute-{index}"));

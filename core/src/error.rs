@@ -9,37 +9,110 @@ use core::error::Error;
 use core::fmt;
 use core::time::Duration;
 
-use crate::codec::EncodeError;
+use crate::codec::encode_error::EncodeError;
+use crate::codec::refusal::Refusal;
 use crate::entropy::EntropyError;
+use crate::log::value::{Codec, ValueRef};
 use crate::timestamp::Ttl;
 
-/// An attribute holds something else than its key says, or is damaged.
+/// Why an attribute was not read.
 ///
 /// Every other attribute can still be read. Setting or removing this one mends it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct GetError {
-    name: String,
+#[non_exhaustive]
+pub enum GetError {
+    /// It was written by another codec than its key says, or it is a counter, or it is none.
+    OtherCodec {
+        /// The name of the attribute.
+        name: String,
+        /// The codec that wrote it.
+        stored: Codec,
+    },
+    /// It was written under another [version](crate::Key::postcard) of its key.
+    OtherVersion {
+        /// The name of the attribute.
+        name: String,
+        /// The version it was written under.
+        stored: u32,
+        /// The version of the key.
+        expected: u32,
+    },
+    /// The bytes are not the ones that were written.
+    Damaged {
+        /// The name of the attribute.
+        name: String,
+    },
+    /// It does not fit the type of its key.
+    Refused {
+        /// The name of the attribute.
+        name: String,
+        /// What the type said, without the value.
+        source: Refusal,
+    },
+    /// It was lent out, and what it is now cannot be stored.
+    NotStorable {
+        /// The name of the attribute.
+        name: String,
+        /// Why not.
+        source: EncodeError,
+    },
 }
 
 impl GetError {
-    pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned() }
+    /// The error of an attribute that is no counter.
+    pub(crate) fn no_counter(name: &str, stored: ValueRef<'_>) -> Self {
+        let name = name.to_owned();
+        if stored.is_intact() {
+            Self::OtherCodec { name, stored: stored.codec() }
+        } else {
+            Self::Damaged { name }
+        }
+    }
+
+    pub(crate) fn not_storable(name: &str, source: EncodeError) -> Self {
+        Self::NotStorable { name: name.to_owned(), source }
     }
 
     /// Returns the name of the attribute.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        match self {
+            Self::OtherCodec { name, .. }
+            | Self::OtherVersion { name, .. }
+            | Self::Damaged { name }
+            | Self::Refused { name, .. }
+            | Self::NotStorable { name, .. } => name,
+        }
     }
 }
 
 impl fmt::Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "attribute {:?} holds another type of value, or a damaged one", self.name)
+        write!(f, "attribute {:?} ", self.name())?;
+        match self {
+            Self::OtherCodec { stored: Codec::UNREADABLE, .. } => {
+                f.write_str("was changed by a newer release")
+            }
+            Self::OtherCodec { .. } => f.write_str("was written by another codec"),
+            Self::OtherVersion { stored, expected, .. } => {
+                write!(f, "was written under version {stored}, not {expected}")
+            }
+            Self::Damaged { .. } => f.write_str("is damaged"),
+            Self::Refused { .. } => f.write_str("does not fit its type"),
+            Self::NotStorable { .. } => f.write_str("was changed to what cannot be stored"),
+        }
     }
 }
 
-impl Error for GetError {}
+impl Error for GetError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused { source, .. } => Some(source),
+            Self::NotStorable { source, .. } => Some(source),
+            Self::OtherCodec { .. } | Self::OtherVersion { .. } | Self::Damaged { .. } => None,
+        }
+    }
+}
 
 /// Why a session was not changed.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -13,7 +13,8 @@ pub(crate) mod stamp;
 pub(crate) mod value;
 pub(crate) mod wire;
 
-pub use crate::codec::EncodeError;
+pub use crate::codec::encode_error::EncodeError;
+pub use crate::codec::refusal::Refusal;
 pub use crate::token::Verifier;
 pub use delta::{Change, Delta, Rotation, UnknownChange};
 pub use fold::{Fold, fold};

@@ -344,6 +344,9 @@ impl PolicyBuilder {
         let optional =
             |rule, given: Option<Duration>| given.map(|given| timeout(rule, given)).transpose();
         let absolute_timeout = optional("absolute_timeout", self.absolute_timeout)?;
+        if let Some(absolute) = absolute_timeout.filter(|absolute| *absolute < idle_timeout) {
+            return Err(PolicyError::AbsoluteBelowIdle { absolute, idle: idle_timeout });
+        }
         // No session outlives its absolute timeout, however long its idle timeout is.
         let longest = absolute_timeout.unwrap_or(Ttl::MAX);
         let max_idle_timeout =
@@ -358,9 +361,6 @@ impl PolicyBuilder {
             if max < own {
                 return Err(PolicyError::MaxBelowTimeout { rule, max, own });
             }
-        }
-        if let Some(absolute) = absolute_timeout.filter(|absolute| *absolute < idle_timeout) {
-            return Err(PolicyError::AbsoluteBelowIdle { absolute, idle: idle_timeout });
         }
         let idle = idle_timeout.as_duration();
         let touch_interval = self.touch_interval.unwrap_or(idle / 20);

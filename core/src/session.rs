@@ -16,7 +16,8 @@ use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::EncodeError;
+use crate::codec::encode_error::EncodeError;
+use crate::codec::write::Scratch;
 use crate::collection::{List, Map, Named};
 use crate::counter::Counter;
 use crate::entropy::{Entropy, EntropyError, draw_token};
@@ -86,7 +87,7 @@ pub struct Session {
     is_new: bool,
     /// This request has ended a session.
     has_ended_one: bool,
-    scratch: Vec<u8>,
+    scratch: Scratch,
 }
 
 /// What the client must learn about its token.
@@ -117,7 +118,7 @@ impl Session {
             to_delete: None,
             token_update: TokenUpdate::Unchanged,
             has_ended_one: false,
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
             policy,
         };
         if session.policy.on_conflict() == OnConflict::Reject {
@@ -292,7 +293,9 @@ impl Session {
                 None => T::default(),
             };
             drop(change(&mut value).map_err(Into::into)?);
-            Ok(again.encode(below, &value, &mut Vec::new())?)
+            let encoded = again.encode(&value, &mut Scratch::default())?;
+            let is_same = |below: &ValueRef<'_>| again.looks_same(*below, &value, &encoded);
+            Ok(below.filter(is_same).map_or(encoded, ValueRef::to_value))
         };
         let update = Update { steps: vec![Box::new(step)], result };
         self.put(key, Op::Update(update))?;
@@ -318,8 +321,8 @@ impl Session {
             let Some(value) = self.get(key)? else {
                 return Ok(None);
             };
-            let seen = self.value(key.name()).ok().flatten();
-            let lent = LentValue::new(key.clone(), value, seen);
+            let was = self.value(key.name()).ok().flatten();
+            let lent = LentValue { key: key.clone(), value, was };
             self.view.lend(key.owned_name(), Box::new(lent));
         }
         let lent = self.view.lent(key.name()).expect("the value was lent out above");
@@ -349,7 +352,7 @@ impl Session {
         V: Serialize + DeserializeOwned + 'static,
     {
         let key = list.item_key(list.name().to_owned().into());
-        let encoded = key.encode(None, &item, &mut self.scratch);
+        let encoded = key.encode(&item, &mut self.scratch);
         let value = encoded.map_err(|source| SetError::encode(list.name(), source))?;
         check_name(&key.owned_name(), !family::holds_separator(list.name()))?;
         self.view.push(key.owned_name(), value, self.policy.limits())
@@ -542,9 +545,10 @@ impl Session {
     /// Returns [`GetError`] if the attribute is no counter or is damaged.
     pub fn count(&self, counter: &Counter) -> Result<i64, GetError> {
         self.view.reads.insert(counter.name());
-        let seen = self.view.get(counter.name()).map_err(|_| GetError::new(counter.name()))?;
+        let name = counter.name();
+        let seen = self.view.get(name).map_err(|source| GetError::not_storable(name, source))?;
         let Some(seen) = seen else { return Ok(0) };
-        seen.as_ref().counter().ok_or_else(|| GetError::new(counter.name()))
+        seen.as_ref().counter().ok_or_else(|| GetError::no_counter(name, seen.as_ref()))
     }
 
     /// Returns the entries of a map, sorted by key, each decoded when it is its turn.
@@ -755,12 +759,15 @@ impl Session {
     }
 
     fn with_own(&self, mut lifetime: Lifetime, created_at: Timestamp) -> Lifetime {
-        if let Some(idle_timeout) = self.intents().find_map(|intent| intent.idle_timeout) {
+        let idle_timeout = self.intents().find_map(|intent| intent.idle_timeout);
+        if let Some(idle_timeout) = idle_timeout.filter(|own| *own != lifetime.idle_timeout) {
             lifetime.idle_timeout = idle_timeout;
             lifetime.has_own_idle_timeout = true;
         }
-        if let Some(timeout) = self.intents().find_map(|intent| intent.absolute_timeout) {
-            lifetime.deadline = Some(created_at + timeout.as_duration());
+        let absolute_timeout = self.intents().find_map(|intent| intent.absolute_timeout);
+        let deadline = absolute_timeout.map(|timeout| created_at + timeout.as_duration());
+        if deadline.is_some() && deadline != lifetime.deadline {
+            lifetime.deadline = deadline;
             lifetime.has_own_deadline = true;
         }
         lifetime
@@ -783,19 +790,26 @@ impl Session {
         match self.view.get(key.name()) {
             Ok(Some(seen)) => key.get(seen.as_ref()),
             Ok(None) => Ok(None),
-            Err(_) => Err(GetError::new(key.name())),
+            Err(source) => Err(GetError::not_storable(key.name(), source)),
         }
     }
 
-    /// Encodes a value. What means the same as the attribute holds is encoded as that is.
+    /// Encodes a value. What means the same as the attribute holds, or held, is encoded as that is, so
+    /// that comparing bytes at commit says that nothing changed.
     fn encode<T>(&mut self, key: &Key<T>, value: &T) -> Result<Value, SetError>
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        let below = self.view.get(key.name()).ok().flatten();
-        let below = below.as_ref().map(Seen::as_ref);
-        let encoded = key.encode(below, value, &mut self.scratch);
-        encoded.map_err(|source| SetError::encode(key.name(), source))
+        let encoded = key.encode(value, &mut self.scratch);
+        let encoded = encoded.map_err(|source| SetError::encode(key.name(), source))?;
+        let seen = self.view.get(key.name()).ok().flatten();
+        let known = [seen.as_ref().map(Seen::as_ref), self.view.stored(key.name())];
+        let mut known = known.into_iter().flatten();
+        if known.clone().any(|known| known == encoded.as_ref()) {
+            return Ok(encoded);
+        }
+        let same = known.find(|known| key.looks_same(*known, value, &encoded));
+        Ok(same.map_or(encoded, ValueRef::to_value))
     }
 
     fn put<T>(&mut self, key: &Key<T>, op: Op) -> Result<(), SetError> {
@@ -828,10 +842,10 @@ impl Session {
 pub struct Edit<T> {
     /// The attribute, as it was or as it was made since.
     pub value: T,
-    /// It as it was, encoded as it is now. What is stored may be an older form of it.
-    before: Value,
-    /// What was stored.
+    /// What was seen of it.
     seen: Option<Value>,
+    /// What was seen, or the default encoded.
+    before: Value,
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
@@ -844,10 +858,17 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
     where
         T: Default,
     {
-        let value = session.get(key)?.unwrap_or_default();
-        let before = key.encode(None, &value, &mut Vec::new());
+        session.view.reads.insert(key.name());
+        let seen = session.value(key.name())?;
+        if let Some(before) = &seen
+            && let Some(value) = key.get(before.as_ref())?
+        {
+            return Ok(Self { value, before: before.clone(), seen });
+        }
+        let value = T::default();
+        let before = key.encode(&value, &mut Scratch::default());
         let before = before.map_err(|source| SetError::encode(key.name(), source))?;
-        Ok(Self { value, before, seen: session.value(key.name())? })
+        Ok(Self { value, seen, before })
     }
 
     /// Reports whether the attribute changed since the copy was taken.
@@ -862,9 +883,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
     ///
     /// As [`Session::edit`].
     pub fn finish(&self, session: &mut Session, key: &Key<T>) -> Result<(), SetError> {
-        let after = key.encode(Some(self.before.as_ref()), &self.value, &mut session.scratch);
+        let after = key.encode(&self.value, &mut session.scratch);
         let after = after.map_err(|source| SetError::encode(key.name(), source))?;
-        if after == self.before {
+        if key.is_same(self.before.as_ref(), &self.value, &after) {
             return Ok(());
         }
         session.put(key, Op::set(after))
@@ -875,23 +896,16 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
 struct LentValue<T> {
     key: Key<T>,
     value: T,
-    /// What the attribute held, and how that is encoded now: what is stored may be an older form.
-    was: Option<(Value, Value)>,
-}
-
-impl<T: Serialize + DeserializeOwned + 'static> LentValue<T> {
-    fn new(key: Key<T>, value: T, seen: Option<Value>) -> Self {
-        let before = key.encode(None, &value, &mut Vec::new()).ok();
-        Self { key, value, was: seen.zip(before) }
-    }
+    /// What the attribute held.
+    was: Option<Value>,
 }
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Lent for LentValue<T> {
     fn encode(&self) -> Result<Value, EncodeError> {
-        let before = self.was.as_ref().map(|(_, before)| before.as_ref());
-        let now = self.key.encode(before, &self.value, &mut Vec::new())?;
-        let is_unchanged = |(_, before): &&(Value, Value)| *before == now;
-        Ok(self.was.as_ref().filter(is_unchanged).map_or(now.clone(), |(seen, _)| seen.clone()))
+        let now = self.key.encode(&self.value, &mut Scratch::default())?;
+        // What is stored may be an older form of the same value.
+        let is_same = |was: &&Value| self.key.is_same(was.as_ref(), &self.value, &now);
+        Ok(self.was.as_ref().filter(is_same).cloned().unwrap_or(now))
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -11,7 +11,7 @@ use peak_alloc::PeakAlloc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sessile_core::log::{Codec, Delta, Record, Stamp, Value};
-use sessile_core::store::{Action, BlockingStore};
+use sessile_core::store::{Action, Append, BlockingStore};
 use sessile_core::{GetError, Key, Session, Ttl};
 
 #[global_allocator]
@@ -74,7 +74,7 @@ fn lying_lengths() {
 fn honest_bytes() {
     let mut raw = RawDelta { commit: [9; 16], ..RawDelta::default() };
     for n in 0..50_000_u32 {
-        raw.changes.insert(n.to_string(), RawChange::Set(1, 0, Vec::new()));
+        raw.changes.insert(n.to_string(), RawChange::Set(1, Vec::new()));
     }
     let bytes = raw.encode();
     let delta = justified(bytes.len(), FORMAT, "many small changes", || Delta::decode(&bytes));
@@ -96,7 +96,7 @@ fn honest_bytes() {
 fn holding(world: &World, delta: Delta) -> Client {
     let client = world.visitor(|session| session.set_principal(Some("x")).expect("it is short"));
     let stamp = Stamp::first(delta.commit());
-    let action = Append::new(delta, stamp, Ttl::MAX).into();
+    let action = Action::from(Append::new(delta, stamp, Ttl::MAX));
     world.store.apply(client.id(), &action, world.now()).expect("the store works");
     client
 }
@@ -110,33 +110,65 @@ struct Big {
 fn lying_values() {
     for huge in HUGE {
         for more in [0, 3, 200] {
-            let bytes = [huge, &vec![1; more]].concat();
-            let mut refused = 0;
-            refused += usize::from(read::<Vec<u8>>(&bytes).is_err());
-            refused += usize::from(read::<Vec<()>>(&bytes).is_err());
-            refused += usize::from(read::<Vec<[u64; 32]>>(&bytes).is_err());
-            refused += usize::from(read::<Vec<Vec<Big>>>(&bytes).is_err());
-            refused += usize::from(read::<BTreeMap<u64, Big>>(&bytes).is_err());
-            refused += usize::from(read::<String>(&bytes).is_err());
-            refused += usize::from(read::<Box<[u8]>>(&bytes).is_err());
-            assert_eq!(refused, 7);
+            let bytes = [&[VERSION], huge, &vec![1; more]].concat();
+            all_refuse(Codec::POSTCARD, &bytes);
+        }
+    }
+    for major in [0x40, 0x60, 0x80, 0xa0] {
+        for len in [u64::MAX, u64::MAX / 2, 1 << 32, 1 << 20, 300] {
+            for more in [0, 3, 200] {
+                let bytes = [&[major | 0x1b][..], &len.to_be_bytes(), &vec![1; more]].concat();
+                all_refuse(Codec::CBOR, &bytes);
+                // The same within something that is as long as it says.
+                all_refuse(Codec::CBOR, &[&[0x81][..], &bytes].concat());
+                all_refuse(Codec::CBOR, &[&b"\xa2\x64name\x61x\x67numbers"[..], &bytes].concat());
+            }
         }
     }
 }
 
-fn read<T: Serialize + DeserializeOwned + 'static>(bytes: &[u8]) -> Result<Option<T>, GetError> {
+#[track_caller]
+fn all_refuse(codec: Codec, bytes: &[u8]) {
+    assert!(read::<Vec<u8>>(codec, bytes).is_err());
+    assert!(read::<Vec<()>>(codec, bytes).is_err());
+    assert!(read::<Vec<[u64; 32]>>(codec, bytes).is_err());
+    assert!(read::<Vec<Vec<Big>>>(codec, bytes).is_err());
+    assert!(read::<BTreeMap<u64, Big>>(codec, bytes).is_err());
+    assert!(read::<Big>(codec, bytes).is_err());
+    assert!(read::<String>(codec, bytes).is_err());
+    assert!(read::<Box<[u8]>>(codec, bytes).is_err());
+}
+
+/// Values that are what they say, as a type that takes them and as types that do not.
+fn honest_values() {
+    let nested = |depth: usize| [vec![0x81; depth], vec![0x80]].concat();
+    let many = |item: u8| [&[0x9a, 0, 1, 0, 0][..], &vec![item; 65_536]].concat();
+    for bytes in [nested(60), nested(100_000), many(0), many(0xf6), many(0x60), many(0x80)] {
+        drop(read::<Vec<u8>>(Codec::CBOR, &bytes));
+        drop(read::<Vec<()>>(Codec::CBOR, &bytes));
+        drop(read::<Vec<Option<u64>>>(Codec::CBOR, &bytes));
+        drop(read::<Vec<Vec<Big>>>(Codec::CBOR, &bytes));
+        drop(read::<Big>(Codec::CBOR, &bytes));
+        drop(read::<serde_json::Value>(Codec::CBOR, &bytes));
+    }
+}
+
+fn read<T>(codec: Codec, bytes: &[u8]) -> Result<Option<T>, GetError>
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
     let world = World::by_default();
-    let value = Value::new(Codec::POSTCARD, bytes);
-    let changes = [("x".into(), sessile_core::log::Change::Set(value))];
-    let commit = sessile_core::log::CommitId::from_bytes([8; 16]);
-    let client = holding(&world, Delta::new(commit, 0, changes));
+    let client = world.visitor(|session| session.set_principal(Some("x")).expect("it is short"));
+    world.plant(&client, "x", Value::new(codec, bytes));
     let session: Session = world.open(&client);
-    let key = Key::<T>::new("x").tagged(1);
+    let key = Key::<T>::new("x");
+    let is_compact = codec == Codec::POSTCARD;
+    let key = if is_compact { key.postcard(VERSION.into()) } else { key };
     let what = std::any::type_name::<T>();
-    // A type is described when it is first met, which has nothing to do with the bytes.
-    drop(session.get(&Key::<T>::new("x")));
     justified(bytes.len(), VALUE, what, || session.get(&key))
 }
+
+const VERSION: u8 = 1;
 
 #[test]
 fn reading_allocates_no_more_than_the_bytes_justify() {
@@ -145,4 +177,5 @@ fn reading_allocates_no_more_than_the_bytes_justify() {
     lying_lengths();
     honest_bytes();
     lying_values();
+    honest_values();
 }

@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{A, B, Broken, HITS};
+use common::{A, B, HITS};
 use sessile_core::engine::{Answer, Opening, Step, begin};
 use sessile_core::engine::{Entropy, EntropyError};
 use sessile_core::log::{CommitId, Delta, Record, Stamp, Value, fold};

@@ -32,9 +32,8 @@ fn first() -> Record {
 fn value() -> impl Strategy<Value = RawChange> {
     let bytes = vec(any::<u8>(), 0..12);
     prop_oneof![
-        (1..=4_u8, 0..3_u32, bytes)
-            .prop_map(|(codec, tag, bytes)| RawChange::Set(codec, tag, bytes)),
-        any::<i64>().prop_map(|n| RawChange::Set(3, 0, n.to_le_bytes().to_vec())),
+        (1..=4_u8, bytes).prop_map(|(codec, bytes)| RawChange::Set(codec, bytes)),
+        any::<i64>().prop_map(|n| RawChange::Set(3, n.to_le_bytes().to_vec())),
     ]
 }
 
@@ -57,24 +56,24 @@ fn raw_delta() -> impl Strategy<Value = RawDelta> {
     let secret = || select(&SECRETS[..]).prop_map(raw::verifier);
     let rotation = (secret(), secret(), proptest::option::of(0..50_u64));
     let principal = select(&[Some("ada"), Some("bob"), None][..]);
+    let own = any::<[bool; 2]>();
+    let lifetime = (1..5000_u64, proptest::option::of(0..9000_u64), own);
     (
         (1..12_u8).prop_map(|id| [id; 16]),
         prop_oneof![6 => Just(0), 2 => Just(1), 1 => any::<u64>()],
         proptest::bool::weighted(0.15),
         proptest::option::weighted(0.2, rotation),
         proptest::option::weighted(0.2, principal.prop_map(|to| to.map(str::to_owned))),
-        proptest::option::weighted(0.2, 1..5000_u64),
+        proptest::option::weighted(0.2, lifetime),
         btree_map(name, change(), 0..4),
     )
-        .prop_map(
-            |(commit, generation, replace, rotation, principal, idle_timeout, changes)| {
-                let kept = |change: &RawChange| {
-                    !replace || matches!(change, RawChange::Set(..) | RawChange::Unknown(..))
-                };
-                let changes = changes.into_iter().filter(|(_, change)| kept(change)).collect();
-                RawDelta { commit, generation, replace, rotation, principal, idle_timeout, changes }
-            },
-        )
+        .prop_map(|(commit, generation, replace, rotation, principal, lifetime, changes)| {
+            let kept = |change: &RawChange| {
+                !replace || matches!(change, RawChange::Set(..) | RawChange::Unknown(..))
+            };
+            let changes = changes.into_iter().filter(|(_, change)| kept(change)).collect();
+            RawDelta { commit, generation, replace, rotation, principal, lifetime, changes }
+        })
 }
 
 fn delta() -> impl Strategy<Value = Delta> {
@@ -225,7 +224,7 @@ proptest! {
         names in btree_set("[ab\\PC]{0,6}|a[ab]{0,40}|name-(1816|33588)", 0..60),
         others in vec("[ab]{0,6}|name-(1816|33588)", 20),
     ) {
-        let change = |name: &String| (name.clone(), RawChange::Set(1, 0, name.as_bytes().to_vec()));
+        let change = |name: &String| (name.clone(), RawChange::Set(2, name.as_bytes().to_vec()));
         let record = fold(&first(), &plain(1, names.iter().map(change).collect()), 0);
         prop_assert_eq!(record.len(), names.len());
         for name in names.iter().chain(&others) {
@@ -478,7 +477,7 @@ fn conditional(commit: u8, generation: u64, from: usize, to: usize) -> Delta {
         generation,
         rotation: Some((raw::verifier(SECRETS[from]), raw::verifier(SECRETS[to]), None)),
         principal: Some(Some("ada".to_owned())),
-        idle_timeout: Some(5),
+        lifetime: Some((5, None, [true, false])),
         changes: BTreeMap::from([("a".to_owned(), RawChange::Add(1))]),
         ..RawDelta::default()
     };

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use sessile::store::Store;
-use sessile::web::{Operations, WebSession, SessionError, SessionLayer};
+use sessile::web::{Operations, SessionError, SessionLayer, WebSession};
 use sessile::{CommitError, Counter, Key, List, RotationReason, Timestamp};
 
 /// Puts the API together.

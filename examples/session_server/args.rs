@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use sessile::engine::Clock;
 use sessile::store::BoxStore;
 use sessile::web::{CookieTransport, Transport, Transports};
 use sessile::{CreateWhen, Granularity, OnConflict, Persist, Policy, Ttl};
-use sessile::engine::Clock;
 use sessile::{MemoryStore, Os, RedisConfig, RedisStore};
 
 /// Sessions over HTTP, as a small JSON API.

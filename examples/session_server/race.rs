@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::sync::Mutex;
 
+use sessile::MemoryStore;
 use sessile::log::{Change, Delta};
 use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome};
 use sessile::{BlockingSessions, Granularity, Key, Policy, SessionId, Timestamp, TokenUpdate};
-use sessile::MemoryStore;
 
 const NAME: Key<String> = Key::new("name");
 const CART: Key<Vec<String>> = Key::new("cart");

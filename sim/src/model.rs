@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, ValueRef};
+use sessile_core::{Change, Codec, CommitId, Delta, Record, Stamp, Value, ValueRef};
 
 use crate::stored::{self, DeltaHead, Secret};
 

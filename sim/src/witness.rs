@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sessile_core::{SessionId, Timestamp};
-use sessile_core::log::{Delta, Stamp, fold};
-use sessile_core::store::{Action, Failure, Loaded, Outcome, Position, Store};
+use sessile_core::{
+    Action, Delta, Failure, Loaded, Outcome, Position, SessionId, Stamp, Store, Timestamp, fold,
+};
 
 use crate::check::Load;
 use crate::handle::renamed;
@@ -80,7 +80,7 @@ impl Store for Witness {
                 std::task::Poll::Ready(sending.as_mut().poll(context).is_pending())
             });
             sent.await;
-            return Ok(Outcome::Done(Some(Position::new(1, *stamp)));
+            return Ok(Outcome::Appended(Position::new(1, *stamp)));
         }
         let said = self.handle.apply(id, &action, now).await;
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,24 +99,24 @@ impl Witness {
     /// Returns the action as the seeded bug would send it.
     fn tampered(&self, id: SessionId, action: Action) -> Action {
         match (self.bug, action) {
-            (Some(Bug::RetrySameStamp), Action::from(Append::new(delta, stamp, ttl).at(position))) => {
+            (Some(Bug::RetrySameStamp), Action::AppendAt { delta, position, stamp, ttl }) => {
                 let stamp = Stamp::first(stamp.commit);
-                Action::from(Append::new(delta, stamp, ttl).at(position))
+                Action::AppendAt { delta, position, stamp, ttl }
             }
-            (Some(Bug::RetryNewCommit), Action::from(Append::new(delta, stamp, ttl).at(position)))
+            (Some(Bug::RetryNewCommit), Action::AppendAt { delta, position, stamp, ttl })
                 if stamp.attempt > 0 =>
             {
                 let delta = renamed(&delta, stamp.attempt);
                 let stamp = Stamp::first(delta.commit());
-                Action::from(Append::new(delta, stamp, ttl).at(position))
+                Action::AppendAt { delta, position, stamp, ttl }
             }
             (Some(Bug::RetryAnywhere), Action::AppendAt { delta, stamp, ttl, .. })
                 if stamp.attempt > 0 =>
             {
-                Action::from(Append::new(delta, stamp, ttl))
+                Action::Append { delta, stamp, ttl }
             }
-            (Some(Bug::GroupSplit), Action::from(Append::new(delta, stamp, ttl))) => {
-                Action::from(Append::new(self.without_unchanged(id, delta), stamp, ttl))
+            (Some(Bug::GroupSplit), Action::Append { delta, stamp, ttl }) => {
+                Action::Append { delta: self.without_unchanged(id, delta), stamp, ttl }
             }
             (_, action) => action,
         }
@@ -132,8 +132,8 @@ impl Witness {
             return delta;
         }
         let generation = DeltaHead::read(&delta.encode()).map_or(0, |head| head.generation);
-        let is_new = |name: &str, change: &sessile_core::log::Change| match change {
-            sessile_core::log::Change::Set(value) if PAIR.contains(&name) => {
+        let is_new = |name: &str, change: &sessile_core::Change| match change {
+            sessile_core::Change::Set(value) if PAIR.contains(&name) => {
                 loaded.record.get(name) != Some(value.as_ref())
             }
             _ => true,

@@ -1,4 +1,4 @@
-//! One attribute as it is stored: which codec wrote it, for which type, and the bytes.
+//! One attribute as it is stored: which codec wrote it, and the bytes.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,10 +16,10 @@ pub struct Codec(u8);
 impl Codec {
     /// The attribute was changed by a newer release in a way this one cannot follow.
     pub const UNREADABLE: Self = Self(0);
-    /// Postcard, behind the strict guard, with a type fingerprint.
-    pub const POSTCARD: Self = Self(1);
-    /// JSON, without a fingerprint.
-    pub const JSON: Self = Self(2);
+    /// Deterministic CBOR (RFC 8949, section 4.2.1).
+    pub const CBOR: Self = Self(1);
+    /// Postcard: the version of the type as a varint, then the value.
+    pub const POSTCARD: Self = Self(2);
     /// A counter: an `i64` in eight bytes, little-endian.
     pub const COUNTER: Self = Self(3);
 
@@ -45,7 +45,7 @@ impl<'a> ValueRef<'a> {
         Self { codec, check: wire::checksum(bytes), bytes }
     }
 
-    pub(crate) fn from_head(head: Head, bytes: &'a [u8]) -> Self {
+    pub(crate) const fn from_head(head: Head, bytes: &'a [u8]) -> Self {
         Self { codec: head.codec, check: head.check, bytes }
     }
 
@@ -134,7 +134,7 @@ impl Content for Value {
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_ref().fmt(f)
+        write!(f, "Value({:?}, {} bytes)", self.head.codec, self.bytes.len())
     }
 }
 

@@ -108,9 +108,13 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    pub(crate) const fn new(input: &'a [u8]) -> Self {
+        Self { rest: input, total: input.len() }
+    }
+
     /// Checks kind and version and returns the reader behind the head, with the checksum found.
     pub(crate) fn begin(input: &'a [u8], kind: u8) -> Result<(Self, u32), DecodeError> {
-        let mut reader = Self { rest: input, total: input.len() };
+        let mut reader = Self::new(input);
         if reader.byte()? != kind {
             return Err(DecodeError::WrongKind);
         }
@@ -193,6 +197,11 @@ impl<'a> Reader<'a> {
     /// Returns the position of the next byte from the start of the input.
     pub(crate) const fn position(&self) -> usize {
         self.total - self.rest.len()
+    }
+
+    /// Returns everything that was not read.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     pub(crate) const fn remaining(&self) -> usize {

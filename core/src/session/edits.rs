@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::error::Error;
 
-use crate::codec::EncodeError;
+use crate::codec::encode_error::EncodeError;
 use crate::log::delta::Change;
 use crate::log::net::{Content, Net};
 use crate::log::value::{Value, ValueRef};

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::ops::Bound;
 
-use crate::codec::EncodeError;
+use crate::codec::encode_error::EncodeError;
 use crate::error::{CommitError, SetError};
 use crate::family;
 use crate::log::delta::{Change, Delta};
@@ -440,9 +440,8 @@ impl View {
         let read = self.reads.iter().flat_map(|name| self.expanded(name, other));
         let mut mine: BTreeSet<&str> = read.collect();
         // What is updated is made anew of whatever another request left.
-        let is_updated = |name: &str| {
-            self.since.get(name).is_some_and(|edit| matches!(edit.op, Op::Update(_)))
-        };
+        let is_updated =
+            |name: &str| self.since.get(name).is_some_and(|edit| matches!(edit.op, Op::Update(_)));
         let written = self.since.ops.keys().map(AsRef::as_ref);
         mine.extend(written.filter(|name| !is_updated(name)));
         if is_all {
@@ -464,7 +463,7 @@ impl View {
     }
 
     /// Returns what the record below holds.
-    fn stored(&self, name: &str) -> Option<ValueRef<'_>> {
+    pub(crate) fn stored(&self, name: &str) -> Option<ValueRef<'_>> {
         self.base()?.get(name)
     }
 

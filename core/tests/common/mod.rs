@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use sessile_core::engine::{Answer, Opening, Pending, Reload, Step, Upkeep, begin};
 use sessile_core::engine::{Clock, Entropy, EntropyError};
-use sessile_core::log::{CommitId, Delta, Fold, Record, Stamp, ValueRef};
-use sessile_core::store::{Action, BlockingStore, Compact, Failure, Loaded, Outcome, Position};
+use sessile_core::log::{Change, CommitId, Delta, Fold, Record, Stamp, Value, ValueRef};
+use sessile_core::store::{
+    Action, Append, BlockingStore, Compact, Failure, Loaded, Outcome, Position,
+};
 use sessile_core::{
     BlockingSessions, Counter, Failed, Finished, Key, Policy, Session, SessionId, Timestamp, Token,
-    TokenUpdate,
+    TokenUpdate, Ttl,
 };
 
 pub(crate) const A: Key<u32> = Key::new("a");
@@ -105,6 +107,14 @@ impl World {
         let text = client.token.as_ref().map(Token::expose);
         let text = text.as_ref().map(|text| text.as_str());
         self.open_text(text).expect("the store can be read")
+    }
+
+    /// Appends a value to a client's log: what some other release wrote, or what was damaged.
+    pub(crate) fn plant(&self, client: &Client, name: &'static str, value: Value) {
+        let commit = CommitId::from_bytes([0x77; 16]);
+        let delta = Delta::new(commit, 0, [(name.into(), Change::Set(value))]);
+        let action = Append::new(delta, Stamp::first(commit), Ttl::MAX).into();
+        self.store.apply(client.id(), &action, self.now()).expect("the store works");
     }
 
     pub(crate) fn commit(&self, session: Session) -> Committed {
@@ -496,6 +506,8 @@ impl BlockingStore for LogStore {
         })
     }
 }
+
+sessile_core::impl_store!(LogStore);
 
 impl State {
     fn call(&mut self, call: Call) -> Option<Fault> {

@@ -1,20 +1,40 @@
 //! Stored values that are not what a key says.
 
+use sessile_core::store::Append;
+use std::error::Error;
+
+use serde::de::DeserializeOwned;
+use sessile_core::GetError;
+
+use crate::common::raw::{RawChange, RawDelta};
 use crate::*;
 
 /// A client whose session holds what some other release, or nobody sane, wrote.
 fn holding(world: &World, value: Value) -> Client {
     let client = world.visitor(start);
-    let commit = sessile_core::log::CommitId::from_bytes([0x77; 16]);
-    let changes = [("name".into(), sessile_core::log::Change::Set(value))];
-    let delta = sessile_core::log::Delta::new(commit, 0, changes);
-    let ttl = sessile_core::Ttl::MAX;
-    let stamp = sessile_core::log::Stamp::first(commit);
-    let action = sessile_core::store::Append::new(delta, stamp, ttl).into();
-    let store = &*world.store;
-    sessile_core::store::BlockingStore::apply(store, client.id(), &action, world.now())
-        .expect("the store works");
+    world.plant(&client, "name", value);
     client
+}
+
+/// Reads what is stored under `name` as a type.
+#[track_caller]
+fn read<T>(stored: Value) -> Result<Option<T>, GetError>
+where
+    T: DeserializeOwned + Serialize + 'static,
+{
+    let world = World::by_default();
+    world.open(&holding(&world, stored)).get(&Key::new("name"))
+}
+
+/// Returns what the type said of what was stored.
+#[track_caller]
+fn refusal<T>(stored: &[u8]) -> String
+where
+    T: DeserializeOwned + std::fmt::Debug + Serialize + 'static,
+{
+    let error = read::<T>(Value::new(Codec::CBOR, stored)).expect_err("it does not fit");
+    assert!(matches!(error, GetError::Refused { .. }), "{error:?}");
+    error.source().expect("the type said something").to_string()
 }
 
 #[test]
@@ -73,19 +93,132 @@ fn setting_or_removing_mends_an_attribute_that_cannot_be_read() {
 #[test]
 fn a_codec_nobody_here_knows_is_carried_along() {
     both(&Policy::default(), |world| {
-        let unknown = {
-            // What a codec id of a newer release looks like from here: nothing this one reads.
-            let mut client = holding(world, Value::new(Codec::JSON, 9, b"{"));
-            world.visit(&mut client, |session| session.set(&A, 1).unwrap());
-            client
-        };
-        let session = world.open(&unknown);
-        assert!(session.get(&NAME).is_err());
+        let mut client = world.visitor(start);
+        let changes = [("name".to_owned(), RawChange::Set(9, b"{".to_vec()))].into();
+        let raw = RawDelta { commit: [0x77; 16], changes, ..RawDelta::default() };
+        let delta = sessile_core::log::Delta::decode(&raw.encode()).expect("it can be carried");
+        let stamp = sessile_core::log::Stamp::first(delta.commit());
+        let action =
+            sessile_core::store::Action::from(Append::new(delta, stamp, sessile_core::Ttl::MAX));
+        sessile_core::store::BlockingStore::apply(&*world.store, client.id(), &action, world.now())
+            .expect("the store works");
+        world.visit(&mut client, |session| session.set(&A, 1).unwrap());
+        let session = world.open(&client);
+        let error = session.get(&NAME).expect_err("nobody knows the codec");
+        assert!(matches!(error, GetError::OtherCodec { stored, .. } if stored.id() == 9));
         let stored = session.value("name").unwrap().expect("it is carried along");
-        let stored: ValueRef<'_> = stored.as_ref();
-        assert_eq!((stored.codec(), stored.fingerprint()), (Codec::JSON, 9));
-        assert_eq!(stored.bytes(), b"{");
+        assert_eq!((stored.as_ref().codec().id(), stored.as_ref().bytes()), (9, &b"{"[..]));
+        assert_eq!(stored.as_ref().json().to_string(), r#"{"codec":"unknown","bytes":1}"#);
     });
+}
+
+#[test]
+fn what_keeps_a_value_from_being_read_is_told_apart() {
+    let name = || "name".to_owned();
+    let counter = read::<u8>(Value::counter(5)).expect_err("it is a counter");
+    assert_eq!(counter, GetError::OtherCodec { name: name(), stored: Codec::COUNTER });
+    assert_eq!(counter.to_string(), "attribute \"name\" was written by another codec");
+    let compact = read::<u8>(Value::new(Codec::POSTCARD, &[1, 5])).expect_err("it is postcard");
+    assert_eq!(compact, GetError::OtherCodec { name: name(), stored: Codec::POSTCARD });
+    // Two items, a length that does not fit, a float of 16 bits, and nothing at all.
+    for damaged in [&[1, 2][..], &[0x82, 1], &[0xf9, 0, 0], &[]] {
+        let damaged = read::<u8>(Value::new(Codec::CBOR, damaged));
+        assert_eq!(damaged, Err(GetError::Damaged { name: name() }));
+    }
+    let refused = read::<u8>(Value::new(Codec::CBOR, b"\x64text")).expect_err("it is text");
+    assert_eq!(refused.to_string(), "attribute \"name\" does not fit its type");
+    assert_eq!(refused.source().unwrap().to_string(), "found a text, expected u8");
+
+    fn is_shared<E: Clone + Send + Sync + 'static>(_: &E) {}
+    is_shared(&refused);
+}
+
+#[test]
+fn a_value_that_was_lent_out_and_cannot_be_stored_says_so_when_it_is_read() {
+    let world = World::by_default();
+    let mut session = world.open(&world.visitor(start));
+    let lent = Key::<Vec<()>>::new("lent").postcard(1);
+    session.set(&lent, vec![]).unwrap();
+    *session.get_mut(&lent).unwrap().unwrap() = vec![(); 5000];
+    let source = EncodeError::TooManyElements;
+    assert_eq!(session.get(&lent), Err(GetError::NotStorable { name: "lent".to_owned(), source }));
+    let counted = session.count(&Counter::new("lent"));
+    assert_eq!(counted, Err(GetError::NotStorable { name: "lent".to_owned(), source }));
+}
+
+#[test]
+fn another_version_of_a_postcard_key_is_another_type() {
+    both(&Policy::default(), |world| {
+        let one = Key::<u8>::new("n").postcard(1);
+        let other = Key::<u8>::new("n").postcard(300);
+        let mut client = world.visitor(|session| session.set(&one, 5).unwrap());
+        let session = world.open(&client);
+        assert_eq!(session.get(&one), Ok(Some(5)));
+        let error = session.get(&other).expect_err("it is another version");
+        let expected = GetError::OtherVersion { name: "n".to_owned(), stored: 1, expected: 300 };
+        assert_eq!(error, expected);
+        assert_eq!(error.to_string(), "attribute \"n\" was written under version 1, not 300");
+        assert!(session.get(&Key::<u8>::new("n")).is_err());
+        let stored = session.value("n").unwrap().unwrap();
+        let shown = r#"{"codec":"postcard","version":1,"bytes":2}"#;
+        assert_eq!(stored.as_ref().json().to_string(), shown);
+        assert_eq!(stored.as_ref().diagnostic().to_string(), "/ postcard version 1, 2 bytes /");
+        world.visit(&mut client, |session| session.set(&other, 5).unwrap());
+        assert_eq!(world.open(&client).get(&other), Ok(Some(5)));
+    });
+}
+
+#[test]
+fn a_refusal_says_what_was_found_and_what_was_expected() {
+    #[derive(Debug, Deserialize, Serialize)]
+    struct Named {
+        id: u8,
+    }
+
+    #[derive(Debug, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        id: u8,
+    }
+
+    #[derive(Debug, Deserialize, Serialize)]
+    enum Variants {
+        One,
+        Two(u8),
+    }
+
+    let rows: &[(&[u8], fn(&[u8]) -> String, &str)] = &[
+        (b"\x19\x01\x2c", refusal::<u8>, "found an integer out of range, expected u8"),
+        (b"\xf6", refusal::<u8>, "found null, expected u8"),
+        (b"\xf5", refusal::<String>, "found a boolean, expected a string"),
+        (b"\x41\x05", refusal::<Vec<u8>>, "found bytes, expected a sequence"),
+        (b"\xfb\x40\x14\0\0\0\0\0\0", refusal::<u8>, "found a float, expected u8"),
+        (b"\x62ab", refusal::<char>, "found a text out of range, expected a character"),
+        (b"\xa0", refusal::<Named>, "the field id is missing"),
+        (b"\x81\x05", refusal::<Named>, "found a sequence, expected struct Named"),
+        (b"\xa1\x00\x05", refusal::<Named>, "found an integer, expected a name"),
+        (
+            b"\xa2\x61x\x01\x62id\x05",
+            refusal::<Strict>,
+            "found an unknown field, expected one of id",
+        ),
+        (b"\x83\x01\x02\x03", refusal::<(u8, u8)>, "found 3 elements, expected fewer"),
+        (b"\x81\x01", refusal::<(u8, u8)>, "found 1 elements, expected a tuple of size 2"),
+        (b"\x63Six", refusal::<Variants>, "found an unknown variant, expected one of One, Two"),
+        (
+            b"\x63Two",
+            refusal::<Variants>,
+            "found a variant without a value, expected a variant with a value",
+        ),
+        (b"\xa1\x63One\x05", refusal::<Variants>, "found an integer, expected unit"),
+        (b"\x05", refusal::<Variants>, "found an integer, expected enum Variants"),
+        (b"\xa1\x00\x05", refusal::<Variants>, "found an integer, expected a name"),
+        (b"\x05", refusal::<std::net::IpAddr>, "found an integer, expected IP address"),
+        (b"\x61x", refusal::<std::net::IpAddr>, "the type refused the value"),
+    ];
+    for (stored, refusal, said) in rows {
+        assert_eq!(refusal(stored), *said, "{stored:x?}");
+    }
 }
 
 #[test]
@@ -96,121 +229,46 @@ fn length_bombs_in_stored_bytes_are_errors() {
         more: Vec<[u64; 32]>,
     }
 
-    fn is_refused<T>(world: &World, bytes: &[u8])
+    fn is_refused<T>(world: &World, codec: Codec, bytes: &[u8])
     where
-        T: Serialize + serde::de::DeserializeOwned + 'static,
+        T: Serialize + DeserializeOwned + 'static,
     {
-        let client = holding(world, Value::new(Codec::POSTCARD, bytes));
-        let key = Key::<T>::new("name").tagged(1);
+        let client = holding(world, Value::new(codec, bytes));
+        let key = Key::<T>::new("name");
+        let key = if codec == Codec::POSTCARD { key.postcard(1) } else { key };
         assert!(world.open(&client).get(&key).is_err(), "{bytes:?}");
     }
 
+    fn all_refuse(world: &World, codec: Codec, bomb: &[u8]) {
+        is_refused::<Vec<u8>>(world, codec, bomb);
+        is_refused::<Vec<()>>(world, codec, bomb);
+        is_refused::<Vec<[u64; 32]>>(world, codec, bomb);
+        is_refused::<String>(world, codec, bomb);
+        is_refused::<BTreeMap<u8, u8>>(world, codec, bomb);
+        is_refused::<BTreeMap<(), ()>>(world, codec, bomb);
+        is_refused::<Vec<Big>>(world, codec, bomb);
+        is_refused::<Vec<Vec<()>>>(world, codec, bomb);
+    }
+
     let world = World::by_default();
-    let huge: &[u8] = &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-    let long: &[u8] = &[0x80, 0x80, 0x80, 0x80, 0x10];
+    let huge: &[u8] = &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+    let long: &[u8] = &[1, 0x80, 0x80, 0x80, 0x80, 0x10];
     for bomb in [huge, long] {
-        is_refused::<Vec<u8>>(&world, bomb);
-        is_refused::<Vec<()>>(&world, bomb);
-        is_refused::<Vec<[u64; 32]>>(&world, bomb);
-        is_refused::<String>(&world, bomb);
-        is_refused::<BTreeMap<u8, u8>>(&world, bomb);
-        is_refused::<BTreeMap<(), ()>>(&world, bomb);
-        is_refused::<Vec<Big>>(&world, bomb);
-        is_refused::<Vec<Vec<()>>>(&world, bomb);
+        all_refuse(&world, Codec::POSTCARD, bomb);
+    }
+    for major in [0x40, 0x60, 0x80, 0xa0] {
+        for argument in [
+            &[0x1b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff][..],
+            &[0x1a, 1, 0, 0, 0],
+            &[0x1f],
+        ] {
+            let bomb = [&[major | argument[0]], &argument[1..]].concat();
+            all_refuse(&world, Codec::CBOR, &bomb);
+        }
     }
     // Trailing bytes, and options that are neither there nor not.
-    is_refused::<u8>(&world, &[1, 2]);
-    is_refused::<Option<u8>>(&world, &[2, 0]);
-    is_refused::<bool>(&world, &[2]);
-    is_refused::<char>(&world, &[1, 0xff]);
-}
-
-#[test]
-fn a_tag_takes_the_place_of_the_fingerprint() {
-    both(&Policy::default(), |world| {
-        let narrow = Key::<u8>::new("n").tagged(7);
-        let wide = Key::<u64>::new("n").tagged(7);
-        let other = Key::<u64>::new("n").tagged(8);
-        let mut client = world.visitor(|session| session.set(&narrow, 5).unwrap());
-        let session = world.open(&client);
-        assert_eq!(session.get(&wide), Ok(Some(5)));
-        assert!(session.get(&other).is_err());
-        assert!(session.get(&Key::<u8>::new("n")).is_err());
-        world.visit(&mut client, |session| session.set(&wide, 5).unwrap());
-        assert_eq!(world.store.entries(client.id()), 1, "the same bytes under the same tag");
-    });
-}
-
-#[cfg(feature = "json")]
-#[test]
-fn a_json_key_reads_what_was_written_before_a_field_was_added() {
-    #[derive(Debug, Deserialize, PartialEq, Serialize)]
-    struct Before {
-        theme: String,
-    }
-
-    #[derive(Debug, Deserialize, PartialEq, Serialize)]
-    struct After {
-        theme: String,
-        #[serde(default)]
-        size: u32,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        font: Option<String>,
-    }
-
-    both(&Policy::default(), |world| {
-        let before = Key::<Before>::new("look").json();
-        let after = Key::<After>::new("look").json();
-        let old = Before { theme: "dark".to_owned() };
-        let mut client = world.visitor(|session| session.set(&before, old).unwrap());
-        let new = After { theme: "dark".to_owned(), size: 0, font: None };
-        assert_eq!(world.open(&client).get(&after), Ok(Some(new)));
-        world.visit(&mut client, |session| {
-            session
-                .edit(&Key::<BTreeMap<String, u32>>::new("map").json(), |map| {
-                    map.insert("x".to_owned(), 1);
-                })
-                .unwrap();
-        });
-        // And what postcard wrote is not taken for JSON, nor the other way round.
-        let session = world.open(&client);
-        assert!(session.get(&Key::<Before>::new("look")).is_err());
-        assert!(session.get(&Key::<BTreeMap<String, u32>>::new("map")).is_err());
-    });
-}
-
-#[cfg(feature = "json")]
-#[test]
-fn a_json_key_stays_one_when_it_is_given_a_tag() {
-    #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-    struct Look {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        font: Option<String>,
-    }
-
-    let world = World::by_default();
-    for key in [Key::<Look>::new("look").json().tagged(3), Key::new("look").tagged(3).json()] {
-        let client = world.visitor(|session| session.set(&key, Look::default()).unwrap());
-        let session = world.open(&client);
-        assert_eq!(session.get(&key), Ok(Some(Look::default())));
-        let stored = session.value("look").unwrap().expect("it is there");
-        let stored = stored.as_ref();
-        assert_eq!((stored.codec(), stored.fingerprint()), (Codec::JSON, 0));
-        assert_eq!(session.get(&Key::new("look").json()), Ok(Some(Look::default())));
-    }
-}
-
-#[cfg(feature = "json")]
-#[test]
-#[expect(clippy::disallowed_types, reason = "its order is what this is about")]
-fn a_hash_map_under_a_json_key_that_did_not_change_is_not_dirty() {
-    use std::collections::HashMap;
-
-    let world = World::by_default();
-    let key = Key::<HashMap<String, u32>>::new("map").json();
-    let map = || (0..50_u32).map(|n| (n.to_string(), n)).collect::<HashMap<_, _>>();
-    let client = world.visitor(|session| session.set(&key, map()).unwrap());
-    for _ in 0..10 {
-        assert_eq!(written(&world, &client, |s| s.set(&key, map()).unwrap()), [""; 0]);
-    }
+    is_refused::<u8>(&world, Codec::POSTCARD, &[1, 1, 2]);
+    is_refused::<Option<u8>>(&world, Codec::POSTCARD, &[1, 2, 0]);
+    is_refused::<bool>(&world, Codec::POSTCARD, &[1, 2]);
+    is_refused::<char>(&world, Codec::POSTCARD, &[1, 1, 0xff]);
 }

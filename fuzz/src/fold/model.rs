@@ -25,7 +25,6 @@ pub(super) struct Model {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
     pub(super) codec: u8,
-    pub(super) fingerprint: [u8; 4],
     pub(super) bytes: Vec<u8>,
     check: [u8; 4],
 }
@@ -108,9 +107,8 @@ impl Model {
 
     fn change(&mut self, name: &str, change: &RawChange) {
         match change {
-            RawChange::Set(codec, fingerprint, check, bytes) => {
-                let (codec, fingerprint, check) = (*codec, *fingerprint, *check);
-                let stored = Stored { codec, fingerprint, check, bytes: bytes.clone() };
+            RawChange::Set(codec, check, bytes) => {
+                let stored = Stored { codec: *codec, check: *check, bytes: bytes.clone() };
                 self.attributes.insert(name.to_owned(), stored);
             }
             RawChange::Remove => {
@@ -154,7 +152,7 @@ impl Model {
 impl Stored {
     fn counter(number: i64) -> Self {
         let bytes = number.to_le_bytes().to_vec();
-        Self { codec: 3, fingerprint: [0; 4], check: checksum(&bytes), bytes }
+        Self { codec: 3, check: checksum(&bytes), bytes }
     }
 
     fn count(&self) -> Option<i64> {

@@ -20,8 +20,8 @@ pub(crate) struct RawDelta {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum RawChange {
-    /// Codec, fingerprint, checksum and bytes.
-    Set(u8, [u8; 4], [u8; 4], Vec<u8>),
+    /// Codec, checksum and bytes.
+    Set(u8, [u8; 4], Vec<u8>),
     Remove,
     Add(i64),
     Unknown(u8, Vec<u8>),
@@ -110,15 +110,13 @@ impl RawDelta {
 
 impl RawChange {
     /// Creates a change to a value whose checksum is right.
-    pub(crate) fn set(codec: u8, fingerprint: u32, bytes: &[u8]) -> Self {
-        Self::Set(codec, fingerprint.to_le_bytes(), checksum(bytes), bytes.to_vec())
+    pub(crate) fn set(codec: u8, bytes: &[u8]) -> Self {
+        Self::Set(codec, checksum(bytes), bytes.to_vec())
     }
 
     fn parts(&self) -> (u8, Vec<u8>) {
         match self {
-            Self::Set(codec, fingerprint, check, bytes) => {
-                (0x81, [&[*codec][..], fingerprint, check, bytes].concat())
-            }
+            Self::Set(codec, check, bytes) => (0x81, [&[*codec][..], check, bytes].concat()),
             Self::Remove => (0x82, Vec::new()),
             Self::Add(number) => (0x83, number.to_le_bytes().to_vec()),
             Self::Unknown(kind, payload) => (*kind, payload.clone()),
@@ -133,8 +131,8 @@ impl RawChange {
             0x81 => {
                 let mut reader = Reader { bytes: payload, at: 0 };
                 let codec = reader.byte().filter(|codec| *codec != 0)?;
-                let (fingerprint, check) = (reader.array()?, reader.array()?);
-                Some(Self::Set(codec, fingerprint, check, payload[9..].to_vec()))
+                let check = reader.array()?;
+                Some(Self::Set(codec, check, payload[5..].to_vec()))
             }
             0x82 => payload.is_empty().then_some(Self::Remove),
             0x83 => Some(Self::Add(i64::from_le_bytes(payload.try_into().ok()?))),

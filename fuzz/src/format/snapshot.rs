@@ -25,7 +25,6 @@ pub(crate) struct RawSnapshot {
 pub(crate) struct Stored {
     pub(crate) name: String,
     pub(crate) codec: u8,
-    pub(crate) fingerprint: u32,
     pub(crate) check: [u8; 4],
     pub(crate) bytes: Vec<u8>,
     /// Where the checksum lies.
@@ -113,11 +112,10 @@ impl RawSnapshot {
                 return None;
             }
             let codec = reader.byte().filter(|codec| *codec != 0)?;
-            let fingerprint = u32::from_le_bytes(reader.array()?);
             let check_at = reader.at;
             let check = reader.array()?;
             let bytes = Vec::new();
-            self.attributes.push(Stored { name, codec, fingerprint, check, bytes, check_at });
+            self.attributes.push(Stored { name, codec, check, bytes, check_at });
             lens.push(reader.varint()?);
         }
         Some(lens)

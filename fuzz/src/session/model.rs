@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sessile_core::{Granularity, OnConflict, Policy, SessionId};
-use sessile_core::log::Record;
-use sessile_core::store::BlockingStore;
+use sessile_core::{BlockingStore, Granularity, OnConflict, Policy, Record, SessionId};
 
 use super::op::{Content, GROUP, Name, Op, Place};
 use super::side::{Answer, Side, View};
@@ -116,7 +114,7 @@ impl Model {
             (name.to_owned(), (attribute.codec().id(), attribute.bytes().to_vec()))
         };
         let stored: BTreeMap<_, _> = record.iter().map(stored).collect();
-        let wanted = log.attributes.iter().map(|(name, held)| ((*name).to_owned(), held.value()));
+        let wanted = log.attributes.iter().map(|(name, held)| ((*name).to_owned(), held.stored()));
         assert_eq!(stored, wanted.collect());
     }
 
@@ -285,7 +283,7 @@ impl Model {
         };
         let seen = seen?;
         let is_seen = |attributes: &Attributes| {
-            let stored = attributes.iter().map(|(name, held)| ((*name).to_owned(), held.value()));
+            let stored = attributes.iter().map(|(name, held)| ((*name).to_owned(), held.stored()));
             stored.collect::<View>() == *seen
         };
         if is_seen(&mine) {
@@ -300,7 +298,7 @@ impl Log {
     fn is(&self, record: &Record) -> bool {
         let same = |((name, stored), (known, held)): ((&str, _), (&&str, &Content))| {
             let stored: sessile_core::ValueRef<'_> = stored;
-            name == *known && held.value() == (stored.codec().id(), stored.bytes().to_vec())
+            name == *known && held.stored() == (stored.codec().id(), stored.bytes().to_vec())
         };
         record.len() == self.attributes.len() && record.iter().zip(&self.attributes).all(same)
     }
@@ -442,7 +440,7 @@ impl Request {
 
     fn look(&self, answer: &Answer) {
         for (name, seen) in answer.seen.iter().filter(|_| !self.is_unsure) {
-            assert_eq!(*seen, self.get(Name(name)).map(|content| content.value()), "{name}");
+            assert_eq!(*seen, self.get(Name(name)).map(|content| content.stored()), "{name}");
         }
     }
 

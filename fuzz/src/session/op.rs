@@ -66,7 +66,7 @@ impl Name {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Content {
     Text(String),
-    Number(u64),
+    Number(u8),
     List(Vec<u8>),
     Count(i64),
 }
@@ -105,27 +105,26 @@ impl Content {
     fn read(input: &mut Input<'_>) -> Self {
         match input.byte() % 3 {
             0 => Self::Text(input.text(8)),
-            1 => Self::Number(input.byte().into()),
+            1 => Self::Number(input.byte()),
             _ => Self::List(input.take(2).to_vec()),
         }
     }
 
     /// Returns how it is stored: the codec and the bytes.
     pub(super) fn stored(&self) -> (u8, Vec<u8>) {
-        let sized = |bytes: &[u8]| {
-            let mut out = Vec::new();
-            crate::format::varint(&mut out, bytes.len() as u64);
-            out.extend(bytes);
-            (1, out)
+        let head = |major: u8, number: usize| match u8::try_from(number) {
+            Ok(small @ 0..24) => vec![major | small],
+            Ok(byte) => vec![major | 24, byte],
+            Err(_) => unreachable!("nothing here is that large"),
         };
+        let number = |number: usize| head(0x00, number);
         match self {
-            Self::Text(text) => sized(text.as_bytes()),
-            Self::List(bytes) => sized(bytes),
-            Self::Number(number) => {
-                let mut out = Vec::new();
-                crate::format::varint(&mut out, *number);
-                (1, out)
+            Self::Text(text) => (1, [head(0x60, text.len()), text.clone().into()].concat()),
+            Self::List(bytes) => {
+                let elements = bytes.iter().flat_map(|byte| number((*byte).into()));
+                (1, head(0x80, bytes.len()).into_iter().chain(elements).collect())
             }
+            Self::Number(value) => (1, number((*value).into())),
             Self::Count(number) => (3, number.to_le_bytes().to_vec()),
         }
     }

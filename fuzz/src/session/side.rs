@@ -217,7 +217,7 @@ fn change(session: &mut Session, op: &Op) -> Answer {
     match op {
         Op::Set(_, name, content) => done(match content {
             Content::Text(text) => session.set(&name.key::<String>(), text),
-            Content::Number(number) => session.set(&name.key::<u64>(), number),
+            Content::Number(number) => session.set(&name.key::<u8>(), number),
             Content::List(bytes) => session.set(&name.key::<Vec<u8>>(), bytes),
             Content::Count(number) => session.add(&name.counter(), *number).map(|_| ()),
         }),

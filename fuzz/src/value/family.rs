@@ -1,13 +1,15 @@
 //! The types that are tried: everything serde's data model has, and what has gone wrong elsewhere.
+#![expect(clippy::disallowed_types, reason = "a map without an order is what some of it is about")]
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_bytes::ByteBuf;
 
 use super::Member;
 use super::sample::Sample;
@@ -15,21 +17,23 @@ use crate::input::Input;
 
 macro_rules! family {
     ($($type:ty),* $(,)?) => {
-        pub(super) const FAMILY: &[Member] = &[$(Member::new::<$type>(stringify!($type))),*];
+        pub(super) const FAMILY: &[Member] = &[$(Member::new::<$type>()),*];
     };
 }
 
 family! {
     bool, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, char, String, (),
     Cow<'static, str>, NonZeroU32, Duration, IpAddr, Box<u8>, [u16; 4], (u8, String),
-    Option<u8>, Option<Option<()>>, Option<Vec<u8>>, Result<u8, String>,
+    Option<u8>, Option<Option<()>>, Option<Vec<u8>>, Result<u8, String>, ByteBuf,
     Vec<u8>, Vec<()>, Vec<bool>, Vec<Vec<String>>, Vec<Option<[u16; 4]>>, Vec<f64>,
     BTreeMap<String, u32>, BTreeMap<u64, Vec<i8>>, BTreeMap<(u8, String), ()>, BTreeSet<i128>,
     BTreeMap<(), ()>, BTreeMap<bool, BTreeMap<char, u8>>,
+    uuid::Uuid, time::OffsetDateTime, chrono::DateTime<chrono::Utc>, rust_decimal::Decimal, url::Url,
+    serde_json::Value,
     Unit, Newtype, Pair, Named, Mixed, Vec<Mixed>, BTreeMap<String, Mixed>, Tree, Chain, Unsorted,
-    Renamed, Spread, Skipping, SkippingPair, Missing, Tagged, Beside, Guess, Flat, Real, Wide,
-    Vec<Unit>, Vec<Skipping>, Option<Renamed>, Hidden, Twice, Option<Chain>,
-    Email, Account, Odd, Vec<Odd>, Behind, Alike, Nested, Changed,
+    Renamed, Skipping, SkippingPair, SkippingNumber, Missing, Hidden, Changed, Tagged, Beside, Guess,
+    Flat, Wide, Sets, Vec<Unit>, Vec<Skipping>, Vec<SkippingNumber>, Option<Renamed>, Option<Chain>,
+    Everything, Vec<Guess>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -75,34 +79,19 @@ struct Chain {
     next: Option<Box<Chain>>,
 }
 
-/// A map that is written in any order, as a `HashMap` is.
+/// A map that is written in any order, and without saying how many entries it has.
 #[derive(Clone, Deserialize)]
 #[serde(from = "BTreeMap<String, u16>")]
 struct Unsorted {
     entries: Vec<(String, u16)>,
 }
 
-/// Other names are known, which say nothing about what is written.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Renamed {
     #[serde(alias = "uid", alias = "user")]
     id: u32,
     #[serde(rename = "full name")]
     name: String,
-}
-
-/// The same, of variants.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Spread {
-    #[serde(alias = "a", alias = "z")]
-    First,
-    #[serde(alias = "b")]
-    Second(u8),
-    LastOne {
-        #[serde(alias = "y")]
-        x: u8,
-    },
 }
 
 /// A field that is left out now and then.
@@ -115,6 +104,14 @@ struct Skipping {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct SkippingPair(u8, #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>);
+
+/// Where the number is left out, what is behind it may be taken for it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct SkippingNumber(#[serde(skip_serializing_if = "is_zero")] u8, Vec<u8>);
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
 
 /// A variant that is never written, which shifts the numbers of those behind it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -137,6 +134,17 @@ enum Hidden {
     Too,
 }
 
+/// One field is only written, another only read.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Changed {
+    #[serde(skip_serializing, default)]
+    #[expect(dead_code, reason = "it is only there to be left out")]
+    password: u8,
+    name: u8,
+    #[serde(skip_deserializing)]
+    id: u8,
+}
+
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "kind")]
 enum Tagged {
@@ -155,8 +163,12 @@ enum Beside {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Guess {
+    Nothing,
     Number(u8),
+    Address(IpAddr),
     Text(String),
+    List(Vec<Guess>),
+    Map(BTreeMap<u16, Guess>),
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -166,141 +178,43 @@ struct Flat {
     rest: BTreeMap<String, u8>,
 }
 
-/// A float that JSON can write.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Real(f64, f32);
-
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Wide {
     values: Vec<[u64; 32]>,
     maybe: Vec<Option<Box<Wide>>>,
 }
 
-/// Two variants of one name, one of which leaves something out.
+/// What comes in another order each time.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Twice {
-    long: Long,
-    short: Short,
-    last: u8,
+struct Sets {
+    list: Vec<u8>,
+    set: HashSet<u8>,
+    sets: Vec<HashSet<u8>>,
+    lists: HashSet<Vec<u8>>,
+    map: HashMap<u8, HashSet<u8>>,
+    pair: (HashSet<u8>, Vec<u8>),
+}
+
+/// A bit of everything, read through a buffer of serde's.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Everything {
+    id: u64,
+    #[serde(flatten)]
+    rest: Rest,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
-enum Long {
-    Entry(u8, #[serde(default, skip_serializing_if = "Option::is_none")] Option<u8>, u8),
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-enum Short {
-    Entry(u8, u8),
-}
-
-/// Text in a notation the samples know, and in one they do not.
-macro_rules! notations {
-    ($($name:ident: $start:literal, $known:expr);* $(;)?) => {
-        $(
-            #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-            #[serde(try_from = "String", into = "String")]
-            struct $name(String);
-
-            impl TryFrom<String> for $name {
-                type Error = &'static str;
-
-                fn try_from(text: String) -> Result<Self, Self::Error> {
-                    if text.starts_with($start) { Ok(Self(text)) } else { Err("another notation") }
-                }
-            }
-
-            impl From<$name> for String {
-                fn from(text: $name) -> Self {
-                    text.0
-                }
-            }
-
-            impl Sample for $name {
-                const KNOWN: bool = $known;
-
-                fn sample(input: &mut Input<'_>, _: u8) -> Self {
-                    Self(format!("{}{}", $start, input.text(5)))
-                }
-            }
-        )*
-    };
-}
-
-notations! {
-    Email: "user@", true;
-    Odd: "<odd>", false;
-}
-
-/// What goes wrong, behind a text in a notation.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Account {
-    email: Option<Email>,
-    role: Missing,
-    pair: SkippingPair,
-}
-
-/// The same where nothing is known of it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Behind {
-    odd: Vec<Odd>,
-    role: Missing,
-    skips: SkippingNumber,
-    rest: u8,
-}
-
-/// Where the number is left out, what is behind it may be taken for it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct SkippingNumber(#[serde(skip_serializing_if = "is_zero")] u8, Vec<u8>);
-
-fn is_zero(number: &u8) -> bool {
-    *number == 0
-}
-
-/// Different things of one name.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Alike {
-    one: one::Pair,
-    other: other::Pair,
-    results: (Result<u8, Pair>, Result<u8, Newtype>),
-    last: u8,
-}
-
-mod one {
-    use serde::{Deserialize, Serialize};
-
-    #[derive(Clone, Debug, Deserialize, Serialize)]
-    pub(super) struct Pair(
-        pub(super) u8,
-        #[serde(skip_serializing_if = "Option::is_none")] pub(super) Option<u8>,
-    );
-}
-
-mod other {
-    use serde::{Deserialize, Serialize};
-
-    #[derive(Clone, Debug, Deserialize, Serialize)]
-    pub(super) struct Pair(pub(super) u8);
-}
-
-/// Variants that are only found on the way through others.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-enum Nested {
-    Nothing,
-    One(Spread),
-    Two(Box<Nested>, Vec<Nested>),
-    Three { role: Result<Spread, Email> },
-}
-
-/// One field is only written, another only read.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Changed {
-    #[serde(skip_serializing, default)]
-    #[expect(dead_code, reason = "it is only there to be left out")]
-    password: u8,
-    name: u8,
-    #[serde(skip_deserializing)]
-    id: u8,
+struct Rest {
+    uuid: uuid::Uuid,
+    address: IpAddr,
+    moment: time::OffsetDateTime,
+    price: rust_decimal::Decimal,
+    bytes: ByteBuf,
+    letter: char,
+    maybe: Option<Box<Mixed>>,
+    guess: Guess,
+    tagged: Tagged,
+    beside: Beside,
 }
 
 impl From<BTreeMap<String, u16>> for Unsorted {
@@ -319,33 +233,59 @@ impl std::fmt::Debug for Unsorted {
 /// Hand-written because entries are written in the order they have.
 impl Serialize for Unsorted {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.entries.len()))?;
+        let is_sized = self.entries.len().is_multiple_of(2) || !serializer.is_human_readable();
+        let mut map = serializer.serialize_map(is_sized.then_some(self.entries.len()))?;
         self.entries.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         map.end()
     }
 }
 
-impl Sample for Behind {
-    const ALWAYS: bool = false;
-    const KNOWN: bool = false;
-    const JSON: bool = false;
-
-    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+impl Sample for Sets {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        let few = |input: &mut Input<'_>| -> Vec<u8> {
+            (0..input.below(4)).map(|_| input.byte() % 4).collect()
+        };
+        let set = |input: &mut Input<'_>| few(input).into_iter().collect::<HashSet<_>>();
         Self {
-            odd: Sample::sample(input, depth),
-            role: Sample::sample(input, depth),
-            skips: SkippingNumber(input.byte() % 4, Sample::sample(input, depth)),
-            rest: input.byte(),
+            list: few(input),
+            set: set(input),
+            sets: (0..input.below(4)).map(|_| set(input)).collect(),
+            lists: (0..input.below(4)).map(|_| few(input)).collect(),
+            map: (0..input.below(4)).map(|_| (input.byte() % 4, set(input))).collect(),
+            pair: (set(input), few(input)),
         }
+    }
+
+    /// Hand-written because a set is shown in the order it has.
+    fn view(&self) -> String {
+        let sorted = |set: &HashSet<u8>| set.iter().copied().collect::<BTreeSet<_>>();
+        let sets: Vec<_> = self.sets.iter().map(sorted).collect();
+        let lists: BTreeSet<_> = self.lists.iter().collect();
+        let map: BTreeMap<_, _> = self.map.iter().map(|(key, set)| (key, sorted(set))).collect();
+        let pair = (sorted(&self.pair.0), &self.pair.1);
+        format!("{:?} {:?} {sets:?} {lists:?} {map:?} {pair:?}", self.list, sorted(&self.set))
+    }
+}
+
+impl Sample for Changed {
+    const KEPT: bool = false;
+
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        Self { name: input.byte() % 2, id: input.byte() % 2, ..Self::default() }
+    }
+
+    /// Hand-written because the password is not part of what is stored.
+    fn view(&self) -> String {
+        format!("{} {}", self.name, self.id)
     }
 }
 
 /// Makes samples of structs and enums: the first byte chooses among the expressions.
 macro_rules! samples {
-    ($($type:ty: $always:expr, $json:expr, |$input:ident, $depth:ident| [$($value:expr),* $(,)?];)*) => {
+    ($($type:ty: $always:expr, $kept:expr, |$input:ident, $depth:ident| [$($value:expr),* $(,)?];)*) => {
         $(impl Sample for $type {
             const ALWAYS: bool = $always;
-            const JSON: bool = $json;
+            const KEPT: bool = $kept;
 
             fn sample($input: &mut Input<'_>, $depth: u8) -> Self {
                 let makers: &[fn(&mut Input<'_>, u8) -> Self] =
@@ -385,7 +325,7 @@ samples! {
         },
         Tree::Many(Sample::sample(input, depth)),
     ];
-    Chain: false, false, |input, depth| [{
+    Chain: false, true, |input, depth| [{
         let links = usize::from(input.byte());
         let link = |next, _| Chain { next: Some(Box::new(next)) };
         (0..links).fold(Chain { next: None }, link)
@@ -400,46 +340,43 @@ samples! {
     Renamed: true, true, |input, depth| [
         Renamed { id: Sample::sample(input, depth), name: Sample::sample(input, depth) },
     ];
-    Spread: true, true, |input, depth| [
-        Spread::First,
-        Spread::Second(input.byte()),
-        Spread::LastOne { x: input.byte() },
-    ];
-    Skipping: false, true, |input, depth| [
+    Skipping: true, true, |input, depth| [
         Skipping { maybe: Sample::sample(input, depth), number: input.byte() },
     ];
-    SkippingPair: false, false, |input, depth| [
+    SkippingPair: true, true, |input, depth| [
         SkippingPair(input.byte(), Sample::sample(input, depth)),
     ];
-    Missing: false, true, |input, depth| [
+    SkippingNumber: true, false, |input, depth| [
+        SkippingNumber(input.byte() % 4, Sample::sample(input, depth)),
+    ];
+    Missing: true, true, |input, depth| [
         Missing::First,
         Missing::Second,
         Missing::Third(input.byte()),
         Missing::Fourth(input.byte()),
     ];
-    Hidden: false, false, |input, depth| [
+    Hidden: true, false, |input, depth| [
         Hidden::Written,
         Hidden::Both(input.byte()),
         Hidden::Too,
     ];
-    Tagged: false, true, |input, depth| [Tagged::Plain, Tagged::Named { number: input.byte() }];
-    Beside: false, true, |input, depth| [
+    Tagged: true, true, |input, depth| [Tagged::Plain, Tagged::Named { number: input.byte() }];
+    Beside: true, true, |input, depth| [
         Beside::Plain,
         Beside::Value(input.byte()),
         Beside::Named { number: input.byte() },
     ];
-    Guess: false, true, |input, depth| [
+    Guess: true, true, |input, depth| [
+        Guess::Nothing,
         Guess::Number(input.byte()),
-        Guess::Text(Sample::sample(input, depth)),
+        Guess::Address(Sample::sample(input, depth)),
+        Guess::Text(format!("x{}", input.text(5))),
+        Guess::List(Sample::sample(input, depth)),
+        Guess::Map(Sample::sample(input, depth)),
     ];
-    Flat: false, false, |input, depth| [
+    Flat: false, true, |input, depth| [
         Flat { id: input.byte(), rest: Sample::sample(input, depth) },
     ];
-    Real: true, true, |input, depth| [{
-        let finite = |float: f64| if float.is_finite() { float } else { 0.5 };
-        let small = f32::sample(input, depth);
-        Real(finite(f64::sample(input, depth)), if small.is_finite() { small } else { 0.5 })
-    }];
     Wide: true, true, |input, depth| [{
         let few = input.below(3);
         let values = (0..few).map(|_| std::array::from_fn(|_| input.byte().into())).collect();
@@ -449,33 +386,19 @@ samples! {
             .collect();
         Wide { values, maybe }
     }];
-    Twice: false, false, |input, depth| [Twice {
-        long: Long::Entry(input.byte(), Sample::sample(input, depth), input.byte()),
-        short: Short::Entry(input.byte(), input.byte()),
-        last: input.byte(),
-    }];
-    Account: false, false, |input, depth| [Account {
-        email: Sample::sample(input, depth),
-        role: Sample::sample(input, depth),
-        pair: Sample::sample(input, depth),
-    }];
-    Alike: false, false, |input, depth| [Alike {
-        one: one::Pair(input.byte(), Sample::sample(input, depth)),
-        other: other::Pair(input.byte()),
-        results: (Sample::sample(input, depth), Sample::sample(input, depth)),
-        last: input.byte(),
-    }];
-    Nested: true, true, |input, depth| [
-        Nested::Nothing,
-        Nested::One(Sample::sample(input, depth)),
-        if depth == 0 {
-            Nested::Nothing
-        } else {
-            Nested::Two(Sample::sample(input, depth - 1), Sample::sample(input, depth - 1))
+    Everything: true, true, |input, depth| [Everything {
+        id: Sample::sample(input, depth),
+        rest: Rest {
+            uuid: Sample::sample(input, depth),
+            address: Sample::sample(input, depth),
+            moment: Sample::sample(input, depth),
+            price: Sample::sample(input, depth),
+            bytes: Sample::sample(input, depth),
+            letter: Sample::sample(input, depth),
+            maybe: Sample::sample(input, depth),
+            guess: Sample::sample(input, depth),
+            tagged: Sample::sample(input, depth),
+            beside: Sample::sample(input, depth),
         },
-        Nested::Three { role: Sample::sample(input, depth) },
-    ];
-    Changed: false, false, |input, depth| [
-        Changed { name: input.byte() % 2, id: input.byte() % 2, ..Changed::default() },
-    ];
+    }];
 }

@@ -15,15 +15,20 @@ use crate::input::Input;
 pub(super) trait Sample:
     Clone + Debug + DeserializeOwned + Serialize + Send + 'static
 {
-    /// Every value of it can be set, if need be under a tag.
+    /// Every value of it can be set.
     const ALWAYS: bool = true;
-    /// It needs no tag.
-    const KNOWN: bool = true;
-    /// JSON tells all its values apart.
-    const JSON: bool = true;
+    /// What is set is what CBOR reads back.
+    const KEPT: bool = true;
+    /// CBOR may have null for it.
+    const CAN_BE_NULL: bool = false;
 
     /// Makes a value that is nested no more than that deep.
     fn sample(input: &mut Input<'_>, depth: u8) -> Self;
+
+    /// Returns what values are compared by.
+    fn view(&self) -> String {
+        format!("{self:?}")
+    }
 }
 
 macro_rules! numbers {
@@ -45,11 +50,13 @@ numbers!(u8, u16, u32, u64, u128, i8, i16, i32, i64, i128);
 macro_rules! floats {
     ($($type:ident: $bits:ident),* $(,)?) => {
         $(impl Sample for $type {
-            // JSON has no way to write what is not finite.
-            const JSON: bool = false;
-
             fn sample(input: &mut Input<'_>, _: u8) -> Self {
                 $type::from_bits($bits::from_le_bytes(input.array()))
+            }
+
+            /// To the last bit.
+            fn view(&self) -> String {
+                format!("{:x}", self.to_bits())
             }
         })*
     };
@@ -82,6 +89,8 @@ impl Sample for Cow<'static, str> {
 }
 
 impl Sample for () {
+    const CAN_BE_NULL: bool = true;
+
     fn sample(_: &mut Input<'_>, _: u8) -> Self {}
 }
 
@@ -105,8 +114,9 @@ impl Sample for std::net::IpAddr {
 
 impl<T: Sample> Sample for Option<T> {
     const ALWAYS: bool = T::ALWAYS;
-    // To JSON, nothing in something is nothing.
-    const JSON: bool = false;
+    // To CBOR, nothing in something is nothing.
+    const KEPT: bool = T::KEPT && !T::CAN_BE_NULL;
+    const CAN_BE_NULL: bool = true;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         (depth > 0 && input.flag()).then(|| T::sample(input, depth - 1))
@@ -115,7 +125,7 @@ impl<T: Sample> Sample for Option<T> {
 
 impl<T: Sample> Sample for Box<T> {
     const ALWAYS: bool = T::ALWAYS;
-    const JSON: bool = T::JSON;
+    const KEPT: bool = T::KEPT;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         Self::new(T::sample(input, depth))
@@ -123,10 +133,8 @@ impl<T: Sample> Sample for Box<T> {
 }
 
 impl<T: Sample> Sample for Vec<T> {
-    // Unless there are thousands of elements without size.
-    const ALWAYS: bool = T::ALWAYS && size_of::<T>() > 0;
-    const KNOWN: bool = T::KNOWN;
-    const JSON: bool = T::JSON;
+    const ALWAYS: bool = T::ALWAYS;
+    const KEPT: bool = T::KEPT;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         let Some(depth) = depth.checked_sub(1) else { return Self::new() };
@@ -141,7 +149,7 @@ impl<T: Sample> Sample for Vec<T> {
 
 impl<K: Sample + Ord, V: Sample> Sample for BTreeMap<K, V> {
     const ALWAYS: bool = K::ALWAYS && V::ALWAYS;
-    const JSON: bool = K::JSON && V::JSON;
+    const KEPT: bool = K::KEPT && V::KEPT;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         let Some(depth) = depth.checked_sub(1) else { return Self::new() };
@@ -152,7 +160,7 @@ impl<K: Sample + Ord, V: Sample> Sample for BTreeMap<K, V> {
 
 impl<K: Sample + Ord> Sample for BTreeSet<K> {
     const ALWAYS: bool = K::ALWAYS;
-    const JSON: bool = K::JSON;
+    const KEPT: bool = K::KEPT;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         BTreeMap::<K, ()>::sample(input, depth).into_keys().collect()
@@ -161,7 +169,7 @@ impl<K: Sample + Ord> Sample for BTreeSet<K> {
 
 impl<A: Sample, B: Sample> Sample for (A, B) {
     const ALWAYS: bool = A::ALWAYS && B::ALWAYS;
-    const JSON: bool = A::JSON && B::JSON;
+    const KEPT: bool = A::KEPT && B::KEPT;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         (A::sample(input, depth), B::sample(input, depth))
@@ -170,7 +178,7 @@ impl<A: Sample, B: Sample> Sample for (A, B) {
 
 impl<T: Sample, E: Sample> Sample for Result<T, E> {
     const ALWAYS: bool = T::ALWAYS && E::ALWAYS;
-    const JSON: bool = T::JSON && E::JSON;
+    const KEPT: bool = T::KEPT && E::KEPT;
 
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         if input.flag() { Ok(T::sample(input, depth)) } else { Err(E::sample(input, depth)) }
@@ -180,5 +188,68 @@ impl<T: Sample, E: Sample> Sample for Result<T, E> {
 impl Sample for [u16; 4] {
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         std::array::from_fn(|_| u16::sample(input, depth))
+    }
+}
+
+impl Sample for serde_bytes::ByteBuf {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        let len = input.below(40);
+        Self::from(input.take(len))
+    }
+}
+
+impl Sample for uuid::Uuid {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        Self::from_bytes(input.array())
+    }
+}
+
+impl Sample for time::OffsetDateTime {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        let seconds = u64::from_le_bytes(input.array()) % 253_402_300_800;
+        let nanos = i64::from(u32::from_le_bytes(input.array()) % 1_000_000_000);
+        let moment = Self::UNIX_EPOCH + Duration::from_secs(seconds);
+        moment + time::Duration::nanoseconds(nanos)
+    }
+}
+
+impl Sample for chrono::DateTime<chrono::Utc> {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        Self::from_timestamp_nanos(i64::from_le_bytes(input.array()))
+    }
+}
+
+impl Sample for rust_decimal::Decimal {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        let scale = u32::from(input.byte() % 29);
+        Self::new(i64::from_le_bytes(input.array()), scale)
+    }
+}
+
+impl Sample for url::Url {
+    fn sample(input: &mut Input<'_>, _: u8) -> Self {
+        let mut url = Self::parse("https://example.com/").expect("it is one");
+        url.set_path(&input.text(8));
+        url.set_query(input.flag().then(|| input.text(8)).as_deref());
+        url
+    }
+}
+
+impl Sample for serde_json::Value {
+    const CAN_BE_NULL: bool = true;
+
+    fn sample(input: &mut Input<'_>, depth: u8) -> Self {
+        match input.byte() % if depth == 0 { 5 } else { 7 } {
+            0 => Self::Null,
+            1 => input.flag().into(),
+            2 => input.number().into(),
+            3 => input.text(12).into(),
+            4 => f64::from_le_bytes(input.array()).into(),
+            5 => Vec::<Self>::sample(input, depth).into(),
+            _ => {
+                let entries = 0..input.below(5);
+                entries.map(|_| (input.text(3), Self::sample(input, depth - 1))).collect()
+            }
+        }
     }
 }

@@ -1,13 +1,13 @@
-//! The simulated store and a real Redis must do the same on the same programs.
+//! The simulated store, which says what this one must do, and a real Redis, on the same programs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sessile_core::engine::Clock;
-use sessile_core::{SessionId, Token, Ttl};
-use sessile_core::log::{Change, CommitId, Delta, Record, Rotation, Stamp, Value};
-use sessile_core::store::{Action, BlockingStore as _, Loaded, Outcome, Position, Store as _};
+use sessile_core::{
+    Action, BlockingStore as _, Change, CommitId, Delta, Loaded, Outcome, Outside, Position,
+    Record, Rotation, SessionId, Stamp, Store as _, Token, Ttl, Value,
+};
 use sessile_sim::{Direct, Rng, SimStore};
 use sessile_store_redis::RedisStore;
 use sessile_testkit::Server;
@@ -18,31 +18,31 @@ const PROGRAMS: u64 = 10_000;
 const TASKS: u64 = 8;
 const TTL: Ttl = Ttl::new(Duration::from_secs(3600)).expect("an hour is a lifetime");
 
-/// How often each outcome was seen.
+/// How often either side said what.
 static SEEN: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
 
 const fn name(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Done(None) => "created",
+        Outcome::Created => "created",
         Outcome::Exists => "exists",
-        Outcome::Done(Some(_)) => "appended",
-        Outcome::Moved => "conflict",
+        Outcome::Appended(_) => "appended",
+        Outcome::Conflict => "conflict",
         Outcome::Gone => "gone",
-        Outcome::Done(None) => "touched",
-        Outcome::Done(None) => "deleted",
-        Outcome::Done(None) => "compacted",
-        Outcome::Moved => "stale",
+        Outcome::Touched => "touched",
+        Outcome::Deleted => "deleted",
+        Outcome::Compacted => "compacted",
+        Outcome::Stale => "stale",
     }
 }
 
-/// Two nodes on each side, and what one program knows about its log.
+/// Two nodes on either side, and what one program knows of its log.
 struct Program<'s> {
     rng: Rng,
     real: &'s [RedisStore; 2],
     simulated: [SimStore; 2],
     id: SessionId,
     first: Stamp,
-    /// Every delta sent so far, with the stamp of its last attempt.
+    /// Every delta sent so far, with the stamp it was sent under last.
     sent: Vec<(Delta, Stamp)>,
     positions: Vec<Position>,
     loaded: Vec<Loaded>,
@@ -50,7 +50,7 @@ struct Program<'s> {
 }
 
 impl Program<'_> {
-    /// Does the same on both sides and compares the outcomes.
+    /// Does the same on both sides and compares what is said.
     async fn step(&mut self) {
         let node = self.rng.index(2);
         let action = match self.rng.below(20) {
@@ -60,10 +60,10 @@ impl Program<'_> {
             6..12 => self.append(),
             12..15 => self.append_at(),
             15..17 => self.compact(),
-            17..19 => Action::from(Touch::new(TTL)),
+            17..19 => Action::Touch { ttl: TTL },
             _ if self.rng.chance(30) => {
                 self.is_deleted = true;
-                Action::from(Delete::new(TTL))
+                Action::Delete { ttl: TTL }
             }
             _ => return self.load(node).await,
         };
@@ -71,10 +71,10 @@ impl Program<'_> {
         let real = self.real[node].apply(self.id, &action, now).await.expect("redis works");
         let simulated = self.simulated[node].apply(self.id, &action, now).expect("it works");
         assert_eq!(real, simulated, "{action:?}");
-        if let Outcome::Done(Some(position)) = real {
+        if let Outcome::Appended(position) = real {
             self.positions.push(position);
         }
-        *SEEN.lock().expect("counting does not panic").entry(name(real)).or_default() += 1;
+        *SEEN.lock().expect("nobody panics while counting").entry(name(real)).or_default() += 1;
     }
 
     async fn load(&mut self, node: usize) {
@@ -93,26 +93,26 @@ impl Program<'_> {
         let own = self.rng.chance(50);
         let stamp = if own { self.first.next() } else { Stamp::first(self.commit()) };
         let record = Arc::new(first_record(self.id, stamp));
-        Action::from(Create::new(record, stamp, TTL))
+        Action::Create { record, stamp, ttl: TTL }
     }
 
     fn append(&mut self) -> Action {
         let (delta, stamp) = self.delta();
-        Action::from(Append::new(delta, stamp, TTL))
+        Action::Append { delta, stamp, ttl: TTL }
     }
 
     fn append_at(&mut self) -> Action {
         let (delta, stamp) = self.delta();
         let lately = self.positions.len().saturating_sub(2);
         let some = lately + self.rng.index(self.positions.len() - lately);
-        Action::from(Append::new(delta, stamp, TTL).at(self.positions[some]))
+        Action::AppendAt { delta, position: self.positions[some], stamp, ttl: TTL }
     }
 
     fn compact(&mut self) -> Action {
         let lately = self.loaded.len().saturating_sub(3);
         let some = lately + self.rng.index(self.loaded.len() - lately);
         let Loaded { record, position, .. } = self.loaded[some].clone();
-        Action::from(Compact::new(record, position))
+        Action::Compact { record, position }
     }
 
     /// Draws a new delta, or sends an earlier one again.
@@ -149,7 +149,7 @@ impl Program<'_> {
             _ => {
                 let mut bytes = vec![0; self.rng.index(300)];
                 self.rng.fill(&mut bytes);
-                Change::Set(Value::new(sessile_core::log::Codec::POSTCARD, 7, &bytes))
+                Change::Set(Value::new(sessile_core::Codec::POSTCARD, &bytes))
             }
         }
     }
@@ -182,11 +182,11 @@ async fn run(seed: u64, real: &[RedisStore; 2]) {
     let mut program =
         Program { rng, real, simulated, id, first, sent, positions, loaded, is_deleted: false };
     let record = Arc::new(first_record(id, first));
-    let create = Action::from(Create::new(record, first, TTL));
+    let create = Action::Create { record, stamp: first, ttl: TTL };
     let now = Outdoors.now();
-    assert_eq!(real[0].apply(id, &create, now).await.expect("redis works"), Outcome::Done(None));
+    assert_eq!(real[0].apply(id, &create, now).await.expect("redis works"), Outcome::Created);
     let created = program.simulated[0].apply(id, &create, now).expect("it works");
-    assert_eq!(created, Outcome::Done(None));
+    assert_eq!(created, Outcome::Created);
     program.load(0).await;
     for _ in 0..steps {
         program.step().await;
@@ -215,7 +215,7 @@ async fn the_simulated_store_and_a_real_redis_give_the_same_answers() {
     for task in tasks.collect::<Vec<_>>() {
         task.await.expect("every program ends alike");
     }
-    let seen = SEEN.lock().expect("counting does not panic").clone();
+    let seen = SEEN.lock().expect("nobody panics while counting").clone();
     report(&format!("simulator and redis agree on {PROGRAMS} programs: {seen:?}"));
     assert_eq!(seen.len(), 9, "every outcome was seen: {seen:?}");
     assert_eq!(server.keys_without_ttl(), 0);

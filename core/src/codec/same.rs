@@ -1,0 +1,344 @@
+//! Whether two values of one type mean the same although their bytes differ.
+//!
+//! Serde writes a `HashSet` as it writes a `Vec`, and nothing says that the order of one of them means
+//! nothing. But what has no order does not keep one: decoded and encoded again, it comes in another,
+//! now or the next time. So both values are read back until every sequence in which they differ was
+//! seen to change its order, which a sequence that has one never does. Then the sequences that have
+//! none are sorted, and what is left is compared byte for byte.
+//!
+//! A sequence is known by the way to it: map keys, places in tuples, and for elements of other
+//! sequences what they are, whatever the order of what is in them. So one that has an order never
+//! passes for a neighbour that has none, and the answer "the same" is never given by chance. The
+//! answer "another" is, for a set of two, less than once in 2^60 times, and costs one write.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::codec::bounds::DEPTH_MAX;
+use crate::codec::format::Format;
+use crate::codec::item::{self, Item, Items, Malformed};
+use crate::codec::write::{MARK, Scratch};
+
+/// Reports whether two values mean the same. Each comes with its bytes; the first was read from them.
+pub(super) fn is_same<T: DeserializeOwned + Serialize>(
+    format: Format,
+    (known, known_bytes): (&T, &[u8]),
+    (value, bytes): (&T, &[u8]),
+) -> bool {
+    // Read and set back: the form it was stored in means nothing.
+    let mut scratch = Scratch::default();
+    if format.write(known, &mut scratch).is_err() {
+        return false;
+    }
+    if scratch.out == bytes {
+        return true;
+    }
+    if !are_permuted(&scratch.out, bytes) {
+        return false;
+    }
+    let (Ok(known), Ok(value)) = (format.describe(known), format.describe(value)) else {
+        return false;
+    };
+    let (Ok(known), Ok(value)) = (Node::parse(&known), Node::parse(&value)) else { return false };
+    let again = |bytes: &[u8]| format.describe(&format.read::<T>(bytes).ok()?).ok();
+    same_but_for_order(&known, &value, || Some((again(known_bytes)?, again(bytes)?)))
+}
+
+/// Compares two described values; `again` reads both again and describes them.
+fn same_but_for_order(
+    known: &Node<'_>,
+    value: &Node<'_>,
+    mut again: impl FnMut() -> Option<(Vec<u8>, Vec<u8>)>,
+) -> bool {
+    if known.content != value.content {
+        return false;
+    }
+    let (known_orders, value_orders) = (known.orders(), value.orders());
+    let Some(shortest) = known_orders.0.values().map(|order| order.shortest).min() else {
+        return false;
+    };
+    let mut unordered = BTreeSet::new();
+    for _ in 0..rounds(shortest) {
+        let Some((known_again, value_again)) = again() else { return false };
+        let before = unordered.len();
+        for (orders, again) in [(&known_orders, &known_again), (&value_orders, &value_again)] {
+            match Node::parse(again) {
+                Ok(again) if again.content == value.content => {
+                    unordered.extend(orders.changed_in(&again.orders()));
+                }
+                _ => return false,
+            }
+        }
+        // Neither can be told from the other by anybody who reads them.
+        if known_again == value_again {
+            return true;
+        }
+        let has_grown = unordered.len() > before;
+        if has_grown && known.sorted(0, &unordered) == value.sorted(0, &unordered) {
+            return true;
+        }
+        if unordered.len() == known_orders.0.len() {
+            return false;
+        }
+    }
+    false
+}
+
+/// Returns how many times two values are read back before sequences of that length are taken to have
+/// an order.
+///
+/// A hash set of two elements keeps the order it was read in 9 times of 16. There are two chances a
+/// round, and longer ones have more.
+const fn rounds(shortest: usize) -> usize {
+    let rounds = 80 / shortest;
+    if rounds < 2 { 2 } else { rounds }
+}
+
+/// Reports whether one value is the other but for the order of sequences.
+pub(super) fn is_permuted<T: Serialize>(format: Format, one: &T, other: &T) -> bool {
+    let (Ok(one), Ok(other)) = (format.describe(one), format.describe(other)) else { return false };
+    match (Node::parse(&one), Node::parse(&other)) {
+        (Ok(one), Ok(other)) => one.content == other.content,
+        _ => false,
+    }
+}
+
+/// Reports whether bytes may mean the same: they are the same bytes in another order, or maps of which
+/// one has keys the other lacks, as when a field was added to a struct.
+pub(super) fn may_be_same(format: Format, known: &[u8], bytes: &[u8]) -> bool {
+    if are_permuted(known, bytes) {
+        return true;
+    }
+    let may_be_older = format == Format::Cbor && item::check(known).is_ok();
+    may_be_older && are_alike(&mut Items::new(known), &mut Items::new(bytes)).unwrap_or(false)
+}
+
+fn are_permuted(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut counts = [0_isize; 256];
+    for (one, other) in one.iter().zip(other) {
+        counts[usize::from(*one)] += 1;
+        counts[usize::from(*other)] -= 1;
+    }
+    counts.iter().all(|count| *count == 0)
+}
+
+/// Reports whether two items, both checked, are the same but for keys that only one of them has.
+fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>) -> Result<bool, Malformed> {
+    match (one.next()?, other.next()?) {
+        (Item::Array(len), Item::Array(other_len)) if len == other_len => {
+            for _ in 0..len {
+                if !are_alike(one, other)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        (Item::Map(len), Item::Map(other_len)) => {
+            let (mut left, mut other_left) = (len, other_len);
+            while left > 0 && other_left > 0 {
+                let (key, other_key) = (one.clone().skipped()?, other.clone().skipped()?);
+                if key <= other_key {
+                    one.skip()?;
+                    left -= 1;
+                }
+                if other_key <= key {
+                    other.skip()?;
+                    other_left -= 1;
+                }
+                let is_alike = match key.cmp(other_key) {
+                    core::cmp::Ordering::Less => one.skip().map(|()| true)?,
+                    core::cmp::Ordering::Greater => other.skip().map(|()| true)?,
+                    core::cmp::Ordering::Equal => are_alike(one, other)?,
+                };
+                if !is_alike {
+                    return Ok(false);
+                }
+            }
+            (0..2 * left).try_for_each(|_| one.skip())?;
+            (0..2 * other_left).try_for_each(|_| other.skip())?;
+            Ok(true)
+        }
+        (one, other) => Ok(one == other),
+    }
+}
+
+/// A described value as a tree.
+#[derive(Debug)]
+struct Node<'a> {
+    bytes: &'a [u8],
+    /// A hash of what it is, whatever the order of its sequences.
+    content: u128,
+    kind: Kind<'a>,
+}
+
+#[derive(Debug)]
+enum Kind<'a> {
+    Scalar,
+    /// Elements whose order may mean nothing.
+    Sequence(Vec<Node<'a>>),
+    Tuple(Vec<Node<'a>>),
+    Map(Vec<(&'a [u8], Node<'a>)>),
+}
+
+/// The way to a sequence, hashed.
+type Path = u128;
+
+/// The sequences of a value by the way to them.
+#[derive(Debug, Default)]
+struct Orders(BTreeMap<Path, Order>);
+
+#[derive(Clone, Copy, Debug)]
+struct Order {
+    /// A hash of the order of the elements of each sequence, added up.
+    sum: u128,
+    /// Hashes of the elements, added up, where they are alike but for the order of what is in them.
+    /// If that does not change they were only exchanged.
+    exact: u128,
+    /// The length of the shortest of them.
+    shortest: usize,
+}
+
+impl<'a> Node<'a> {
+    fn parse(described: &'a [u8]) -> Result<Self, Malformed> {
+        Self::read(&mut Items::new(described), 0)
+    }
+
+    fn read(items: &mut Items<'a>, depth: usize) -> Result<Self, Malformed> {
+        // Bounded when it was written.
+        debug_assert!(depth <= DEPTH_MAX, "a described value is no deeper than a stored one");
+        let start = items.position();
+        let is_sequence = items.eat(MARK);
+        let kind = match items.next()? {
+            Item::Array(len) => {
+                let elements = (0..len).map(|_| Self::read(items, depth + 1));
+                let elements = elements.collect::<Result<Vec<_>, _>>()?;
+                if is_sequence { Kind::Sequence(elements) } else { Kind::Tuple(elements) }
+            }
+            Item::Map(len) => {
+                let mut entries = Vec::with_capacity(len);
+                for _ in 0..len {
+                    let key = Self::read(items, depth + 1)?.bytes;
+                    entries.push((key, Self::read(items, depth + 1)?));
+                }
+                Kind::Map(entries)
+            }
+            _ => Kind::Scalar,
+        };
+        let bytes = items.between(start, items.position());
+        Ok(Self { bytes, content: kind.content(bytes), kind })
+    }
+
+    /// Returns the order of all sequences.
+    fn orders(&self) -> Orders {
+        let mut orders = Orders::default();
+        self.note_orders(0, &mut orders);
+        orders
+    }
+
+    fn note_orders(&self, path: Path, orders: &mut Orders) {
+        if let Kind::Sequence(elements) = &self.kind
+            && elements.len() > 1
+        {
+            orders.note(path, elements);
+        }
+        self.for_each(path, &mut |node, path| node.note_orders(path, orders));
+    }
+
+    /// Hands out what is directly inside, and the way to it.
+    fn for_each(&self, path: Path, take: &mut dyn FnMut(&Self, Path)) {
+        let step = |kind: u8, step: &[u8]| hash(&[&path.to_le_bytes(), &[kind], step]);
+        match &self.kind {
+            Kind::Scalar => {}
+            Kind::Sequence(nodes) => {
+                nodes.iter().for_each(|node| take(node, step(1, &node.content.to_le_bytes())));
+            }
+            Kind::Tuple(nodes) => {
+                let nodes = nodes.iter().enumerate();
+                nodes.for_each(|(index, node)| take(node, step(2, &index.to_le_bytes())));
+            }
+            Kind::Map(entries) => entries.iter().for_each(|(key, node)| take(node, step(3, key))),
+        }
+    }
+
+    /// Returns the value with the elements of these sequences sorted.
+    fn sorted(&self, path: Path, unordered: &BTreeSet<Path>) -> Vec<u8> {
+        let mut parts = Vec::new();
+        self.for_each(path, &mut |node, path| parts.push(node.sorted(path, unordered)));
+        let mut out = Vec::new();
+        match &self.kind {
+            Kind::Scalar => out.extend_from_slice(self.bytes),
+            Kind::Map(entries) => {
+                for ((key, _), part) in entries.iter().zip(&mut parts) {
+                    part.splice(0..0, key.iter().copied());
+                }
+            }
+            Kind::Sequence(_) if unordered.contains(&path) => parts.sort_unstable(),
+            Kind::Sequence(_) | Kind::Tuple(_) => {}
+        }
+        // Each part with its length before it, so that nothing passes for anything else.
+        for part in parts {
+            out.extend(part.len().to_le_bytes());
+            out.extend(part);
+        }
+        out
+    }
+}
+
+impl Kind<'_> {
+    /// Returns a hash of what a value is, whatever the order of its sequences.
+    fn content(&self, bytes: &[u8]) -> u128 {
+        match self {
+            Kind::Scalar => hash(&[&[0], bytes]),
+            Kind::Sequence(nodes) => {
+                let sum = nodes.iter().fold(0_u128, |sum, node| sum.wrapping_add(node.content));
+                hash(&[&[1], &nodes.len().to_le_bytes(), &sum.to_le_bytes()])
+            }
+            Kind::Tuple(nodes) => nodes.iter().fold(hash(&[&[2]]), |content, node| {
+                hash(&[&content.to_le_bytes(), &node.content.to_le_bytes()])
+            }),
+            Kind::Map(entries) => entries.iter().fold(hash(&[&[3]]), |content, (key, node)| {
+                hash(&[&content.to_le_bytes(), key, &node.content.to_le_bytes()])
+            }),
+        }
+    }
+}
+
+impl Orders {
+    /// Notes the order of a sequence.
+    fn note(&mut self, path: Path, elements: &[Node<'_>]) {
+        let are_alike = elements.iter().all(|element| element.content == elements[0].content);
+        let order = Order { sum: 0, exact: 0, shortest: usize::MAX };
+        let order = self.0.entry(path).or_insert(order);
+        let mut sequence = 0_u128;
+        for element in elements {
+            let mut known = element.content;
+            if are_alike {
+                known = hash(&[element.bytes]);
+                order.exact = order.exact.wrapping_add(known);
+            }
+            sequence = hash(&[&sequence.to_le_bytes(), &known.to_le_bytes()]);
+        }
+        order.sum = order.sum.wrapping_add(sequence);
+        order.shortest = order.shortest.min(elements.len());
+    }
+
+    /// Returns the ways to sequences whose elements come in another order in the other value.
+    fn changed_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Path> + 'a {
+        let has_changed = |(path, order): (&Path, &Order)| {
+            let other = other.0.get(path)?;
+            (order.sum != other.sum && order.exact == other.exact).then_some(*path)
+        };
+        self.0.iter().filter_map(has_changed)
+    }
+}
+
+fn hash(parts: &[&[u8]]) -> u128 {
+    xxh3_128(&parts.concat())
+}
