@@ -6,7 +6,7 @@ mod common;
 use std::thread;
 
 use sessile::{
-    CommitError, Counter, Granularity, Key, List, Map, OnConflict, Policy, RotationReason,
+    CommitError, Counter, Granularity, Key, Limits, List, Map, OnConflict, Policy, RotationReason,
 };
 
 use common::{Asked, World};
@@ -331,9 +331,11 @@ fn what_concurrent_requests_push_insert_and_update_all_counts() {
     const SEEN: List<u64> = List::new("seen");
     const CART_OF: Map<u64> = Map::new("cart");
     const TOTAL: Key<u64> = Key::new("total");
-    let world = World::new();
+    let limits = Limits { attributes_max: 2000, ..Limits::default() };
+    let policy = Policy::builder().limits(limits).build().unwrap();
+    let world = World::with(policy.clone());
     let token = ada(&world);
-    let nodes = [world.clone(), world.node(Policy::default())];
+    let nodes = [world.clone(), world.node(policy)];
     thread::scope(|scope| {
         for task in 0..8 {
             let (node, token) = (&nodes[task % 2], &token);

@@ -15,6 +15,7 @@ mod cbor;
 pub(crate) mod encode_error;
 pub(crate) mod format;
 mod item;
+pub(crate) mod join;
 mod postcard;
 pub(crate) mod refusal;
 mod same;

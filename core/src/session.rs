@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::encode_error::EncodeError;
+use crate::codec::join;
 use crate::codec::write::Scratch;
 use crate::collection::{List, Map, Named};
 use crate::counter::Counter;
@@ -321,7 +322,7 @@ impl Session {
             let Some(value) = self.get(key)? else {
                 return Ok(None);
             };
-            let was = self.value(key.name()).ok().flatten();
+            let was = self.stored_value(key.name()).ok().flatten();
             let lent = LentValue { key: key.clone(), value, was };
             self.view.lend(key.owned_name(), Box::new(lent));
         }
@@ -589,7 +590,8 @@ impl Session {
         named.chain(unnamed.filter_map(move |value| key.get(value).transpose()))
     }
 
-    /// Returns an attribute as it would be stored, whatever type it is of; for tools.
+    /// Returns an attribute as it would be stored, whatever type it is of; for tools. A map or list
+    /// is put together into one value, unless an attribute has the same name.
     ///
     /// Not tracked as a read.
     ///
@@ -597,6 +599,30 @@ impl Session {
     ///
     /// Returns [`SetError::Encode`] if a value that was lent out cannot be stored.
     pub fn value(&self, name: &str) -> Result<Option<Value>, SetError> {
+        if let Some(value) = self.stored_value(name)? {
+            return Ok(Some(value));
+        }
+        let entries = self.members(name, family::MAP)?;
+        if !entries.is_empty() {
+            return Ok(Some(join::map(entries.into_iter())));
+        }
+        let items = self.members(name, family::LIST)?;
+        let named = items.iter().map(|(_, value)| value.as_ref());
+        let mut items = named.chain(self.view.unnamed(Cow::Owned(name.to_owned()))).peekable();
+        Ok(items.peek().is_some().then(|| join::list(items)))
+    }
+
+    /// Returns the entries of a collection that have names.
+    fn members(&self, name: &str, separator: char) -> Result<Vec<(&str, Value)>, SetError> {
+        let prefix = family::prefix(name, separator);
+        let mut members = Vec::new();
+        for name in self.view.names_from(&prefix) {
+            members.extend(self.stored_value(name)?.map(|value| (&name[prefix.len()..], value)));
+        }
+        Ok(members)
+    }
+
+    fn stored_value(&self, name: &str) -> Result<Option<Value>, SetError> {
         let seen = self.view.get(name).map_err(|source| SetError::encode(name, source))?;
         Ok(seen.map(|seen| seen.as_ref().to_value()))
     }
@@ -859,7 +885,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
         T: Default,
     {
         session.view.reads.insert(key.name());
-        let seen = session.value(key.name())?;
+        let seen = session.stored_value(key.name())?;
         if let Some(before) = &seen
             && let Some(value) = key.get(before.as_ref())?
         {
@@ -874,7 +900,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
     /// Reports whether the attribute changed since the copy was taken.
     #[must_use]
     pub fn is_overtaken(&self, session: &Session, key: &Key<T>) -> bool {
-        !session.value(key.name()).is_ok_and(|now| now == self.seen)
+        !session.stored_value(key.name()).is_ok_and(|now| now == self.seen)
     }
 
     /// Sets what was changed, if it was.
