@@ -26,9 +26,10 @@ pub mod tomcat;
 
 pub use os::Os;
 pub use sessile_core::{
-    CommitError, Counter, CreateWhen, Failed, Finished, GetError, Granularity, Key, Limits, List, Map, OnConflict, OnMismatch, Persist, Policy,
-    PolicyBuilder, PolicyError, RotationReason, Session, SessionId, SetError, Timestamp, Token,
-    TokenUpdate, Ttl, UpdateError, engine, impl_store, log, store,
+    CommitError, Counter, CreateWhen, Failed, Finished, GetError, Granularity, Key, Limits, List,
+    Map, OnConflict, OnMismatch, Persist, Policy, PolicyBuilder, PolicyError, RotationReason,
+    Session, SessionId, SetError, Timestamp, Token, TokenUpdate, Ttl, UpdateError, engine,
+    impl_store, log, store,
 };
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};

@@ -2,9 +2,9 @@
 
 use std::ops::Deref;
 
-use sessile_core::store::{BlockingStore, Store};
 use sessile_core::Policy;
 use sessile_core::engine::{Clock, Entropy};
+use sessile_core::store::{BlockingStore, Store};
 
 use crate::os::Os;
 

@@ -212,7 +212,9 @@ fn two_requests_that_rotate_at_once_leave_one_winner() {
         one.rotate(reason);
         other.rotate(reason);
         other.set(&COLOUR, text("blue")).unwrap();
-        let sessile::TokenUpdate::Issue(winner) = world.commit(one) else { panic!("the first one wins") };
+        let sessile::TokenUpdate::Issue(winner) = world.commit(one) else {
+            panic!("the first one wins")
+        };
         assert!(matches!(world.commit(other), sessile::TokenUpdate::Unchanged));
         world.clock.pass(MINUTE);
         let session = world.open(winner.expose().as_str());
@@ -247,7 +249,9 @@ fn with_whole_granularity_the_last_writer_wins_and_verifiers_are_not_touched() {
     one.set(&NAME, text("Ada Lovelace")).unwrap();
     one.login("ada").unwrap();
     other.set(&COLOUR, text("blue")).unwrap();
-    let sessile::TokenUpdate::Issue(winner) = world.commit(one) else { panic!("a login sends a token") };
+    let sessile::TokenUpdate::Issue(winner) = world.commit(one) else {
+        panic!("a login sends a token")
+    };
     world.commit(other);
     let session = world.open(winner.expose().as_str());
     assert_eq!(session.get(&NAME).unwrap().as_deref(), Some("Ada"), "the first write is lost");
@@ -353,7 +357,9 @@ fn what_concurrent_requests_push_insert_and_update_all_counts() {
                         match node.sessions.commit(session) {
                             Ok(_) => break,
                             // So many at once may come first that a commit gives up.
-                            Err(failed) => assert!(matches!(failed.error(), CommitError::Contended)),
+                            Err(failed) => {
+                                assert!(matches!(failed.error(), CommitError::Contended))
+                            }
                         }
                     }
                 }

@@ -28,7 +28,6 @@ use serde::de::DeserializeOwned;
 use crate::codec::encode_error::EncodeError;
 use crate::codec::format::{Format, version_of};
 use crate::codec::refusal::Refusal;
-use crate::codec::write::Scratch;
 use crate::log::value::{Codec, Value, ValueRef};
 
 /// Why a stored value was not read.
@@ -50,19 +49,19 @@ impl From<Refusal> for Unread {
 
 impl Format {
     /// Encodes a value.
-    pub(crate) fn encode<T>(self, value: &T, scratch: &mut Scratch) -> Result<Value, EncodeError>
+    pub(crate) fn encode<T>(self, value: &T) -> Result<Value, EncodeError>
     where
         T: DeserializeOwned + Serialize,
     {
-        let shape = self.write(value, scratch)?;
+        let (written, shape) = self.write(value)?;
         if let Self::Postcard { .. } = self {
-            self.prove(value, shape, scratch)?;
+            self.prove(value, &written, shape)?;
         }
         let codec = match self {
             Self::Cbor => Codec::CBOR,
             Self::Postcard { .. } => Codec::POSTCARD,
         };
-        Ok(Value::new(codec, &scratch.out))
+        Ok(Value::new(codec, &written))
     }
 
     /// Decodes a stored value.
@@ -105,18 +104,16 @@ impl Format {
     ///
     /// The bytes alone prove nothing: where a field is left out, the next one may stand for it, and
     /// writes the same bytes. So the shapes are compared as well.
-    fn prove<T>(self, value: &T, shape: u64, scratch: &mut Scratch) -> Result<(), EncodeError>
+    fn prove<T>(self, value: &T, written: &[u8], shape: u64) -> Result<(), EncodeError>
     where
         T: DeserializeOwned + Serialize,
     {
-        let read: T = self.read(&scratch.out).map_err(|refusal| {
+        let read: T = self.read(written).map_err(|refusal| {
             let is_told = refusal != Refusal::NOT_SELF_DESCRIBING;
             if is_told { EncodeError::NotReadBack } else { EncodeError::NotSelfDescribing }
         })?;
-        scratch.swap();
-        let again = self.write(&read, scratch);
-        let is_alike = again == Ok(shape) && scratch.are_alike();
-        scratch.swap();
+        let is_alike =
+            self.write(&read).is_ok_and(|(again, its)| *again == *written && its == shape);
         if is_alike || same::is_permuted(self, value, &read) {
             return Ok(());
         }

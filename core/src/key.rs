@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 use crate::codec::Unread;
 use crate::codec::encode_error::EncodeError;
 use crate::codec::format::Format;
-use crate::codec::write::Scratch;
 use crate::error::GetError;
 use crate::log::value::{Value, ValueRef};
 
@@ -122,9 +121,9 @@ impl<T> Key<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + 'static> Key<T> {
-    /// Encodes a value as this key stores it; `scratch` is only there to be reused.
-    pub(crate) fn encode(&self, value: &T, scratch: &mut Scratch) -> Result<Value, EncodeError> {
-        self.format.encode(value, scratch)
+    /// Encodes a value as this key stores it.
+    pub(crate) fn encode(&self, value: &T) -> Result<Value, EncodeError> {
+        self.format.encode(value)
     }
 
     /// Reports whether a stored value means the same as this one, however it was stored.

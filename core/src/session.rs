@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::encode_error::EncodeError;
 use crate::codec::join;
-use crate::codec::write::Scratch;
 use crate::collection::{List, Map, Named};
 use crate::counter::Counter;
 use crate::entropy::{Entropy, EntropyError, draw_token};
@@ -88,7 +87,6 @@ pub struct Session {
     is_new: bool,
     /// This request has ended a session.
     has_ended_one: bool,
-    scratch: Scratch,
 }
 
 /// What the client must learn about its token.
@@ -119,7 +117,6 @@ impl Session {
             to_delete: None,
             token_update: TokenUpdate::Unchanged,
             has_ended_one: false,
-            scratch: Scratch::default(),
             policy,
         };
         if session.policy.on_conflict() == OnConflict::Reject {
@@ -294,7 +291,7 @@ impl Session {
                 None => T::default(),
             };
             drop(change(&mut value).map_err(Into::into)?);
-            let encoded = again.encode(&value, &mut Scratch::default())?;
+            let encoded = again.encode(&value)?;
             let is_same = |below: &ValueRef<'_>| again.looks_same(*below, &value, &encoded);
             Ok(below.filter(is_same).map_or(encoded, ValueRef::to_value))
         };
@@ -353,7 +350,7 @@ impl Session {
         V: Serialize + DeserializeOwned + 'static,
     {
         let key = list.item_key(list.name().to_owned().into());
-        let encoded = key.encode(&item, &mut self.scratch);
+        let encoded = key.encode(&item);
         let value = encoded.map_err(|source| SetError::encode(list.name(), source))?;
         check_name(&key.owned_name(), !family::holds_separator(list.name()))?;
         self.view.push(key.owned_name(), value, self.policy.limits())
@@ -826,7 +823,7 @@ impl Session {
     where
         T: Serialize + DeserializeOwned + 'static,
     {
-        let encoded = key.encode(value, &mut self.scratch);
+        let encoded = key.encode(value);
         let encoded = encoded.map_err(|source| SetError::encode(key.name(), source))?;
         let seen = self.view.get(key.name()).ok().flatten();
         let known = [seen.as_ref().map(Seen::as_ref), self.view.stored(key.name())];
@@ -892,7 +889,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
             return Ok(Self { value, before: before.clone(), seen });
         }
         let value = T::default();
-        let before = key.encode(&value, &mut Scratch::default());
+        let before = key.encode(&value);
         let before = before.map_err(|source| SetError::encode(key.name(), source))?;
         Ok(Self { value, seen, before })
     }
@@ -909,7 +906,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Edit<T> {
     ///
     /// As [`Session::edit`].
     pub fn finish(&self, session: &mut Session, key: &Key<T>) -> Result<(), SetError> {
-        let after = key.encode(&self.value, &mut session.scratch);
+        let after = key.encode(&self.value);
         let after = after.map_err(|source| SetError::encode(key.name(), source))?;
         if key.is_same(self.before.as_ref(), &self.value, &after) {
             return Ok(());
@@ -928,7 +925,7 @@ struct LentValue<T> {
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Lent for LentValue<T> {
     fn encode(&self) -> Result<Value, EncodeError> {
-        let now = self.key.encode(&self.value, &mut Scratch::default())?;
+        let now = self.key.encode(&self.value)?;
         // What is stored may be an older form of the same value.
         let is_same = |was: &&Value| self.key.is_same(was.as_ref(), &self.value, &now);
         Ok(self.was.as_ref().filter(is_same).cloned().unwrap_or(now))

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use sessile_core::{BlockingSessions, Clock, Counter, Entropy, EntropyError, Policy, Session, Timestamp, TokenUpdate};
+use sessile_core::{
+    BlockingSessions, Clock, Counter, Entropy, EntropyError, Policy, Session, Timestamp,
+    TokenUpdate,
+};
 use sessile_store_memory::MemoryStore;
 
 /// A clock that stands still, and randomness that counts.

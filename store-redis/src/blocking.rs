@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 
 use sessile_core::engine::Clock;
-use sessile_core::{SessionId, Timestamp};
 use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Store};
+use sessile_core::{SessionId, Timestamp};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::unconstrained;
@@ -101,11 +101,7 @@ impl BlockingRedisStore {
 impl BlockingStore for BlockingRedisStore {
     type Error = RedisStoreError;
 
-    fn load(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Loaded>, RedisStoreError> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, RedisStoreError> {
         self.driver.wait_for(self.store.load(id, now))
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
-use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_core::store::{Action, Delete, Failure, Loaded, Outcome};
+use sessile_core::{SessionId, Timestamp, Ttl};
 use tokio::time::sleep;
 
 use crate::backoff::Retries;
@@ -271,9 +271,7 @@ fn refusal_to_load(values: Vec<Value>) -> Option<ServerReply> {
 const fn outcome_after_end(action: &Action) -> Option<Outcome> {
     match action {
         Action::Create(_) => Some(Outcome::Exists),
-        Action::Append(_) | Action::Touch(_) => {
-            Some(Outcome::Gone)
-        }
+        Action::Append(_) | Action::Touch(_) => Some(Outcome::Gone),
         Action::Compact(_) => Some(Outcome::Moved),
         Action::Delete(_) => None,
     }

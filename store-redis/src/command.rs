@@ -3,9 +3,9 @@
 //! An entry of the log is two list elements: its body and its stamp.
 
 use redis::{Cmd, Pipeline, cmd};
-use sessile_core::{SessionId, Ttl};
 use sessile_core::log::{BODY_BYTES_MAX, Record};
 use sessile_core::store::{Action, Append};
+use sessile_core::{SessionId, Ttl};
 
 use crate::error::RedisStoreError;
 use crate::prefix::Prefix;
@@ -247,7 +247,10 @@ mod tests {
 
     #[test]
     fn a_body_that_could_not_be_read_back_is_not_sent() {
-        let value = sessile_core::log::Value::new(sessile_core::log::Codec::POSTCARD, &vec![0; BODY_BYTES_MAX]);
+        let value = sessile_core::log::Value::new(
+            sessile_core::log::Codec::POSTCARD,
+            &vec![0; BODY_BYTES_MAX],
+        );
         let change = ("n".into(), sessile_core::log::Change::Set(value));
         let delta = sessile_core::log::Delta::new(stamp(1).commit, 0, [change]);
         let action = Action::from(Append::new(delta, stamp(1), Ttl::MAX));

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::{Pipeline, Value};
+use sessile_core::Timestamp;
 use sessile_core::engine::Clock;
-use sessile_core::{Timestamp};
 
 use crate::clock;
 use crate::error::RedisStoreError;

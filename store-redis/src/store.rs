@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sessile_core::engine::Clock;
-use sessile_core::{SessionId, Timestamp};
 use sessile_core::store::{Action, Failure, Loaded, Outcome, Store};
+use sessile_core::{SessionId, Timestamp};
 
 use crate::client::LogClient;
 use crate::config::RedisConfig;
@@ -94,11 +94,7 @@ impl RedisStore {
 impl Store for RedisStore {
     type Error = RedisStoreError;
 
-    async fn load(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Loaded>, RedisStoreError> {
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, RedisStoreError> {
         // A load changes nothing, so nothing was applied.
         self.client.load(id, now).await
     }

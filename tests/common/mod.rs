@@ -6,10 +6,10 @@ mod clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sessile::{BlockingSessions, Policy, SessionId, Timestamp, TokenUpdate};
-use sessile::{Session};
+use sessile::MemoryStore;
+use sessile::Session;
 use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome};
-use sessile::{MemoryStore};
+use sessile::{BlockingSessions, Policy, SessionId, Timestamp, TokenUpdate};
 
 pub(crate) use clock::StoppedClock;
 
@@ -28,7 +28,8 @@ impl World {
 
     pub(crate) fn with(policy: Policy) -> Self {
         let (clock, store) = (StoppedClock::default(), Arc::new(Watched::default()));
-        let sessions = BlockingSessions::with(Arc::clone(&store), clock.clone(), clock.clone(), policy);
+        let sessions =
+            BlockingSessions::with(Arc::clone(&store), clock.clone(), clock.clone(), policy);
         Self { clock, store, sessions }
     }
 

@@ -1,15 +1,13 @@
 //! The two formats of values, without judgement.
 
-use alloc::vec::Vec;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::encode_error::EncodeError;
 use crate::codec::refusal::Refusal;
-use crate::codec::write::{self, Form, Scratch};
+use crate::codec::write::{self, Buffer, Form, Scratch};
 use crate::codec::{cbor, item, postcard};
-use crate::log::wire::{self, Reader};
+use crate::log::wire::Reader;
 
 /// How the values of a key are stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,26 +17,22 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Writes a value into `scratch`, and returns its shape.
-    pub(crate) fn write<T: Serialize>(
-        self,
-        value: &T,
-        scratch: &mut Scratch,
-    ) -> Result<u64, EncodeError> {
-        scratch.out.clear();
-        // One allocation for most values, and one for each request.
-        scratch.out.reserve(ROOM);
-        match self {
-            Self::Cbor => {
-                let shape = write::write(value, Form::Cbor, scratch)?;
-                debug_assert!(item::check(&scratch.out).is_ok(), "what is written can be read");
-                Ok(shape)
-            }
+    /// Writes a value, and returns its shape.
+    pub(super) fn write<T: Serialize>(self, value: &T) -> Result<(Buffer, u64), EncodeError> {
+        let mut scratch = Scratch::default();
+        let form = match self {
+            Self::Cbor => Form::Cbor,
             Self::Postcard { version } => {
-                wire::put_varint(&mut scratch.out, version.into());
-                write::write(value, Form::Postcard, scratch)
+                write::write(&version, Form::Postcard, &mut scratch)?;
+                Form::Postcard
             }
-        }
+        };
+        let shape = write::write(value, form, &mut scratch)?;
+        debug_assert!(
+            form == Form::Postcard || item::check(&scratch.out).is_ok(),
+            "what is written can be read"
+        );
+        Ok((scratch.out, shape))
     }
 
     /// Reads a value out of bytes of this format and version.
@@ -53,7 +47,7 @@ impl Format {
     }
 
     /// Writes what a value is, whatever its format leaves out.
-    pub(crate) fn describe<T: Serialize>(self, value: &T) -> Result<Vec<u8>, EncodeError> {
+    pub(super) fn describe<T: Serialize>(self, value: &T) -> Result<Buffer, EncodeError> {
         let mut scratch = Scratch::default();
         let form = Form::Described { is_human_readable: self == Self::Cbor };
         write::write(value, form, &mut scratch)?;
@@ -67,6 +61,3 @@ pub(crate) fn version_of(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let version = u32::try_from(reader.varint().ok()?).ok()?;
     Some((version, reader.rest()))
 }
-
-/// How much room encoding starts with, in bytes.
-const ROOM: usize = 512;

@@ -256,6 +256,11 @@ fn end_item(level: &mut Level, items: &Items<'_>) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// Reports whether bytes begin with an array or a map.
+pub(super) fn is_container(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|head| matches!(head >> 5, 4 | 5))
+}
+
 /// Returns the length of the shortest head for an argument, in bytes.
 const fn head_len(argument: u64) -> usize {
     match argument {

@@ -4,12 +4,13 @@
 //! here is what neither does: maps are sorted, what a value says of its length is checked, and
 //! nesting is bounded before the stack is.
 
-use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::fmt::{self, Write as _};
 
 use minicbor::Encoder;
 use postcard::ser_flavors::Flavor;
 use serde::ser::{self, Serialize};
+use smallvec::SmallVec;
 
 use crate::codec::bounds::{DEPTH_MAX, SIZELESS_MAX};
 use crate::codec::encode_error::EncodeError;
@@ -26,17 +27,16 @@ pub(super) enum Form {
     },
 }
 
-/// Room that is used again for each value.
+/// Bytes of one value. Most values fit on the stack, so writing one allocates nothing.
+pub(super) type Buffer = SmallVec<[u8; 512]>;
+
+/// Where one value is written.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
+pub(super) struct Scratch {
     /// What was written.
-    pub(super) out: Vec<u8>,
+    pub(super) out: Buffer,
     /// The entries of the maps that are being written, the innermost last.
-    entries: Vec<Entry>,
-    /// A map before it is sorted.
-    spare: Vec<u8>,
-    /// What was written before, to be compared.
-    other: Vec<u8>,
+    entries: SmallVec<[Entry; 16]>,
 }
 
 /// Where an entry of a map lies: its key, then its value, up to its end.
@@ -81,15 +81,15 @@ impl<'s> Writer<'s> {
         matches!(self.form, Form::Postcard)
     }
 
-    fn cbor(&mut self) -> Encoder<&mut Vec<u8>> {
-        Encoder::new(&mut self.scratch.out)
+    fn cbor(&mut self) -> Encoder<Output<'_>> {
+        Encoder::new(Output(&mut self.scratch.out))
     }
 
     fn postcard(&mut self) -> postcard::Serializer<Output<'_>> {
         postcard::Serializer { output: Output(&mut self.scratch.out) }
     }
 
-    const fn position(&self) -> usize {
+    fn position(&self) -> usize {
         self.scratch.out.len()
     }
 
@@ -344,7 +344,7 @@ impl<'a, 's> ser::Serializer for &'a mut Writer<'s> {
             return done(ser::Serializer::collect_str(&mut self.postcard(), value));
         }
         let start = self.position();
-        done(write!(Text(&mut self.scratch.out), "{value}"))?;
+        done(write!(Output(&mut self.scratch.out), "{value}"))?;
         let len = self.position() - start;
         self.put_before(start, |writer| done(writer.cbor().str_len(len as u64)))
     }
@@ -462,19 +462,9 @@ impl Open<'_, '_> {
 }
 
 impl Scratch {
-    /// Sets what was written aside, and takes what was set aside before.
-    pub(super) const fn swap(&mut self) {
-        core::mem::swap(&mut self.out, &mut self.other);
-    }
-
-    /// Reports whether what was written is what was set aside.
-    pub(super) fn are_alike(&self) -> bool {
-        self.out == self.other
-    }
-
     /// Sorts the entries of a map, the first of which starts at `start`, by their keys.
     fn sort(&mut self, first: usize, start: usize) -> Result<(), EncodeError> {
-        let Self { out, entries, spare, .. } = self;
+        let Self { out, entries } = self;
         let map = &mut entries[first..];
         let key = |entry: &Entry| &out[entry.key..entry.value];
         let are_sorted = |map: &[Entry]| map.is_sorted_by(|one, next| key(one) < key(next));
@@ -483,11 +473,10 @@ impl Scratch {
             if !are_sorted(map) {
                 return Err(EncodeError::DuplicateKey);
             }
-            spare.clear();
-            spare.extend_from_slice(&out[start..]);
+            let unsorted = Buffer::from_slice(&out[start..]);
             out.truncate(start);
             for entry in &*map {
-                out.extend_from_slice(&spare[entry.key - start..entry.end - start]);
+                out.extend_from_slice(&unsorted[entry.key - start..entry.end - start]);
             }
         }
         entries.truncate(first);
@@ -564,8 +553,17 @@ macro_rules! fields {
 
 fields!(SerializeStruct, SerializeStructVariant);
 
-/// Where postcard writes.
-struct Output<'a>(&'a mut Vec<u8>);
+/// Where items, postcard and text are written.
+struct Output<'a>(&'a mut Buffer);
+
+impl minicbor::encode::Write for Output<'_> {
+    type Error = Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
 
 impl Flavor for Output<'_> {
     type Output = ();
@@ -585,10 +583,7 @@ impl Flavor for Output<'_> {
     }
 }
 
-/// Where a value that is written as text is written.
-struct Text<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Text<'_> {
+impl fmt::Write for Output<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
         Ok(())
