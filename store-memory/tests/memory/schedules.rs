@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sessile_core::log::{Change, CommitId, Delta, Stamp};
-use sessile_core::store::{Action, BlockingStore, Outcome};
+use sessile_core::store::{Action, Append, BlockingStore, Delete, Outcome, Touch};
 use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_store_memory::{MemoryStore, WhenFull};
 use shuttle::thread;
@@ -130,7 +130,7 @@ fn two_who_come_at_once_evict_the_two_used_longest_ago() {
             let world = Arc::new(World::new(builder.build().expect("three sessions are allowed")));
             let first = world.created(8, seconds(60));
             let between = world.created(8, seconds(60));
-            (0..gap).for_each(|_| drop(world.id()));
+            (0..gap).for_each(|_| _ = world.id());
             let last = world.created(8, seconds(60));
             let threads = [(); 2].map(|()| {
                 let world = Arc::clone(&world);

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use sessile_core::{BlockingSessions, Counter, Key, Persist, Policy, Sessions, Timestamp};
+use sessile_core::{BlockingSessions, Counter, Key, Persist, Policy, Sessions};
 use sessile_store_memory::MemoryStore;
 use sessile_web::{SessionError, SessionLayer, Transport, Transports, WebSession};
 use shuttle::future::{block_on, spawn};
@@ -24,8 +24,8 @@ where
     Work: Fn(WebSession) -> F + Clone + Send + 'static,
 {
     let policy = Policy::builder().persist(persist).build().expect("the policy is valid");
-    let (store, outside) = (Arc::new(MemoryStore::new()), StoppedClock::default());
-    let sessions = Sessions::new(Arc::clone(&store), outside.clone(), policy.clone());
+    let (store, clock) = (Arc::new(MemoryStore::new()), StoppedClock::default());
+    let sessions = Sessions::new(Arc::clone(&store), clock.clone(), clock.clone(), policy.clone());
     let transports = Transports::new([Transport::Header]).expect("there is one");
     let handler = service_fn(move |request: Request<()>| {
         let work = work.clone();
@@ -40,39 +40,14 @@ where
     let answer = answer.expect("an app does not fail");
     assert!(answer.status().is_success(), "{}", answer.body());
     let token = answer.headers().get("x-auth-token").expect("the session is new");
-    let sessions = BlockingSessions::new(ByReference(store), outside, policy);
+    let sessions = BlockingSessions::new(store, clock.clone(), clock, policy);
     let session = sessions.open(token.to_str().ok()).expect("memory does not fail");
     let name = session.get(&NAME).expect("it is a text");
     (name, session.count(&HITS).expect("it is a counter"))
 }
 
-/// The store as its blocking self.
-struct ByReference(Arc<MemoryStore>);
-
-impl sessile_core::store::BlockingStore for ByReference {
-    type Error = <MemoryStore as sessile_core::store::BlockingStore>::Error;
-
-    fn load(
-        &self,
-        id: sessile_core::SessionId,
-        now: Timestamp,
-    ) -> Result<Option<sessile_core::store::Loaded>, sessile_core::store::Failure<Self::Error>>
-    {
-        self.0.0.load(id, now)
-    }
-
-    fn apply(
-        &self,
-        id: sessile_core::SessionId,
-        action: &sessile_core::store::Action,
-        now: Timestamp,
-    ) -> Result<sessile_core::store::Outcome, sessile_core::store::Failure<Self::Error>> {
-        self.0.0.apply(id, action, now)
-    }
-}
-
 #[test]
-fn tasks_that_change_and_flush_one_session_lose_nothing_and_nobody_waits_for_ever() {
+fn tasks_that_change_and_save_one_session_lose_nothing_and_never_deadlock() {
     for persist in [Persist::AT_END, Persist::ON_CHANGE] {
         let story = move || {
             let held = after(persist, |session| async move {
@@ -94,7 +69,7 @@ fn tasks_that_change_and_flush_one_session_lose_nothing_and_nobody_waits_for_eve
 }
 
 #[test]
-fn a_task_that_outlives_its_request_is_told_so() {
+fn a_task_that_outlives_its_request_gets_an_error() {
     let story = || {
         let held = after(Persist::ON_CHANGE, |session| async move {
             session.set(&NAME, "Ada".to_owned())?;
@@ -113,10 +88,11 @@ fn a_task_that_outlives_its_request_is_told_so() {
 }
 
 #[test]
-fn a_task_that_asks_for_the_session_as_the_handler_returns_holds_nobody_up() {
+fn a_task_that_asks_for_the_session_as_the_handler_returns_delays_no_answer() {
     let story = || {
         let store = MemoryStore::new();
-        let sessions = Sessions::new(store, StoppedClock::default(), Policy::default());
+        let clock = StoppedClock::default();
+        let sessions = Sessions::new(store, clock.clone(), clock, Policy::default());
         let handler = service_fn(|request: Request<()>| async move {
             drop(spawn(async move { drop(WebSession::of(request.extensions()).await) }));
             Ok::<_, Infallible>(Response::new(String::new()))
