@@ -8,7 +8,7 @@
 //! | module | for |
 //! |---|---|
 //! | [`engine`] | adapters to frameworks: the path by hand |
-//! | [`store`] | whoever writes a store |
+//! | [`store`] | authors of stores |
 //! | [`log`] | stores and tools: what is stored |
 //!
 //! | feature | gives |

@@ -46,7 +46,7 @@ pub enum GetError {
     Refused {
         /// The name of the attribute.
         name: String,
-        /// What the type said, without the value.
+        /// Why the type refused it, without the value.
         source: Refusal,
     },
     /// It was lent out, and what it is now cannot be stored.
@@ -239,12 +239,12 @@ impl Error for SetError {
 ///
 /// Nothing of this commit is in the log, except after [`CommitError::Unknown`]. A session that was
 /// [ended](crate::Session::invalidate) before something was set stays ended if only the new one failed:
-/// [`Session::token_update`](crate::Session::token_update) says what the client must learn.
+/// [`Session::token_update`](crate::Session::token_update) is what the client must learn.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CommitError {
     /// The session has ended meanwhile, by another request or by time. It does not come back: answer
-    /// as to a client without a session. Every later commit says so too, unless the session is
+    /// as to a client without a session. Every later commit reports it too, unless the session is
     /// [ended](crate::Session::invalidate) here as well.
     Gone,
     /// The presented token was replaced, and its grace is over: the client should come again with
@@ -268,7 +268,7 @@ pub enum CommitError {
     Update {
         /// The name of the attribute.
         name: String,
-        /// What the closure said.
+        /// The closure's error.
         source: Arc<dyn Error + Send + Sync>,
     },
     /// There is no randomness to name the commit or the token with.

@@ -82,7 +82,7 @@ impl<T> Key<T> {
     ///
     /// The bytes say nothing about the type, so `version` stands for it: change the version whenever
     /// the type changes. A value of another version is an error when it is read. Types that leave
-    /// fields out, or that must be told what they are (`flatten`, `untagged`, internally tagged), are
+    /// fields out, or that need a self-describing format (`flatten`, `untagged`, internally tagged), are
     /// refused when they are set.
     ///
     /// # Example
@@ -98,7 +98,7 @@ impl<T> Key<T> {
         self
     }
 
-    /// Says what reading does when the stored value is of another type or damaged.
+    /// Sets what reading does when the stored value is of another type or damaged.
     #[must_use]
     pub const fn on_mismatch(mut self, on_mismatch: OnMismatch) -> Self {
         self.on_mismatch = on_mismatch;

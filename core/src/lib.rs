@@ -18,7 +18,7 @@
 //! `session/view` and `session/edits`, `session/draft`, `session/commit`, `store`, `log`.
 //!
 //! What an application uses is at the root. [`engine`] is the path by hand, for adapters to
-//! frameworks; [`store`] is for whoever writes a store; [`log`] is what a store keeps.
+//! frameworks; [`store`] is for authors of stores; [`log`] is what a store keeps.
 //!
 //! # Example
 //!

@@ -36,7 +36,7 @@ impl Persist {
     /// At the end of the request even if nothing changed (`ALWAYS_SAVE_AFTER_REQUEST`).
     ///
     /// Unlike in the reference system, a save without changes carries none: it renews the idle
-    /// timeout and overwrites nobody. With whole-session granularity it writes the whole session.
+    /// timeout and overwrites nothing. With whole-session granularity it writes the whole session.
     pub const ALWAYS: Self = Self { on_change: false, always: true };
 
     /// Reports whether changes are written at the handler's next await.

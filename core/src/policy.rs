@@ -70,7 +70,7 @@ pub enum Granularity {
     Whole,
 }
 
-/// What happens when somebody else has appended since this request loaded.
+/// What happens when another request has appended since this one loaded.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "closed: it counts or it does not")]
 pub enum OnConflict {
@@ -172,7 +172,7 @@ impl Policy {
         self.rules.granularity
     }
 
-    /// Returns what happens when somebody else has appended in between.
+    /// Returns what happens when another request has appended in between.
     #[must_use]
     pub fn on_conflict(&self) -> OnConflict {
         self.rules.on_conflict
@@ -302,7 +302,7 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets what happens when somebody else has appended in between.
+    /// Sets what happens when another request has appended in between.
     pub const fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
         self.on_conflict = on_conflict;
         self

@@ -2,9 +2,9 @@
 
 use crate::persist::Persist;
 
-/// Says when to write during one request: the persist policies as a state machine.
+/// Decides when to write during one request: the persist policies as a state machine.
 ///
-/// A driver tells it what happens and does what it says. Whether there is anything to write is found
+/// A driver reports events to it and follows its answers. Whether there is anything to write is found
 /// out by comparing, when the session is saved or committed; this decides when to look.
 ///
 #[doc = include_str!("schedule_table.md")]

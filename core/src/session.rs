@@ -125,7 +125,7 @@ impl Session {
         session
     }
 
-    /// Makes this request go by [`OnConflict::Reject`] from now on, whatever the policy says: what it
+    /// Makes this request go by [`OnConflict::Reject`] from now on, whatever the policy is: what it
     /// reads and writes must not have changed when it commits.
     pub fn reject_conflicts(&mut self) {
         self.on_conflict = OnConflict::Reject;
@@ -410,7 +410,7 @@ impl Session {
         self.view.resize();
     }
 
-    /// Says whom the session belongs to. Wins whole or not at all against concurrent rotations.
+    /// Sets the principal. It wins whole or not at all against concurrent rotations.
     ///
     /// # Errors
     ///
@@ -426,8 +426,8 @@ impl Session {
         Ok(())
     }
 
-    /// Says whom the session belongs to from now on, a user id for instance, and rotates its token,
-    /// so that the token from before is refused (OWASP ASVS 5.0, 7.2.4).
+    /// Sets the principal, for instance a user id, and rotates the token, so that the token from
+    /// before is refused (OWASP ASVS 5.0, 7.2.4).
     ///
     /// # Errors
     ///
@@ -478,7 +478,7 @@ impl Session {
 
     /// Ends the session: nothing of it is left, and nothing brings it back. What is set afterwards
     /// belongs to a new session under a new token. A [stale](Session::is_stale) session is another
-    /// client's to end, and committing says so.
+    /// client's to end, and committing reports it.
     pub fn invalidate(&mut self) {
         if matches!(self.token_update, TokenUpdate::Issue(_)) {
             // The client never heard of that token. It still holds one if this ended another session.
@@ -696,7 +696,7 @@ impl Session {
         matches!(self.origin, Origin::Stale)
     }
 
-    /// Returns whom the session belongs to, as this request sees it.
+    /// Returns the principal, as this request sees it.
     #[must_use]
     pub fn principal(&self) -> Option<&str> {
         let wanted = self.intents().find_map(|intent| intent.principal.as_ref());
@@ -818,7 +818,7 @@ impl Session {
     }
 
     /// Encodes a value. What means the same as the attribute holds, or held, is encoded as that is, so
-    /// that comparing bytes at commit says that nothing changed.
+    /// that comparing bytes at commit finds no change.
     fn encode<T>(&mut self, key: &Key<T>, value: &T) -> Result<Value, SetError>
     where
         T: Serialize + DeserializeOwned + 'static,

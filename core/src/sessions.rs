@@ -63,7 +63,7 @@ impl<S: Store> Sessions<S> {
         }
     }
 
-    /// Writes what changed. [`Finished::token_update`] says what the client must be told; pass
+    /// Writes what changed. [`Finished::token_update`] is what the client must learn; pass
     /// [`Finished::upkeep`] to [`Sessions::upkeep`] when no response waits for it any more.
     ///
     /// # Errors
@@ -179,7 +179,7 @@ impl<S: Store> Sessions<S> {
     }
 
     async fn drive(&self, mut step: Step) -> Result<Finished, Box<Failed>> {
-        // The engine never sees what the store said. Whoever is told of a failure does.
+        // The engine never sees the store's error; it is added to the failure.
         let mut cause: Option<Arc<dyn Error + Send + Sync>> = None;
         loop {
             let next = match step {
@@ -210,8 +210,8 @@ impl<S: Store> Sessions<S> {
         }
     }
 
-    /// Lets others run: a random number of times, up to twice as many at each try, so that those who
-    /// met do not meet again. There is no clock to sleep by in here.
+    /// Yields a random number of times, up to twice as many at each try, so that requests that
+    /// collided do not collide again. There is no timer here to sleep by.
     async fn step_aside(&self, tries: u32) {
         let mut random = [0; 1];
         if self.entropy.fill(&mut random).is_err() {

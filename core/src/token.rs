@@ -41,7 +41,7 @@ impl Token {
     /// # Errors
     ///
     /// Returns [`TokenError`] if the text is not the one canonical spelling of a token. Nothing else
-    /// is said about why.
+    /// is reported about why.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         if text.len() != Self::TEXT_LEN {
             return Err(TokenError);

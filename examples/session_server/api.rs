@@ -144,7 +144,7 @@ async fn idle_timeout(session: WebSession, sleep: Sleep, body: Object<Idle>) -> 
     finish(&session, sleep).await
 }
 
-/// Says what the session looks like now, then sleeps.
+/// Reports what the session looks like now, then sleeps.
 async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
     if session.exists() {
         session.reserve()?;
@@ -306,7 +306,7 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Sleep {
     }
 }
 
-/// A JSON body, whatever its content type says.
+/// A JSON body, whatever its content type is.
 struct Body<T>(T);
 
 /// A JSON object with these fields: serde would take an array for one as well.

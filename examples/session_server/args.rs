@@ -63,8 +63,8 @@ pub(crate) struct Args {
     pub(crate) race: bool,
 }
 
-/// What `--store` says. It may hold a password, so it is understood only after parsing: who parses
-/// repeats what is wrong.
+/// The value of `--store`. It may hold a password, so it is interpreted only after parsing: a parse
+/// error repeats its input.
 #[derive(Clone)]
 struct StoreText(String);
 
@@ -123,7 +123,7 @@ enum TransportArg {
     Bearer,
 }
 
-/// Says an error with everything that led to it.
+/// Formats an error with its causes.
 pub(crate) fn in_full(error: impl Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -216,7 +216,7 @@ impl Args {
         Ok(builder.build()?)
     }
 
-    /// Says what to try: lines that work when pasted.
+    /// Suggests what to try: lines that work when pasted.
     pub(crate) fn banner(&self, mut address: SocketAddr) -> String {
         // No address to go to, and none a client sends a secure cookie to.
         match address.ip() {

@@ -23,7 +23,7 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints a line, to whoever still reads.
+/// Prints a line; a closed pipe is no error.
 fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -32,7 +32,7 @@ pub struct MemoryStoreBuilder {
 
 /// What happens to an action there is no room for, once every expired log has made room for it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "closed: somebody must go without")]
+#[expect(clippy::exhaustive_enums, reason = "closed: one or the other must give way")]
 pub enum WhenFull {
     /// It is refused with [`MemoryError::Full`](crate::MemoryError::Full), and every session keeps
     /// what it has.
@@ -42,7 +42,7 @@ pub enum WhenFull {
     /// and touches are uses, an append already when it asks for room: the session it is for is then
     /// the last to end.
     ///
-    /// Whoever can create sessions can end those of others with this: it is for stores whose
+    /// A client that can create sessions can end those of others with this: it is for stores whose
     /// sessions are worth little.
     EvictLeastRecentlyUsed,
 }

@@ -34,7 +34,7 @@ pub use sweeper::Sweeper;
 /// [built](MemoryStore::builder) otherwise. `Debug` shows sizes only.
 ///
 /// An expired log is absent from the moment its ttl has passed, but its memory is freed only when
-/// somebody asks for it, when room is needed, or by [`MemoryStore::sweep`]: call that now and then,
+/// it is asked for, when room is needed, or by [`MemoryStore::sweep`]: call that now and then,
 /// or let a [`Sweeper`] do it.
 ///
 /// # Example
@@ -132,7 +132,7 @@ impl MemoryStore {
 
     /// Makes room, first of expired logs, then as the store was built to; `false` if it may not.
     ///
-    /// Somebody else may take the room before the caller does, who then asks again.
+    /// Another caller may take the room first; then this one asks again.
     fn make_room(&self, wanted: Size, now: Timestamp) -> bool {
         let room = &self.common.room;
         while !room.has(wanted) && self.sweep_some(now, SWEPT_AT_ONCE).looked > 0 {}
@@ -145,7 +145,7 @@ impl MemoryStore {
         true
     }
 
-    /// Removes the log that was used longest ago of all, unless somebody uses or removes it meanwhile.
+    /// Removes the log that was used longest ago of all, unless it is used or removed meanwhile.
     fn evict_one(&self) {
         let oldest_of = |shard: &Padded| shard.0.lock().oldest_use();
         let uses = self.shards.iter().filter_map(|shard| Some((oldest_of(shard)?, shard)));
@@ -176,8 +176,8 @@ impl BlockingStore for MemoryStore {
     ) -> Result<Outcome, Failure<MemoryError>> {
         loop {
             // Bound first, so that the lock is free again when room is made in other shards.
-            let said = self.shard(id).lock().apply(id, action, now);
-            let error = match said {
+            let applied = self.shard(id).lock().apply(id, action, now);
+            let error = match applied {
                 Ok(outcome) => return Ok(outcome),
                 Err(Refusal::Full(wanted)) if self.make_room(wanted, now) => continue,
                 Err(Refusal::Full(_)) => {

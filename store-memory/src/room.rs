@@ -3,7 +3,7 @@
 //! Room is taken before anything is put into it, under the lock of the shard it is put into, and
 //! given back when it was taken out; so there is never more in the store than room for it. Sessions
 //! and bytes are counted under one lock: two atomics would let a taker that fails on the second
-//! hold the first for a moment, and refuse somebody else for it.
+//! hold the first for a moment, and cause another caller's refusal.
 
 use crate::sync::Mutex;
 
@@ -56,7 +56,7 @@ impl Room {
         self.taken.lock().plus(wanted).is_some_and(|size| size.fits(limits))
     }
 
-    /// Returns how much is taken; `None` if there is no limit and nobody counts.
+    /// Returns how much is taken; `None` if there is no limit, and so no count.
     pub(crate) fn taken(&self) -> Option<Size> {
         self.limits.map(|_| *self.taken.lock())
     }

@@ -3,7 +3,7 @@
 //! Logs lie in slots, which an id finds through a hash table, a time of expiry through an ordered
 //! set and the order of use through a list; a slot number is all that these three keep. The set of
 //! expiries is lazy: an append or a touch that lengthens a life writes the slot and nothing else,
-//! and whoever comes across the old time later files the log under its new one. So a log is always
+//! and the next visit of the old time files the log under its new one. So a log is always
 //! filed under its expiry or earlier.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ pub(crate) struct Shard {
     vacant: Vec<u32>,
     /// Every log once, under its `filed_at`.
     expiries: BTreeSet<(Timestamp, u32)>,
-    /// Every log once, if anybody is ever evicted.
+    /// Every log once, if the store evicts.
     recency: Option<Recency>,
     stats: Stats,
 }
@@ -158,8 +158,8 @@ impl Shard {
         swept
     }
 
-    /// Returns when the log that was used longest ago was used; `None` if there is none, or nobody
-    /// keeps account of it.
+    /// Returns when the log that was used longest ago was used; `None` if there is none, or
+    /// the store does not evict.
     pub(crate) fn oldest_use(&self) -> Option<u64> {
         let (_, used) = self.recency.as_ref()?.oldest()?;
         Some(used)

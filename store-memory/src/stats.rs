@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// How many logs it holds, among them expired ones that nobody has come across yet.
+    /// How many logs it holds, expired ones that were not yet removed included.
     pub sessions: usize,
     /// The stored size of their records, in bytes.
     pub bytes: usize,

@@ -14,7 +14,7 @@ impl MemoryStore {
     /// Starts a thread that sweeps the store every so often, by the clock of `clock`, until the
     /// [`Sweeper`] is dropped. It rests for a millisecond at least.
     ///
-    /// Without it, expired sessions nobody asks for again stay in memory until their room is
+    /// Without it, expired sessions that are not asked for again stay in memory until their room is
     /// needed. What a sweep frees are their records; the bookkeeping of a log, some 100 bytes, is
     /// kept for the next ones: a store keeps that much of the most logs it ever held.
     ///

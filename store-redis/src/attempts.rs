@@ -38,7 +38,7 @@ impl ConnectAttempts {
         self.connected
     }
 
-    /// Returns the error of a caller whose time is up: the last attempt says why.
+    /// Returns the error of a caller whose time is up: that of the last attempt.
     pub(crate) fn not_connected(&self) -> RedisStoreError {
         RedisStoreError::NotConnected { source: self.last_error.clone().map(Box::new) }
     }

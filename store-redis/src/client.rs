@@ -1,7 +1,7 @@
 //! What to send for a load or an action, what the replies mean, and when to send again.
 //!
 //! A load may be sent again at will. An action is sent again only if the server certainly did nothing.
-//! If that is unknown, the engine is told so and settles it by loading.
+//! If that is unknown, the engine settles it by loading.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl LogClient {
         let until = self.deadline();
         if self.tombstones.contains(id, now) {
             return match self.end_again(id, until).await {
-                // A server that cannot write cannot be told. The session has ended all the same.
+                // A server that cannot write cannot keep this. The session has ended all the same.
                 Ok(_) | Err(Failure::NotApplied(RedisStoreError::Refused(_))) => Ok(None),
                 Err(failure) => Err(failure.into_source()),
             };

@@ -117,7 +117,7 @@ impl Named {
     fn read(replies: Vec<Value>) -> Result<Self, RedisStoreError> {
         let [address, known] =
             <[Value; 2]>::try_from(replies).map_err(|_| RedisStoreError::UnexpectedReply)?;
-        // This one first: if the name is unknown, its reply says so in words.
+        // This one first: if the name is unknown, its reply has the error text.
         let known = only(vec![known])?;
         let address = read(only(vec![address])?)?;
         let known: BTreeMap<String, String> = read(known)?;
@@ -125,7 +125,7 @@ impl Named {
         Ok(Self { address, epoch: epoch.ok_or(RedisStoreError::UnexpectedReply)? })
     }
 
-    /// Connects to the primary, if the server says that it is one.
+    /// Connects to the primary, if the server reports that role.
     async fn connect(
         self,
         config: &RedisConfig,

@@ -14,7 +14,7 @@ pub(crate) struct Epochs {
     /// The epoch of the current primary, the newest that was admitted.
     newest: u64,
     current: Primary,
-    /// Where the current primary is, if Sentinels told.
+    /// Where the current primary is, as Sentinels reported.
     address: Option<Address>,
     /// The first time an older primary was refused since the current one last answered.
     refused_since: Option<Instant>,

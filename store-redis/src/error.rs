@@ -31,7 +31,7 @@ pub enum RedisStoreError {
         /// How long the call waited for the reply.
         waited: Duration,
     },
-    /// The server refused. [`ServerReply::reason`] says whether that is for good.
+    /// The server refused. [`ServerReply::reason`] tells a lasting refusal from a passing one.
     Refused(ServerReply),
     /// The server sent a reply that does not fit the request. The connection is not used again.
     UnexpectedReply,

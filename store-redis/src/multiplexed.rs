@@ -286,7 +286,7 @@ impl Multiplexed {
     }
 }
 
-/// Says why a task gave no result: it panicked, or its runtime has ended.
+/// Describes why a task gave no result: it panicked, or its runtime has ended.
 fn not_finished<T>(error: JoinError) -> Result<T, RedisStoreError> {
     match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),

@@ -6,7 +6,7 @@ use crate::script::Script;
 
 /// An error reply of the server.
 ///
-/// `Debug` and `Display` show what the server said, without the arguments that Redis repeats.
+/// `Debug` and `Display` show the server's text, without the arguments that Redis repeats.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerReply {
     code: String,

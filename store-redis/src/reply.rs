@@ -21,7 +21,7 @@ pub(crate) struct Range {
 /// What the replies to a request mean.
 #[derive(Debug)]
 pub(crate) enum Answer<T> {
-    /// The server did it, or found what the outcome says.
+    /// The server replied with an outcome.
     Done(T),
     /// The server refused and certainly did nothing.
     Refused(ServerReply),
@@ -47,7 +47,7 @@ pub(crate) fn read(replies: Vec<Value>) -> Answer<Range> {
     }
 }
 
-/// Reads the replies to an action. The last one counts: an append was done if its `RPUSHX` says so,
+/// Reads the replies to an action. The last one counts: an append was done if its `RPUSHX` reports it,
 /// even if the `PEXPIRE` before it failed.
 pub(crate) fn applied(
     request: &Request,

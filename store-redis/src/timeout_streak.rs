@@ -57,7 +57,7 @@ mod tests {
         for sent in 0..500 {
             assert!(!streak.count(after(sent), after(sent + 500), timeout));
         }
-        // Less than half a timeout says little about the connection.
+        // Less than half a timeout is no evidence about the connection.
         assert!(!streak.count(after(1000), after(1249), timeout));
         assert!(streak.count(after(1000), after(1250), timeout));
         streak.end();

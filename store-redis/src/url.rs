@@ -8,7 +8,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use crate::endpoint::Endpoint;
 use crate::login::Login;
 
-/// What a URL says: the server and the user.
+/// The parts of a URL: the server and the user.
 #[derive(Clone, Debug)]
 pub(crate) struct Url {
     pub(crate) endpoint: Endpoint,

@@ -1,4 +1,4 @@
-//! The token in a cookie, with attributes that are safe unless somebody says otherwise.
+//! The token in a cookie, with attributes that are safe by default.
 
 use std::error::Error;
 use std::fmt;
@@ -42,7 +42,7 @@ impl CookieTransport {
     }
 
     /// Returns what the client presented; an empty value is nothing. Several different values under
-    /// the one name are as good as none: somebody else may have put one of them there (RFC 6265bis,
+    /// the one name are as good as none: another site may have put one of them there (RFC 6265bis,
     /// section 8.6).
     pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         // Byte by byte: what others put into the same header need not be text.

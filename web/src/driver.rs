@@ -1,7 +1,7 @@
 //! The driver of one request: the only place that does a session's I/O.
 //!
 //! No HTTP in here, so an adapter to another framework is: read the token, run the driver around the
-//! handler, tell the client what the ending says. No task is spawned: the driver is polled together
+//! handler, tell the client what came of it. No task is spawned: the driver is polled together
 //! with the handler.
 
 use std::future::{Future, poll_fn};
@@ -65,14 +65,14 @@ pub enum Verdict {
     Commit,
     /// The handler answered with this error of the session: nothing more is written.
     GiveUp(SessionError),
-    /// The handler made no answer: nothing more is written, and no client is told anything.
+    /// The handler made no answer: nothing more is written, and no client learns anything.
     Abandon,
 }
 
 /// How a request ended for its session.
 #[derive(Debug)]
 #[non_exhaustive]
-#[must_use = "the client may have to be told of its token"]
+#[must_use = "the client may need its new token"]
 pub struct Ending {
     /// Whether everything was written.
     pub result: Result<(), SessionError>,

@@ -1,4 +1,4 @@
-//! What a handler or a client can be told when a session fails.
+//! The errors of a handler's session, and the responses to them.
 
 use std::error::Error;
 use std::fmt;
@@ -24,7 +24,7 @@ pub enum SessionError {
     Get(GetError),
     /// The session could not be changed.
     Set(SetError),
-    /// An attribute was not edited, since somebody changed it while a closure of this request was
+    /// An attribute was not edited, since it was changed while a closure of this request was
     /// editing it: another task of the request, or the closure itself.
     Overlap {
         /// The name of the attribute.
@@ -36,13 +36,13 @@ pub enum SessionError {
     Commit {
         /// Why not.
         error: CommitError,
-        /// What the store said, if it was the store that failed.
+        /// The store's error, if it was the store that failed.
         source: Option<StoreError>,
     },
 }
 
 impl SessionError {
-    /// Returns the status that says it best to a client.
+    /// Returns the status that fits.
     ///
     /// | status | when |
     /// |---|---|
@@ -75,7 +75,7 @@ impl SessionError {
         }
     }
 
-    /// Adds what the store said, to an error that is about the store.
+    /// Adds the store's error, if the error is about the store.
     pub(crate) fn caused_by(mut self, cause: Option<StoreError>) -> Self {
         if let Self::Commit { error: CommitError::NotApplied | CommitError::Unknown, source } =
             &mut self
@@ -85,7 +85,7 @@ impl SessionError {
         self
     }
 
-    /// Makes the response a client gets if the application says nothing else: the status and one line
+    /// Makes the response a client gets if the application sends no other: the status and one line
     /// of text. The error goes with it, in the extensions, so that the layer can make a better one.
     #[must_use]
     pub fn response(&self) -> Response<String> {

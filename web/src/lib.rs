@@ -9,7 +9,7 @@
 //! | situation | what happens |
 //! |---|---|
 //! | the handler never asks for the session | no store call, no cookie |
-//! | it returns before the session is loaded | nobody waits for the store; no cookie |
+//! | it returns before the session is loaded | the response does not wait for the store; no cookie |
 //! | loading fails | the extractor fails with [`SessionError::Load`]; nothing is created or removed |
 //! | the handler returns, with whatever status | the session is committed |
 //! | the commit fails | the response becomes what [`SessionLayer::on_error`] makes of it |

@@ -50,7 +50,7 @@ pub struct WebSession {
 }
 
 /// The session of a request whose handler has not asked for it, in the request's extensions. Only
-/// [`WebSession::of`] takes it out, so whoever has a [`WebSession`] of a layer has a loaded one.
+/// [`WebSession::of`] takes it out, so every [`WebSession`] a handler has is loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct Unopened(pub(crate) WebSession);
 

@@ -169,7 +169,7 @@ impl Shared {
         .await
     }
 
-    /// Waits until `ready` says so; all waiters are woken whenever a load or a write ends.
+    /// Waits until `ready` returns true; all waiters are woken whenever a load or a write ends.
     async fn wait<R>(
         &self,
         mut ready: impl FnMut(&mut RequestState) -> Poll<Result<R, SessionError>>,
@@ -219,7 +219,7 @@ impl RequestState {
         self.wake_driver();
     }
 
-    /// Asks for the session, once, and says what came of it.
+    /// Asks for the session, once, and returns what came of it.
     fn poll_opened(&mut self) -> Poll<Result<(), SessionError>> {
         match &self.opened {
             Opened::Done(result) => return Poll::Ready(result.clone()),

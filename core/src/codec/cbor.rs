@@ -94,7 +94,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match self.items.next()? {
-            // Taken for nothing by an `Option`, and for itself by everybody else.
+            // `Option` takes it as `None`; other types take it as a unit.
             Item::Null => visitor.visit_unit(),
             Item::Bool(bool) => visitor.visit_bool(bool),
             Item::Positive(number) => match u64::try_from(number) {
@@ -291,7 +291,7 @@ impl<'de> de::VariantAccess<'de> for Variant<'_, 'de> {
     }
 }
 
-/// Says what kind of value an item is, without the value.
+/// Describes what kind of value an item is, without the value.
 const fn kind(item: Item<'_>) -> Unexpected<'static> {
     match item {
         Item::Null => Unexpected::Unit,

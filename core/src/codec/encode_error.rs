@@ -11,7 +11,7 @@ use core::fmt;
 pub enum EncodeError {
     /// A field is left out (`skip_serializing_if`), and postcard would read back the wrong values.
     SkippedField,
-    /// The type must be told what it is when it is read (`untagged`, `flatten`, internally tagged),
+    /// The type needs a self-describing format when it is read (`untagged`, `flatten`, internally tagged),
     /// and postcard cannot.
     NotSelfDescribing,
     /// What postcard would read back is another value, or none: something is skipped, or `Serialize`
@@ -19,7 +19,7 @@ pub enum EncodeError {
     NotReadBack,
     /// A sequence does not say how long it is, and postcard has to know before.
     UnknownLength,
-    /// A sequence, map or struct has more or fewer elements than it says.
+    /// A sequence, map or struct has more or fewer elements than it announced.
     WrongLength,
     /// A map has one key twice, or a flattened field the name of another.
     DuplicateKey,
@@ -45,7 +45,9 @@ impl fmt::Display for EncodeError {
             }
             Self::NotReadBack => f.write_str("postcard would read back another value"),
             Self::UnknownLength => f.write_str("a sequence does not say how long it is"),
-            Self::WrongLength => f.write_str("a sequence has more or fewer elements than it says"),
+            Self::WrongLength => {
+                f.write_str("a sequence has more or fewer elements than it announced")
+            }
             Self::DuplicateKey => f.write_str("a map has the same key twice"),
             Self::TooDeep { max } => write!(f, "values are nested more than {max} deep"),
             Self::TooManyElements => f.write_str("there are too many elements without size"),

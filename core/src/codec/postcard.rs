@@ -75,7 +75,7 @@ macro_rules! scalars {
     };
 }
 
-/// What a type cannot do that has to be told what it reads.
+/// The error of a type that needs a self-describing format.
 macro_rules! refused {
     ($($method:ident),* $(,)?) => {
         $(fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Refusal> {
@@ -201,7 +201,7 @@ struct Elements<'a, 'de> {
 }
 
 impl Elements<'_, '_> {
-    /// Never promises more than the bytes can hold, so nobody reserves room for a lie.
+    /// Never exceeds what the bytes can hold, so a false length reserves no memory.
     fn hint(&self) -> usize {
         self.left.min(self.reader.input.len())
     }

@@ -1,4 +1,4 @@
-//! What a type said of stored bytes it did not take, without the value.
+//! Why a type refused stored bytes, without the value.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -13,19 +13,19 @@ use crate::codec::item::Malformed;
 ///
 /// It is the source of a [`GetError`](crate::GetError). The text says what kind of value was found
 /// and what the type expects, in the type's own words. It never quotes the value, and what a
-/// hand-written `Deserialize` says of its own accord is left out, because that often does.
+/// hand-written `Deserialize` reports in its own words is left out, because that often does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal(Cow<'static, str>);
 
 impl Refusal {
     /// The format cannot tell a type what the next value is.
     pub(super) const NOT_SELF_DESCRIBING: Self =
-        Self(Cow::Borrowed("postcard cannot say what the value is, and the type has to be told"));
+        Self(Cow::Borrowed("the type needs a self-describing format, which postcard is not"));
     /// The bytes are no value of the type.
     pub(super) const MALFORMED: Self = Self(Cow::Borrowed("the bytes are no value of that type"));
     pub(super) const TOO_DEEP: Self = Self(Cow::Borrowed("the value is nested too deeply"));
 
-    /// Writes a text. A type whose `expecting` fails says less, and nothing panics.
+    /// Writes a text. If `expecting` fails the text is shorter, and nothing panics.
     fn text(text: fmt::Arguments<'_>) -> Self {
         let mut out = String::new();
         let _ = out.write_fmt(text);
@@ -91,7 +91,7 @@ impl de::Error for Refusal {
     }
 }
 
-/// Says what kind of value was found. What a type calls it itself may quote it.
+/// Describes what kind of value was found. A type's own description may quote the value.
 const fn kind(found: Unexpected<'_>) -> &'static str {
     match found {
         Unexpected::Bool(_) => "a boolean",

@@ -70,7 +70,7 @@ fn same_but_for_order(
                 _ => return false,
             }
         }
-        // Neither can be told from the other by anybody who reads them.
+        // Every reader gets the same from both.
         if known_again == value_again {
             return true;
         }

@@ -95,7 +95,7 @@ enum Content<'a> {
     /// Checked bytes.
     Cbor(&'a [u8]),
     Counter(i64),
-    /// Only who wrote it.
+    /// Only its codec.
     Hidden {
         codec: &'static str,
         version: Option<u32>,

@@ -1,7 +1,7 @@
 //! Values written strictly: one serializer for both formats.
 //!
 //! Scalars go through minicbor or postcard. Everything that contains others is written here, because
-//! here is what neither does: maps are sorted, what a value says of its length is checked, and
+//! here is what neither does: maps are sorted, the length a value announces is checked, and
 //! nesting is bounded before the stack is.
 
 use core::convert::Infallible;
@@ -363,7 +363,7 @@ enum Kind {
 struct Open<'a, 's> {
     writer: &'a mut Writer<'s>,
     kind: Kind,
-    /// How many elements, fields or entries it says it has.
+    /// How many elements, fields or entries were announced.
     len: Option<usize>,
     levels: usize,
     /// How many elements, fields, or keys and values there were.
@@ -446,7 +446,7 @@ impl Open<'_, '_> {
         let is_map = self.kind == Kind::Map;
         let len = self.parts / (1 + usize::from(is_map));
         let is_whole = !is_map || self.parts.is_multiple_of(2);
-        if self.len.is_some_and(|said| said != len) || !is_whole {
+        if self.len.is_some_and(|announced| announced != len) || !is_whole {
             return Err(EncodeError::WrongLength);
         }
         self.writer.scratch.sort(self.entries, self.start)?;

@@ -40,7 +40,7 @@ pub struct UnknownChange {
 }
 
 impl UnknownChange {
-    /// Reports whether the attribute means something else to those who know the kind.
+    /// Reports whether the change alters what the attribute means for programs that know its kind.
     #[must_use]
     pub const fn is_critical(&self) -> bool {
         self.kind & CRITICAL != 0

@@ -1,7 +1,7 @@
 //! The folded state of a log: immutable bytes with a sorted directory.
 //!
 //! A record *is* its stored form. Loading checks the structure and notes where each attribute lies;
-//! values stay where they are, unread, until somebody asks for one. A checksum covers the structure
+//! values stay where they are, unread, until one is asked for. A checksum covers the structure
 //! and each value has one of its own, so a damaged value spoils itself and nothing else.
 
 use alloc::string::String;
@@ -160,7 +160,7 @@ impl Record {
         self.head.generation
     }
 
-    /// Returns whom the session belongs to.
+    /// Returns the principal: the user the session belongs to.
     #[must_use]
     pub fn principal(&self) -> Option<&str> {
         self.head.principal.as_deref()
@@ -222,7 +222,7 @@ impl Record {
         self.attribute_bytes
     }
 
-    /// Says what a presented verifier is. Takes the same time wherever it is found.
+    /// Classifies a presented verifier, in the same time wherever it is found.
     pub(crate) fn status_of(&self, presented: &Verifier, now: Timestamp) -> VerifierStatus {
         let mut status = VerifierStatus::Forged;
         for replaced in &self.head.replaced {

@@ -28,7 +28,7 @@ use crate::token::{SessionId, Token};
 
 /// What a commit needs next.
 #[derive(Debug)]
-#[must_use = "a commit is not done before it says `Done`"]
+#[must_use = "a commit is done when it returns `Done`"]
 #[expect(clippy::exhaustive_enums, reason = "closed: a driver handles every step")]
 pub enum Step {
     /// Apply the action, then [`Pending::finish`].
@@ -50,11 +50,11 @@ pub struct Pending {
     action: Arc<Action>,
 }
 
-/// What a store said to an action, without the error of the store: that stays with the driver.
+/// A store's reply to an action, without the store's error: that stays with the driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "closed: it is certain or it is not")]
 pub enum Answer {
-    /// The store looked and did what the outcome says.
+    /// The store replied with an outcome.
     Done(Outcome),
     /// The action certainly was not and will not be applied.
     NotApplied,
@@ -73,7 +73,7 @@ pub struct Reload {
 
 /// A session that is written, and what is left to do.
 #[derive(Debug)]
-#[must_use = "the client may have to be told of its token"]
+#[must_use = "the client may need its new token"]
 pub struct Finished {
     session: Session,
     upkeep: Option<Upkeep>,
@@ -87,7 +87,7 @@ pub struct Finished {
 pub struct Failed {
     session: Session,
     error: CommitError,
-    /// What the store said, if it was the store that failed.
+    /// The store's error, if it was the store that failed.
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -197,7 +197,7 @@ impl Commit {
 
     fn fail(mut self, error: CommitError) -> Box<Failed> {
         if let (CommitError::Gone, Origin::Loaded(end)) = (&error, &mut self.session.origin) {
-            // Seed 401327756: a later save said success although this request knew of the end.
+            // Seed 401327756: a later save reported success although this request knew of the end.
             end.has_ended = true;
         }
         Box::new(Failed { session: self.session, error, source: None })
@@ -212,7 +212,7 @@ impl Commit {
         self.advance(now, entropy)
     }
 
-    /// Takes in that the write was applied, at that position if the store said so. That ends the
+    /// Takes in that the write was applied, at that position if the store reported one. That ends the
     /// commit, unless an earlier one had drafted it.
     fn acknowledged(
         mut self,
@@ -296,7 +296,7 @@ impl Pending {
         &mut self.commit.session
     }
 
-    /// Takes what the store said and returns what comes next.
+    /// Takes the store's reply and returns what comes next.
     ///
     /// # Errors
     ///
@@ -429,7 +429,7 @@ impl Commit {
             }
             _ if matches!(*envelope.action, Action::Create(_)) => {
                 // Under another id: the first sending may still arrive, and must not revive a session
-                // that was ended in between. What it would create has a token that was never told.
+                // that was ended in between. What it would create has a token that no client has.
                 self.session.view.thaw();
                 self.session.origin = Origin::Fresh(None);
                 self.retry(now, entropy)
@@ -501,7 +501,7 @@ impl Commit {
 }
 
 impl Session {
-    /// Takes in what was written. The record below is folded when somebody needs it.
+    /// Takes in what was written. The record below is folded when it is needed.
     fn acknowledge(&mut self, mut envelope: Envelope, position: Option<Position>, now: Timestamp) {
         let token = envelope.token.take();
         let verifier = token.as_ref().map(Token::verifier);
@@ -603,7 +603,7 @@ fn is_overtaken(envelope: &Envelope, log: &Loaded) -> bool {
 }
 
 impl Answer {
-    /// Splits what a store said into what the engine must know and the error, which the driver keeps.
+    /// Splits a store's reply into what the engine must know and the error, which the driver keeps.
     pub fn split<E>(applied: Result<Outcome, Failure<E>>) -> (Self, Option<E>) {
         match applied {
             Ok(outcome) => (Self::Done(outcome), None),
@@ -649,7 +649,7 @@ impl Finished {
 }
 
 impl Failed {
-    /// Adds what the store said, which the engine never sees.
+    /// Adds the store's error, which the engine never sees.
     ///
     /// Only errors that are about the store take it.
     #[must_use]
@@ -672,7 +672,7 @@ impl Failed {
         self.session
     }
 
-    /// Returns the session, what went wrong, and what the store said.
+    /// Returns the session, what went wrong, and the store's error.
     #[must_use]
     pub fn into_parts(self) -> (Session, CommitError, Option<Arc<dyn Error + Send + Sync>>) {
         (self.session, self.error, self.source)

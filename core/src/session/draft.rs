@@ -35,7 +35,7 @@ pub(crate) enum Draft {
     Locate(SessionId),
 }
 
-/// Says what there is to write.
+/// Decides what there is to write.
 pub(crate) fn draft(
     session: &Session,
     is_last: bool,
@@ -185,7 +185,7 @@ fn append(delta: Delta, stamp: Stamp, ttl: Ttl, at: Option<Position>) -> Action 
     Action::Append(Append { at, ..Append::new(delta, stamp, ttl) })
 }
 
-/// Says how much of the attributes is written.
+/// Decides how much of the attributes is written.
 pub(crate) fn extent(session: &Session, is_forced: bool) -> Extent {
     let is_whole = session.policy.granularity() == Granularity::Whole;
     let is_written_whole = is_whole && (is_forced || session.view.is_dirty());

@@ -40,7 +40,7 @@ pub(crate) struct LogEnd {
     pub(crate) loaded_at: Timestamp,
     /// When it was used last before it was loaded.
     pub(crate) last_accessed_at: Timestamp,
-    /// This request was told that it has ended.
+    /// This request has learned that it has ended.
     pub(crate) has_ended: bool,
 }
 

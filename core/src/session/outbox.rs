@@ -12,7 +12,7 @@ pub(crate) enum Outbox {
     Empty,
     /// It is in flight.
     Sent(Envelope),
-    /// It is in the log. It is folded into the record below when somebody needs that.
+    /// It is in the log. It is folded into the record below when that is needed.
     Acknowledged(Envelope),
     /// Its reply was lost: its fate must be decided before anything else is written.
     Lost(Envelope),

@@ -14,7 +14,7 @@ pub enum Upkeep {
     Compact(SessionId),
 }
 
-/// Says whether the log is to be compacted: by the commit that makes it cross a multiple of the
+/// Decides whether the log is to be compacted: by the commit that makes it cross a multiple of the
 /// policy's entries, or the size threshold, and by no other.
 pub(crate) fn upkeep(
     session: &Session,

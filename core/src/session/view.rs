@@ -209,7 +209,7 @@ impl View {
         Ok(())
     }
 
-    /// Keeps only those of a list's items without a name that `keep` says yes to.
+    /// Keeps only those of a list's items without a name that `keep` accepts.
     pub(crate) fn retain_unnamed(
         &mut self,
         list: &str,
@@ -435,7 +435,7 @@ impl View {
 
     /// Returns the names this request looked at or may have changed, and on which `other` differs.
     ///
-    /// `is_all` says that the request writes every attribute.
+    /// `is_all`: the request writes every attribute.
     pub(crate) fn clashes(&self, other: &Record, is_all: bool) -> Vec<String> {
         let read = self.reads.iter().flat_map(|name| self.expanded(name, other));
         let mut mine: BTreeSet<&str> = read.collect();

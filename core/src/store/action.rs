@@ -8,7 +8,7 @@ use crate::log::stamp::Stamp;
 use crate::store::position::Position;
 use crate::timestamp::Ttl;
 
-/// What the engine asks of a store.
+/// What the engine has a store do.
 ///
 /// Closed: a store handles every action. Each action is a struct that may get more fields.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ pub struct Touch {
 /// Ends a log, whether or not there is one.
 ///
 /// No append, touch or compaction brings it back, however late it arrives. A late creation may, and
-/// then nobody has its token.
+/// then no client has its token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Delete {
@@ -108,13 +108,13 @@ impl Create {
 }
 
 impl Append {
-    /// Creates the action. [`Append::at`] says where the log must end.
+    /// Creates the action. [`Append::at`] demands where the log must end.
     #[must_use]
     pub const fn new(delta: Delta, stamp: Stamp, ttl: Ttl) -> Self {
         Self { delta, stamp, ttl, at: None }
     }
 
-    /// Says where the log must end.
+    /// Demands that the log ends at this position.
     #[must_use]
     pub const fn at(mut self, position: Position) -> Self {
         self.at = Some(position);

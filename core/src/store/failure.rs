@@ -21,7 +21,7 @@ impl<E> Failure<E> {
         }
     }
 
-    /// Says what went wrong in other words.
+    /// Converts the error.
     pub fn map<F>(self, words: impl FnOnce(E) -> F) -> Failure<F> {
         match self {
             Self::NotApplied(source) => Failure::NotApplied(words(source)),

@@ -4,7 +4,7 @@ use crate::log::stamp::Stamp;
 
 /// Where a log ended.
 ///
-/// Only the store that made it knows what the number means. Stamps are what proves that nothing came
+/// Only the store that made it can interpret the number. The stamp is what proves that nothing came
 /// between: two positions are the same if their stamps are.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Position {
@@ -19,7 +19,7 @@ impl Position {
         Self { entries, stamp }
     }
 
-    /// Returns the number of entries; a store that folds at once always says 1.
+    /// Returns the number of entries; always 1 in a store that folds at once.
     #[must_use]
     pub const fn entries(&self) -> u64 {
         self.entries
