@@ -8,8 +8,8 @@ use sessile_core::store::{BlockingStore, Store};
 
 use crate::os::Os;
 
-/// Opens and commits sessions in a store: [`sessile_core::Sessions`] by the clock and the randomness
-/// of the operating system.
+/// Opens and commits sessions in a store: [`sessile_core::Sessions`] by the clock and the
+/// randomness of the operating system.
 ///
 /// # Example
 ///
@@ -36,8 +36,8 @@ pub struct Sessions<S> {
     inner: sessile_core::Sessions<S>,
 }
 
-/// Opens and commits sessions without a runtime: [`sessile_core::BlockingSessions`] by the clock and
-/// the randomness of the operating system.
+/// Opens and commits sessions without a runtime: [`sessile_core::BlockingSessions`] by the clock
+/// and the randomness of the operating system.
 #[derive(Debug)]
 pub struct BlockingSessions<B> {
     inner: sessile_core::BlockingSessions<B>,

@@ -10,8 +10,9 @@ use sessile_store_redis::{RedisConfig, RedisConfigBuilder};
 
 /// What the attributes of a `<Manager>` say.
 ///
-/// Both parts are builders, so every setting the manager does not have can still be made: the prefix of
-/// the keys and the deadline of a call, the absolute timeout and every other rule of the policy.
+/// Both parts are builders, so every setting the manager does not have can still be made: the
+/// prefix of the keys and the deadline of a call, the absolute timeout and every other rule of the
+/// policy.
 ///
 /// # Example
 ///
@@ -56,14 +57,14 @@ impl Manager {
     /// | `sessionPersistPolicies` | when sessions are written | at the end of the request |
     /// | `connectionPoolMaxTotal` | the number of connections | 2 |
     ///
-    /// The rest of the `connectionPool` family is ignored. The manager has no absolute timeout; here it
-    /// is 12 h. An interval beyond that needs an `absolute_timeout` of its own, or the policy is not
-    /// built.
+    /// The rest of the `connectionPool` family is ignored. The manager has no absolute timeout;
+    /// here it is 12 h. An interval beyond that needs an `absolute_timeout` of its own, or the
+    /// policy is not built.
     ///
     /// # Errors
     ///
-    /// Returns [`ManagerError`] for the first attribute that is unknown or has an invalid value. The
-    /// builders check the rest.
+    /// Returns [`ManagerError`] for the first attribute that is unknown or has an invalid value.
+    /// The builders check the rest.
     pub fn read<K, V>(attributes: impl IntoIterator<Item = (K, V)>) -> Result<Self, ManagerError>
     where
         K: AsRef<str>,
@@ -138,7 +139,8 @@ fn number<T: FromStr>(
     value.parse().map_err(|_| ManagerError::Value { name, expected })
 }
 
-/// Reads an idle timeout. The manager accepts 0 and less, and Redis then deletes the session at once.
+/// Reads an idle timeout. The manager accepts 0 and less, and Redis then deletes the session at
+/// once.
 fn interval(value: &str) -> Result<Duration, ManagerError> {
     let name = "maxInactiveInterval";
     let expected = "a number of seconds, at least 1 and at most 400 days";
@@ -146,8 +148,8 @@ fn interval(value: &str) -> Result<Duration, ManagerError> {
     Ttl::new(interval).map(Ttl::as_duration).ok_or(ManagerError::Value { name, expected })
 }
 
-/// Reports whether an attribute is one of the pool. The manager documents all of them with a prefix,
-/// and reads most of them without.
+/// Reports whether an attribute is one of the pool. The manager documents all of them with a
+/// prefix, and reads most of them without.
 fn is_of_the_pool(name: &str) -> bool {
     POOL.iter().any(|known| {
         let bare =

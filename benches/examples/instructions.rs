@@ -1,5 +1,5 @@
-//! One scenario many times, for `valgrind --tool=callgrind`: instructions do not depend on what else
-//! a machine does.
+//! One scenario many times, for `valgrind --tool=callgrind`: instructions do not depend on what
+//! else a machine does.
 
 use sessile_benches::Scenario;
 

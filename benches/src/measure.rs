@@ -67,8 +67,8 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Returns the instructions of one request of the example `instructions`, counted by callgrind; `None`
-/// where valgrind or the example, which is built with the tests, is missing.
+/// Returns the instructions of one request of the example `instructions`, counted by callgrind;
+/// `None` where valgrind or the example, which is built with the tests, is missing.
 #[must_use]
 pub fn instructions(what: &str) -> Option<u64> {
     const TIMES: u64 = 1000;

@@ -1,11 +1,12 @@
 //! Values to bytes and back, strictly.
 //!
 //! The default is deterministic CBOR (RFC 8949, section 4.2.1): a value has one spelling, it can be
-//! looked at without its type, and serde's own rules say what a changed type reads. Items are written
-//! and read by minicbor. Its layer for serde is not used, because it does neither sort maps nor bound
-//! nesting, quotes values in errors, and writes a unit and a character in ways that serde's untagged
-//! types do not read back; a wrapper would replace all of it but the scalars. cbor4ii has the same
-//! gaps, reads a struct a quarter slower, and writes a text of unknown length in pieces.
+//! looked at without its type, and serde's own rules say what a changed type reads. Items are
+//! written and read by minicbor. Its layer for serde is not used, because it does neither sort maps
+//! nor bound nesting, quotes values in errors, and writes a unit and a character in ways that
+//! serde's untagged types do not read back; a wrapper would replace all of it but the scalars.
+//! cbor4ii has the same gaps, reads a struct a quarter slower, and writes a text of unknown length
+//! in pieces.
 //!
 //! Postcard is the compact choice for hot keys. It says nothing about what it wrote, so a value is
 //! read back when it is set, and refused unless that gives the same value.
@@ -84,8 +85,8 @@ impl Format {
         Ok(self.read(stored.bytes())?)
     }
 
-    /// Reports whether a stored value means the same as another one whose bytes are not the same: it
-    /// was stored in an older form, or has elements without an order that came in another one.
+    /// Reports whether a stored value means the same as another one whose bytes are not the same:
+    /// it was stored in an older form, or has elements without an order that came in another one.
     pub(crate) fn is_same<T>(self, stored: ValueRef<'_>, value: &T, encoded: &Value) -> bool
     where
         T: DeserializeOwned + Serialize,

@@ -11,9 +11,9 @@ use crate::key::Key;
 
 /// The name of a map that concurrent requests insert into without losing anything.
 ///
-/// Each entry is an attribute of its own: a change costs what changed, not the map, and the limits of
-/// the policy count entries. Two requests that write the *same* entry are last-writer-wins, as for any
-/// attribute; [`Session::update`](crate::Session::update) works on entries too.
+/// Each entry is an attribute of its own: a change costs what changed, not the map, and the limits
+/// of the policy count entries. Two requests that write the *same* entry are last-writer-wins, as
+/// for any attribute; [`Session::update`](crate::Session::update) works on entries too.
 ///
 /// # Example
 ///
@@ -37,9 +37,9 @@ pub struct Map<V> {
 
 /// The name of a list that concurrent requests push to without losing anything.
 ///
-/// Each item is an attribute of its own: a push costs what was pushed, not the list, and the limits of
-/// the policy count items. Items are in the order of the commits that pushed them, by the clock of the
-/// node that committed.
+/// Each item is an attribute of its own: a push costs what was pushed, not the list, and the limits
+/// of the policy count items. Items are in the order of the commits that pushed them, by the clock
+/// of the node that committed.
 ///
 /// # Example
 ///
@@ -66,8 +66,8 @@ impl<V> Map<V> {
     ///
     /// # Panics
     ///
-    /// If the name holds U+001E or U+001F, which separate the name of a collection from its entries.
-    /// In a constant, that is an error of the compiler.
+    /// If the name holds U+001E or U+001F, which separate the name of a collection from its
+    /// entries. In a constant, that is an error of the compiler.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         assert!(!family::holds_separator(name), "the name of a map holds no separator");
@@ -101,8 +101,8 @@ impl<V> List<V> {
     ///
     /// # Panics
     ///
-    /// If the name holds U+001E or U+001F, which separate the name of a collection from its entries.
-    /// In a constant, that is an error of the compiler.
+    /// If the name holds U+001E or U+001F, which separate the name of a collection from its
+    /// entries. In a constant, that is an error of the compiler.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         assert!(!family::holds_separator(name), "the name of a list holds no separator");
@@ -128,8 +128,8 @@ impl<V> List<V> {
     }
 }
 
-/// Anything with a name that can be removed from a session: a [`Key`], a [`Counter`], a [`Map`] or a
-/// [`List`].
+/// Anything with a name that can be removed from a session: a [`Key`], a [`Counter`], a [`Map`] or
+/// a [`List`].
 ///
 /// Sealed: no other type implements it.
 pub trait Named: sealed::Sealed {

@@ -238,14 +238,14 @@ impl Error for SetError {
 /// Why a session was not written.
 ///
 /// Nothing of this commit is in the log, except after [`CommitError::Unknown`]. A session that was
-/// [ended](crate::Session::invalidate) before something was set stays ended if only the new one failed:
-/// [`Session::token_update`](crate::Session::token_update) is what the client must learn.
+/// [ended](crate::Session::invalidate) before something was set stays ended if only the new one
+/// failed: [`Session::token_update`](crate::Session::token_update) is what the client must learn.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// The session has ended meanwhile, by another request or by time. It does not come back: answer
-    /// as to a client without a session. Every later commit reports it too, unless the session is
-    /// [ended](crate::Session::invalidate) here as well.
+    /// The session has ended meanwhile, by another request or by time. It does not come back:
+    /// answer as to a client without a session. Every later commit reports it too, unless the
+    /// session is [ended](crate::Session::invalidate) here as well.
     Gone,
     /// The presented token was replaced, and its grace is over: the client should come again with
     /// the newer token it has.
@@ -253,8 +253,8 @@ pub enum CommitError {
     /// Another request rotated the token first, and what this one wanted with it no longer holds.
     /// Load again and decide again.
     Superseded,
-    /// Under [`OnConflict::Reject`](crate::OnConflict::Reject), attributes this request read or wrote
-    /// have changed. Load again and decide again.
+    /// Under [`OnConflict::Reject`](crate::OnConflict::Reject), attributes this request read or
+    /// wrote have changed. Load again and decide again.
     Conflict {
         /// The names of the attributes.
         names: Vec<String>,

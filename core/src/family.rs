@@ -1,7 +1,7 @@
 //! Attributes that belong to one collection: how their names are put together.
 //!
-//! An entry is an ordinary attribute whose name starts with the collection's name and a separator. So
-//! what several requests insert or push is several attributes, and folds together like those.
+//! An entry is an ordinary attribute whose name starts with the collection's name and a separator.
+//! So what several requests insert or push is several attributes, and folds together like those.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -48,8 +48,8 @@ pub(crate) const fn holds_separator(name: &str) -> bool {
     false
 }
 
-/// Returns the time at which an item comes behind another one of the same list, whose name is given:
-/// what a request saw comes first, whatever the clocks say.
+/// Returns the time at which an item comes behind another one of the same list, whose name is
+/// given: what a request saw comes first, whatever the clocks say.
 pub(crate) fn behind(name: &str, at: Timestamp) -> Timestamp {
     let place = name.bytes().rev().take(PLACE_LEN).collect::<Vec<_>>();
     let digits = place.iter().rev().take(TIME_DIGITS);
@@ -60,8 +60,8 @@ pub(crate) fn behind(name: &str, at: Timestamp) -> Timestamp {
     at.max(Timestamp::from_millis(millis + 1))
 }
 
-/// Returns the name of an item of a list. Names sort by the time of the commit, then by its id, then
-/// by the place among the items it pushed.
+/// Returns the name of an item of a list. Names sort by the time of the commit, then by its id,
+/// then by the place among the items it pushed.
 pub(crate) fn item(list: &str, at: Timestamp, commit: CommitId, index: usize) -> Cow<'static, str> {
     let mut place = [0; PLACE_BYTES];
     // 48 bits of milliseconds last for 8,900 years.

@@ -16,11 +16,11 @@ use crate::log::value::{Value, ValueRef};
 /// The name of an attribute and the type it holds.
 ///
 /// Usually a constant. Values are stored as deterministic CBOR, so serde's own rules say what a
-/// changed type can still read: defaults, aliases, unknown fields, new variants. What it cannot read
-/// is an error that names the key and spoils no other attribute.
+/// changed type can still read: defaults, aliases, unknown fields, new variants. What it cannot
+/// read is an error that names the key and spoils no other attribute.
 ///
-/// Maps are stored sorted: an order of their own is lost. As in JSON, `Some(None)` and `Some(())` are
-/// stored as null, and read back as `None`.
+/// Maps are stored sorted: an order of their own is lost. As in JSON, `Some(None)` and `Some(())`
+/// are stored as null, and read back as `None`.
 ///
 /// # Example
 ///
@@ -80,10 +80,10 @@ impl<T> Key<T> {
 
     /// Stores values with postcard, in fewer bytes and without the names of fields.
     ///
-    /// The bytes say nothing about the type, so `version` stands for it: change the version whenever
-    /// the type changes. A value of another version is an error when it is read. Types that leave
-    /// fields out, or that need a self-describing format (`flatten`, `untagged`, internally tagged), are
-    /// refused when they are set.
+    /// The bytes say nothing about the type, so `version` stands for it: change the version
+    /// whenever the type changes. A value of another version is an error when it is read. Types
+    /// that leave fields out, or that need a self-describing format (`flatten`, `untagged`,
+    /// internally tagged), are refused when they are set.
     ///
     /// # Example
     ///
@@ -131,8 +131,8 @@ impl<T: Serialize + DeserializeOwned + 'static> Key<T> {
         stored == encoded.as_ref() || self.format.is_same(stored, value, encoded)
     }
 
-    /// As [`Key::is_same`], for bytes that differ, and cheap if a look at them says that the values do
-    /// as well. A value of a type that has changed since may then pass for another one.
+    /// As [`Key::is_same`], for bytes that differ, and cheap if a look at them says that the values
+    /// do as well. A value of a type that has changed since may then pass for another one.
     pub(crate) fn looks_same(&self, stored: ValueRef<'_>, value: &T, encoded: &Value) -> bool {
         self.format.may_be_same(stored, encoded.as_ref())
             && self.format.is_same(stored, value, encoded)

@@ -1,8 +1,8 @@
 //! A web session is a log. A request loads it, changes a view of it, and appends what changed.
 //!
 //! This crate is the whole engine without any I/O: no clock, no randomness, no sockets, no runtime,
-//! no `std`. It says what to load and what to apply; you say what the store found. [`Sessions`] drives
-//! it in two calls, for a program that wants no details.
+//! no `std`. It says what to load and what to apply; you say what the store found. [`Sessions`]
+//! drives it in two calls, for a program that wants no details.
 //!
 //! ```text
 //!  token --begin--> Loading --resume--> Session --commit--> Pending --finish--> Finished

@@ -255,22 +255,24 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets how long a session lives whatever happens, up to 400 days; `None` lets only idleness end
-    /// it.
+    /// Sets how long a session lives whatever happens, up to 400 days; `None` lets only idleness
+    /// end it.
     pub fn absolute_timeout(mut self, absolute_timeout: impl Into<Option<Duration>>) -> Self {
         self.absolute_timeout = absolute_timeout.into();
         self
     }
 
-    /// Sets the longest idle timeout that [one session](crate::Session::set_idle_timeout) may be given,
-    /// up to 400 days. The policy's absolute timeout by default, and 400 days if it has none.
+    /// Sets the longest idle timeout that [one session](crate::Session::set_idle_timeout) may be
+    /// given, up to 400 days. The policy's absolute timeout by default, and 400 days if it has
+    /// none.
     pub const fn max_idle_timeout(mut self, max_idle_timeout: Duration) -> Self {
         self.max_idle_timeout = Some(max_idle_timeout);
         self
     }
 
-    /// Sets the longest absolute timeout that [one session](crate::Session::set_absolute_timeout) may
-    /// be given, up to 400 days. The policy's absolute timeout by default, and 400 days if it has none.
+    /// Sets the longest absolute timeout that [one session](crate::Session::set_absolute_timeout)
+    /// may be given, up to 400 days. The policy's absolute timeout by default, and 400 days if it
+    /// has none.
     pub const fn max_absolute_timeout(mut self, max_absolute_timeout: Duration) -> Self {
         self.max_absolute_timeout = Some(max_absolute_timeout);
         self
@@ -314,8 +316,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets the name that, when it is set, stores nothing and makes the commit write every attribute
-    /// as this request sees it. That overwrites concurrent writers.
+    /// Sets the name that, when it is set, stores nothing and makes the commit write every
+    /// attribute as this request sees it. That overwrites concurrent writers.
     pub fn manual_dirty_key(mut self, name: Option<impl Into<Cow<'static, str>>>) -> Self {
         self.manual_dirty_key = name.map(Into::into);
         self

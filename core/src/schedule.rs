@@ -4,8 +4,8 @@ use crate::persist::Persist;
 
 /// Decides when to write during one request: the persist policies as a state machine.
 ///
-/// A driver reports events to it and follows its answers. Whether there is anything to write is found
-/// out by comparing, when the session is saved or committed; this decides when to look.
+/// A driver reports events to it and follows its answers. Whether there is anything to write is
+/// found out by comparing, when the session is saved or committed; this decides when to look.
 ///
 #[doc = include_str!("schedule_table.md")]
 ///
@@ -102,9 +102,9 @@ impl Schedule {
         self.step(Event::End)
     }
 
-    /// Notes that the write in flight was done, or failed. The changes of a failed one are part of the
-    /// next, which a save, another change or the end of the request brings about: a store that fails
-    /// is not asked without end.
+    /// Notes that the write in flight was done, or failed. The changes of a failed one are part of
+    /// the next, which a save, another change or the end of the request brings about: a store that
+    /// fails is not asked without end.
     pub const fn answered(&mut self) -> Effect {
         self.step(Event::Answered)
     }

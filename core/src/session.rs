@@ -53,8 +53,9 @@ use view::View;
 /// A request's view of a session.
 ///
 /// Stands between [`Loading::resume`](crate::engine::Loading::resume) and [`Session::commit`].
-/// Everything here is synchronous and touches no store: attributes are decoded when asked for, changes
-/// lie on top of what was loaded, and what is dirty is found out at commit by comparing the two.
+/// Everything here is synchronous and touches no store: attributes are decoded when asked for,
+/// changes lie on top of what was loaded, and what is dirty is found out at commit by comparing the
+/// two.
 ///
 /// # Example
 ///
@@ -136,8 +137,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns [`SetError`] if the value cannot be stored under this key or a limit of the policy is
-    /// reached. The session is unchanged.
+    /// Returns [`SetError`] if the value cannot be stored under this key or a limit of the policy
+    /// is reached. The session is unchanged.
     pub fn set<T>(&mut self, key: &Key<T>, value: T) -> Result<(), SetError>
     where
         T: Serialize + DeserializeOwned + 'static,
@@ -216,8 +217,8 @@ impl Session {
     ///
     /// The closure runs now, on what this request sees. If another request changes the attribute
     /// before this one commits, it runs again on what that one left, under every policy; so it must
-    /// do nothing but change the value. A later [`Session::set`] of the attribute overwrites what it
-    /// did.
+    /// do nothing but change the value. A later [`Session::set`] of the attribute overwrites what
+    /// it did.
     ///
     /// # Errors
     ///
@@ -240,9 +241,9 @@ impl Session {
 
     /// As [`Session::update`], with a closure that may refuse.
     ///
-    /// If it refuses now, that is the inner error and nothing is changed. If it refuses when it runs
-    /// again, the commit fails with [`CommitError::Update`](crate::CommitError::Update) and writes
-    /// nothing.
+    /// If it refuses now, that is the inner error and nothing is changed. If it refuses when it
+    /// runs again, the commit fails with [`CommitError::Update`](crate::CommitError::Update) and
+    /// writes nothing.
     ///
     /// # Errors
     ///
@@ -332,8 +333,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns [`SetError`] if the attribute is no counter, or a limit of the policy is reached. The
-    /// session is unchanged.
+    /// Returns [`SetError`] if the attribute is no counter, or a limit of the policy is reached.
+    /// The session is unchanged.
     pub fn add(&mut self, counter: &Counter, number: i64) -> Result<i64, SetError> {
         let value = self.count(counter)?.wrapping_add(number);
         self.put_name(counter.owned_name(), false, Op::Net(Net::Add(number)))?;
@@ -398,8 +399,8 @@ impl Session {
         self.view.resize();
     }
 
-    /// Forgets what this request changed and did not save: attributes as they were loaded are what it
-    /// sees again.
+    /// Forgets what this request changed and did not save: attributes as they were loaded are what
+    /// it sees again.
     ///
     /// A login, a rotation, a lifetime and the end of a session that were asked for stay asked for.
     pub fn discard(&mut self) {
@@ -414,8 +415,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns [`SetError::NameTooLong`] if the principal is longer than a name may be. The session is
-    /// unchanged.
+    /// Returns [`SetError::NameTooLong`] if the principal is longer than a name may be. The session
+    /// is unchanged.
     pub fn set_principal(&mut self, principal: Option<&str>) -> Result<(), SetError> {
         let len = principal.map_or(0, str::len);
         let max = self.policy.limits().name_bytes_max;
@@ -431,8 +432,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Returns [`SetError::NameTooLong`] if the principal is longer than a name may be. The session is
-    /// unchanged.
+    /// Returns [`SetError::NameTooLong`] if the principal is longer than a name may be. The session
+    /// is unchanged.
     pub fn login(&mut self, principal: &str) -> Result<(), SetError> {
         self.set_principal(Some(principal))?;
         self.rotate(RotationReason::PrivilegeChange);
@@ -441,8 +442,8 @@ impl Session {
 
     /// Replaces the token at commit. A new session has a new token anyway.
     ///
-    /// A renewal asked for under a token that is being renewed already is none: the client has, or is
-    /// about to get, the newer one.
+    /// A renewal asked for under a token that is being renewed already is none: the client has, or
+    /// is about to get, the newer one.
     pub fn rotate(&mut self, reason: RotationReason) {
         self.intent_mut().rotate(reason);
     }
@@ -469,7 +470,8 @@ impl Session {
     /// # Errors
     ///
     /// Returns [`SetError::Lifetime`] if it is not 1 ms to the policy's
-    /// [`max_absolute_timeout`](crate::PolicyBuilder::max_absolute_timeout). The session is unchanged.
+    /// [`max_absolute_timeout`](crate::PolicyBuilder::max_absolute_timeout). The session is
+    /// unchanged.
     pub fn set_absolute_timeout(&mut self, absolute_timeout: Duration) -> Result<(), SetError> {
         let max = self.policy.max_absolute_timeout();
         self.intent_mut().absolute_timeout = Some(lifetime(absolute_timeout, max)?);
@@ -481,7 +483,8 @@ impl Session {
     /// client's to end, and committing reports it.
     pub fn invalidate(&mut self) {
         if matches!(self.token_update, TokenUpdate::Issue(_)) {
-            // The client never heard of that token. It still holds one if this ended another session.
+            // The client never heard of that token. It still holds one if this ended another
+            // session.
             let holds_none = !self.has_ended_one;
             self.token_update =
                 if holds_none { TokenUpdate::Unchanged } else { TokenUpdate::Revoke };
@@ -551,8 +554,8 @@ impl Session {
 
     /// Returns the entries of a map, sorted by key, each decoded when it is its turn.
     ///
-    /// An entry that holds something else than the map says is an error that names it; the others can
-    /// still be read.
+    /// An entry that holds something else than the map says is an error that names it; the others
+    /// can still be read.
     pub fn entries<V>(
         &self,
         map: &Map<V>,
@@ -571,8 +574,8 @@ impl Session {
 
     /// Returns the items of a list, in order, each decoded when it is its turn.
     ///
-    /// An item that holds something else than the list says is an error that names it; the others can
-    /// still be read.
+    /// An item that holds something else than the list says is an error that names it; the others
+    /// can still be read.
     pub fn items<V>(&self, list: &List<V>) -> impl Iterator<Item = Result<V, GetError>> + use<'_, V>
     where
         V: Serialize + DeserializeOwned + 'static,
@@ -717,8 +720,8 @@ impl Session {
     }
 
     /// Returns when the session was last used before this request, as far as its ttl shows: up to a
-    /// touch interval early, and in the last idle timeout before its deadline up to that early; `None`
-    /// if there is no session yet.
+    /// touch interval early, and in the last idle timeout before its deadline up to that early;
+    /// `None` if there is no session yet.
     #[must_use]
     pub fn last_accessed_at(&self) -> Option<Timestamp> {
         match self.origin.log_end() {
@@ -817,8 +820,8 @@ impl Session {
         }
     }
 
-    /// Encodes a value. What means the same as the attribute holds, or held, is encoded as that is, so
-    /// that comparing bytes at commit finds no change.
+    /// Encodes a value. What means the same as the attribute holds, or held, is encoded as that is,
+    /// so that comparing bytes at commit finds no change.
     fn encode<T>(&mut self, key: &Key<T>, value: &T) -> Result<Value, SetError>
     where
         T: Serialize + DeserializeOwned + 'static,

@@ -95,8 +95,8 @@ impl<S: Store> Sessions<S> {
     }
 
     /// Opens a session, lets `change` work on it, and commits, atomically under every policy: if
-    /// another request changed what the closure read or wrote, the closure runs again on what that one
-    /// left.
+    /// another request changed what the closure read or wrote, the closure runs again on what that
+    /// one left.
     ///
     /// If the closure fails, nothing is written.
     ///
@@ -125,13 +125,13 @@ impl<S: Store> Sessions<S> {
         }
     }
 
-    /// Ends a session by its id, for administrators. It does not come back, and ending one that is not
-    /// there is no failure.
+    /// Ends a session by its id, for administrators. It does not come back, and ending one that is
+    /// not there is no failure.
     ///
     /// # Errors
     ///
-    /// Returns [`Failure`] if the store failed; after [`Failure::Unknown`] the session may have ended.
-    /// Ending it again is safe.
+    /// Returns [`Failure`] if the store failed; after [`Failure::Unknown`] the session may have
+    /// ended. Ending it again is safe.
     pub async fn end(&self, id: SessionId) -> Result<(), Failure<S::Error>> {
         // Nothing is known of its deadline: no session lives longer.
         let action = Delete::new(Ttl::MAX).into();

@@ -1,7 +1,7 @@
 //! What the client holds, and what the store is allowed to see of it.
 //!
-//! A token is a selector, which names the log, and a verifier, which is the secret. A store is given
-//! the selector and the SHA-256 of the verifier, so a dump of it holds nothing a client could
+//! A token is a selector, which names the log, and a verifier, which is the secret. A store is
+//! given the selector and the SHA-256 of the verifier, so a dump of it holds nothing a client could
 //! present. The verifier has 128 random bits, so a plain hash is enough (OWASP ASVS 5.0, 6.5.2 and
 //! 11.5.1) and the comparison of hashes runs in constant time.
 
@@ -40,8 +40,8 @@ impl Token {
     ///
     /// # Errors
     ///
-    /// Returns [`TokenError`] if the text is not the one canonical spelling of a token. Nothing else
-    /// is reported about why.
+    /// Returns [`TokenError`] if the text is not the one canonical spelling of a token. Nothing
+    /// else is reported about why.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         if text.len() != Self::TEXT_LEN {
             return Err(TokenError);

@@ -1,5 +1,5 @@
-//! The bytes of a value: deterministic CBOR as RFC 8949, section 4.2.1, has it, written and read once
-//! more here from its text, to check the real one against.
+//! The bytes of a value: deterministic CBOR as RFC 8949, section 4.2.1, has it, written and read
+//! once more here from its text, to check the real one against.
 
 use std::collections::BTreeMap;
 use std::fmt;

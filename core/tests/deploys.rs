@@ -1,5 +1,5 @@
-//! What a program reads of what another version of it stored: the table in `docs/deploys.md`, row by
-//! row. In a rolling deploy both versions run, so each row is read in both directions.
+//! What a program reads of what another version of it stored: the table in `docs/deploys.md`, row
+//! by row. In a rolling deploy both versions run, so each row is read in both directions.
 
 mod common;
 
@@ -52,8 +52,8 @@ where
     }));
 }
 
-/// One version stores a value, and another cannot read it: that is an error of this attribute alone,
-/// with its cause, and setting the attribute again mends it.
+/// One version stores a value, and another cannot read it: that is an error of this attribute
+/// alone, with its cause, and setting the attribute again mends it.
 #[track_caller]
 fn refuses<Stored, Read>(value: Stored, cause: &str, again: Read)
 where

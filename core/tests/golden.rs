@@ -304,7 +304,8 @@ mod newer_release {
                 session.set(&Key::<()>::new("!"), ()).unwrap();
                 session.set(&ROLE, 2).unwrap();
             });
-            // The log can still be read, here and by the newer release, which still finds its change.
+            // The log can still be read, here and by the newer release, which still finds its
+            // change.
             let session = world.open(&client);
             assert_eq!((session.get(&ROLE), session.count(&HITS)), (Ok(Some(2)), Ok(3)));
             assert!(session.get(&NAME).is_err());

@@ -1,4 +1,5 @@
-//! The laws of logs, each as a property. A failing case prints its seed and is kept beside this file.
+//! The laws of logs, each as a property. A failing case prints its seed and is kept beside this
+//! file.
 
 mod common;
 

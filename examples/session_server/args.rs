@@ -55,7 +55,8 @@ pub(crate) struct Args {
     /// The largest number of sessions; the least recently used make room.
     #[arg(long)]
     max_sessions: Option<usize>,
-    /// A plain cookie, without Secure and the prefix __Host-: for http on other hosts than this one.
+    /// A plain cookie, without Secure and the prefix __Host-: for http on other hosts than this
+    /// one.
     #[arg(long)]
     insecure_cookie: bool,
     /// Show two overlapping requests and the log they leave, then exit.

@@ -30,8 +30,8 @@ impl ConnectAttempts {
 
     /// Notes a new connection and returns its number, counted from 1.
     ///
-    /// The next one has to wait as well, so that a connection that breaks at once is not replaced at
-    /// once.
+    /// The next one has to wait as well, so that a connection that breaks at once is not replaced
+    /// at once.
     pub(crate) fn succeeded(&mut self, now: Instant) -> u64 {
         let not_before = Some(now + pause(1));
         *self = Self { connected: self.connected + 1, not_before, ..Self::default() };

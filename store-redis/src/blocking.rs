@@ -1,7 +1,7 @@
 //! The store for programs without a runtime.
 //!
-//! A thread of its own runs a tokio runtime that drives sockets and time. The calls themselves run on
-//! the threads of their callers, so many of them fold records at once and share the connections.
+//! A thread of its own runs a tokio runtime that drives sockets and time. The calls themselves run
+//! on the threads of their callers, so many of them fold records at once and share the connections.
 
 use std::future::Future;
 use std::io;
@@ -26,9 +26,9 @@ use crate::store::RedisStore;
 
 /// Keeps logs in Redis, as [`RedisStore`] does, for callers that block.
 ///
-/// A clone is the same handle. The last one that is dropped closes the connections and ends the thread
-/// that drives them. A call blocks its thread until the deadline at the latest. Within a runtime that
-/// is a thread other tasks wait for, so use [`RedisStore`] there.
+/// A clone is the same handle. The last one that is dropped closes the connections and ends the
+/// thread that drives them. A call blocks its thread until the deadline at the latest. Within a
+/// runtime that is a thread other tasks wait for, so use [`RedisStore`] there.
 ///
 /// # Example
 ///
@@ -53,16 +53,16 @@ impl BlockingRedisStore {
     ///
     /// # Errors
     ///
-    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline, or refuses the
-    /// user, or if the system has no thread or no socket left.
+    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline, or refuses
+    /// the user, or if the system has no thread or no socket left.
     pub fn connect(config: RedisConfig) -> Result<Self, RedisStoreError> {
         let driver = Driver::start()?;
         let store = driver.wait_for(RedisStore::connect(config))?;
         Ok(Self { store, driver: Arc::new(driver) })
     }
 
-    /// Makes a store that connects when it is first used. Until then [its clock](Self::clock) is not
-    /// that of the server.
+    /// Makes a store that connects when it is first used. Until then [its clock](Self::clock) is
+    /// not that of the server.
     ///
     /// # Errors
     ///
@@ -83,15 +83,15 @@ impl BlockingRedisStore {
         self.store.cache_stats()
     }
 
-    /// Returns a clock for the sessions in this store. It shows the time of the server, whatever `own`
-    /// shows.
+    /// Returns a clock for the sessions in this store. It shows the time of the server, whatever
+    /// `own` shows.
     #[must_use]
     pub fn clock<C: Clock>(&self, own: C) -> ServerClock<C> {
         self.store.clock(own)
     }
 
-    /// Returns how far the clock of the server is ahead of one that shows `now`, as measured when the
-    /// store last connected. Returns `None` if it was not measured yet.
+    /// Returns how far the clock of the server is ahead of one that shows `now`, as measured when
+    /// the store last connected. Returns `None` if it was not measured yet.
     #[must_use]
     pub fn clock_offset(&self, now: Timestamp) -> Option<ClockOffset> {
         self.store.clock_offset(now)
@@ -146,9 +146,9 @@ impl Driver {
 
     /// Runs a future on this thread, while the other one drives what it waits for.
     ///
-    /// The `block_on` of tokio would panic where a caller is within a runtime. For the same reason the
-    /// future is [`unconstrained`]: the budget of the task around it would be refilled only when that
-    /// task returns, and it is waiting here.
+    /// The `block_on` of tokio would panic where a caller is within a runtime. For the same reason
+    /// the future is [`unconstrained`]: the budget of the task around it would be refilled only
+    /// when that task returns, and it is waiting here.
     fn wait_for<F: Future>(&self, future: F) -> F::Output {
         let _context = self.runtime.enter();
         let waker = Waker::from(Arc::new(Unpark(thread::current())));

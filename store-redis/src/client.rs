@@ -1,7 +1,7 @@
 //! What to send for a load or an action, what the replies mean, and when to send again.
 //!
-//! A load may be sent again at will. An action is sent again only if the server certainly did nothing.
-//! If that is unknown, the engine settles it by loading.
+//! A load may be sent again at will. An action is sent again only if the server certainly did
+//! nothing. If that is unknown, the engine settles it by loading.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -266,8 +266,8 @@ fn refusal_to_load(values: Vec<Value>) -> Option<ServerReply> {
     })
 }
 
-/// Returns the outcome of an action on a session that this node ended, or `None` if the server must do
-/// the action nevertheless.
+/// Returns the outcome of an action on a session that this node ended, or `None` if the server must
+/// do the action nevertheless.
 const fn outcome_after_end(action: &Action) -> Option<Outcome> {
     match action {
         Action::Create(_) => Some(Outcome::Exists),

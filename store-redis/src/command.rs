@@ -37,7 +37,8 @@ impl Request {
         Self { script: Some(script), ..Self::plain([command]) }
     }
 
-    /// Returns the same commands behind one that loads their script. Its reply is one more, in front.
+    /// Returns the same commands behind one that loads their script. Its reply is one more, in
+    /// front.
     pub(crate) fn with_script_loaded(&self) -> Option<Pipeline> {
         let script = self.script?;
         let mut pipeline = Pipeline::with_capacity(self.pipeline.len() + 1);

@@ -55,12 +55,12 @@ impl RedisConfig {
         RedisConfigBuilder::new()
     }
 
-    /// Takes everything from a URL: `redis://user:password@host:port/database`, `rediss://` for TLS,
-    /// `unix:///path?db=0&user=name&pass=word`.
+    /// Takes everything from a URL: `redis://user:password@host:port/database`, `rediss://` for
+    /// TLS, `unix:///path?db=0&user=name&pass=word`.
     ///
-    /// In a password, percent-encode the characters that have a meaning in a URL: `%` as `%25`, `#` as
-    /// `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40`. Behind `unix://`, also encode `&` as `%26` and
-    /// `+` as `%2B`; there, a bare `+` is a blank.
+    /// In a password, percent-encode the characters that have a meaning in a URL: `%` as `%25`, `#`
+    /// as `%23`, `/` as `%2F`, `?` as `%3F`, `@` as `%40`. Behind `unix://`, also encode `&` as
+    /// `%26` and `+` as `%2B`; there, a bare `+` is a blank.
     ///
     /// # Errors
     ///
@@ -165,15 +165,15 @@ impl RedisConfigBuilder {
         self
     }
 
-    /// Takes server, user, password and database from a URL, as [`RedisConfig::from_url`] does. None of
-    /// these may be set beside it.
+    /// Takes server, user, password and database from a URL, as [`RedisConfig::from_url`] does.
+    /// None of these may be set beside it.
     pub fn url(mut self, url: &str) -> Self {
         self.url = Some(Url::parse(url));
         self
     }
 
-    /// Finds the server through Sentinels: before every connection they are asked for the primary of
-    /// this name. A node is `host:port` or `host`.
+    /// Finds the server through Sentinels: before every connection they are asked for the primary
+    /// of this name. A node is `host:port` or `host`.
     ///
     /// User, password and database are those of the primary. The Sentinels are asked without.
     pub fn sentinels<I>(mut self, master: impl Into<String>, nodes: I) -> Self
@@ -198,8 +198,8 @@ impl RedisConfigBuilder {
         self
     }
 
-    /// Sets how long one call takes at most, with its retries and with connecting. If it is not set, it
-    /// is four times the timeout.
+    /// Sets how long one call takes at most, with its retries and with connecting. If it is not
+    /// set, it is four times the timeout.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -211,9 +211,9 @@ impl RedisConfigBuilder {
         self
     }
 
-    /// Sets how much memory the record cache may take, in bytes. A record larger than its share, in a
-    /// large cache some 4 MiB, is not kept. With 0 nothing is kept, and every load brings the whole
-    /// session.
+    /// Sets how much memory the record cache may take, in bytes. A record larger than its share, in
+    /// a large cache some 4 MiB, is not kept. With 0 nothing is kept, and every load brings the
+    /// whole session.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self

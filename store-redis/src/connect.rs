@@ -165,15 +165,15 @@ fn tcp((host, port): Address, tls: bool) -> ConnectionAddr {
     }
 }
 
-/// Chooses the implementation of TLS, unless the program has chosen one. Without a choice the client
-/// library panics if the program depends on two.
+/// Chooses the implementation of TLS, unless the program has chosen one. Without a choice the
+/// client library panics if the program depends on two.
 fn choose_cryptography() {
     #[cfg(feature = "tls")]
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Says how to connect: over RESP3, which reports that a connection has closed, and without the name of
-/// the library, for which an ACL user would need one more permission.
+/// Says how to connect: over RESP3, which reports that a connection has closed, and without the
+/// name of the library, for which an ACL user would need one more permission.
 fn info(server: ConnectionAddr, login: &Login) -> Result<ConnectionInfo, RedisStoreError> {
     let mut redis = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)

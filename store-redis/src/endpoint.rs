@@ -15,8 +15,8 @@ pub(crate) enum Endpoint {
 pub(crate) type Address = (String, u16);
 
 impl Endpoint {
-    /// Returns a TCP endpoint, or `None` if the host is neither a name nor an address, or the port is
-    /// 0.
+    /// Returns a TCP endpoint, or `None` if the host is neither a name nor an address, or the port
+    /// is 0.
     pub(crate) fn tcp(host: String, port: u16, tls: bool) -> Option<Self> {
         let is_valid = is_host(&host) && port != 0;
         is_valid.then_some(Self::Tcp { address: (host, port), tls })

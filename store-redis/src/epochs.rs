@@ -20,8 +20,8 @@ pub(crate) struct Epochs {
     refused_since: Option<Instant>,
 }
 
-/// Numbers primaries in the order in which they were admitted. The epoch is not enough: Sentinels that
-/// were set up anew may name another primary under the same one.
+/// Numbers primaries in the order in which they were admitted. The epoch is not enough: Sentinels
+/// that were set up anew may name another primary under the same one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Primary(u64);
 

@@ -11,8 +11,8 @@ use crate::refusal::ServerReply;
 
 /// Why a call to the store failed.
 ///
-/// The [`Failure`](sessile_core::store::Failure) around it says whether the action was applied. No error shows
-/// a password, a token or an attribute.
+/// The [`Failure`](sessile_core::store::Failure) around it says whether the action was applied. No
+/// error shows a password, a token or an attribute.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum RedisStoreError {
@@ -49,8 +49,8 @@ pub enum RedisStoreError {
         /// The largest size that can be read back, in bytes.
         max: usize,
     },
-    /// The session holds changes that only a newer release understands. This release must not rewrite
-    /// it. Nothing was sent.
+    /// The session holds changes that only a newer release understands. This release must not
+    /// rewrite it. Nothing was sent.
     NewerFormat,
     /// The server is a node of a Redis Cluster, which this store does not support.
     Cluster,

@@ -1,10 +1,10 @@
 //! The sessile session store in Redis: a log in a list.
 //!
-//! An entry of the log is two list elements: its body and its stamp. A load is `LRANGE` and `PTTL`, a
-//! commit is `PEXPIRE` and `RPUSHX`; each is sent in one packet and needs no script. Three steps are
-//! scripts, because they must look before they write: starting a log, appending only at the expected
-//! end, and compacting. A node caches the records it loads and then asks only for what was appended.
-//! Reading an unchanged session moves about 40 bytes.
+//! An entry of the log is two list elements: its body and its stamp. A load is `LRANGE` and `PTTL`,
+//! a commit is `PEXPIRE` and `RPUSHX`; each is sent in one packet and needs no script. Three steps
+//! are scripts, because they must look before they write: starting a log, appending only at the
+//! expected end, and compacting. A node caches the records it loads and then asks only for what was
+//! appended. Reading an unchanged session moves about 40 bytes.
 //!
 //! ```no_run
 //! use sessile_store_redis::{RedisConfig, RedisStore};
@@ -20,27 +20,27 @@
 //! # What is promised
 //!
 //! An acknowledged commit is in the memory of the primary. After a restart Redis has what its
-//! append-only file has: with `appendfsync always` every commit, with `everysec` all but about the last
-//! second.
+//! append-only file has: with `appendfsync always` every commit, with `everysec` all but about the
+//! last second.
 //!
 //! Replication is asynchronous. A failover loses the commits that the replica had not received. A
-//! demoted primary may accept writes for about ten seconds; set `min-replicas-to-write` to prevent this.
-//! A reconnect asks every Sentinel and never returns to an older primary.
+//! demoted primary may accept writes for about ten seconds; set `min-replicas-to-write` to prevent
+//! this. A reconnect asks every Sentinel and never returns to an older primary.
 //!
-//! The end of a session can be lost in the same way. Therefore the node that ended a session keeps a
-//! tombstone, and ends the session again if it comes back. If a failover loses a rotation, later commits
-//! of a request that had loaded the rotated session are acknowledged, but do not count.
+//! The end of a session can be lost in the same way. Therefore the node that ended a session keeps
+//! a tombstone, and ends the session again if it comes back. If a failover loses a rotation, later
+//! commits of a request that had loaded the rotated session are acknowledged, but do not count.
 //!
 //! # Time
 //!
-//! A session expires when the ttl of its key ends, by the clock of the server alone. No key is without
-//! a ttl.
+//! A session expires when the ttl of its key ends, by the clock of the server alone. No key is
+//! without a ttl.
 //!
 //! The engine compares other times, above all the absolute deadline, with the time its
-//! [`Outside`](sessile_core::Outside) shows. Give it a [`ServerClock`], made by the `clock` of a store,
-//! and that time is the server's too. Each new connection asks `TIME` once. A node whose clock is off by
-//! an hour then neither refuses a session that lives nor accepts one that ended. The error left is half
-//! a round trip.
+//! [`Outside`](sessile_core::Outside) shows. Give it a [`ServerClock`], made by the `clock` of a
+//! store, and that time is the server's too. Each new connection asks `TIME` once. A node whose
+//! clock is off by an hour then neither refuses a session that lives nor accepts one that ended.
+//! The error left is half a round trip.
 //!
 //! # The user it needs
 //!
@@ -51,15 +51,15 @@
 //! ```
 //!
 //! It has no `KEYS`, `FLUSHDB`, `CONFIG` or `EVAL`. The pattern has one `?` for each of the 22
-//! characters of a session id. A tenant therefore reaches no key of another tenant, even if one prefix
-//! is the beginning of the other.
+//! characters of a session id. A tenant therefore reaches no key of another tenant, even if one
+//! prefix is the beginning of the other.
 //!
 //! # Servers
 //!
-//! Made for Redis 6.2 and later and for Valkey: commands and scripts are those of Redis 6.2. Every run
-//! of the tests uses the installed server, which was Redis 7.0.15, alone and behind Sentinels. The tests
-//! also passed by hand on Redis 6.2.14 and Valkey 9.1.2, there without TLS. Redis Cluster is not
-//! supported.
+//! Made for Redis 6.2 and later and for Valkey: commands and scripts are those of Redis 6.2. Every
+//! run of the tests uses the installed server, which was Redis 7.0.15, alone and behind Sentinels.
+//! The tests also passed by hand on Redis 6.2.14 and Valkey 9.1.2, there without TLS. Redis Cluster
+//! is not supported.
 
 #[cfg(not(feature = "tokio"))]
 compile_error!("the store needs the feature `tokio`, which `blocking` implies");

@@ -36,8 +36,8 @@ impl FoldedLog {
         start.followed_by(elements, 2).map(Some)
     }
 
-    /// Folds what was appended since. The first element is the stamp of the last entry known. Returns
-    /// `None` if it is another stamp: then the log is another one by now.
+    /// Folds what was appended since. The first element is the stamp of the last entry known.
+    /// Returns `None` if it is another stamp: then the log is another one by now.
     pub(crate) fn read_behind(&self, elements: Vec<Vec<u8>>) -> Result<Option<Self>, Unreadable> {
         let mut elements = elements.into_iter();
         let same = elements.next().is_some_and(|stamp| stamp == self.position.stamp().encode());

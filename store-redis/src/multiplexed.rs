@@ -1,8 +1,8 @@
 //! Connections to the primary. All callers share them, and each is replaced when it breaks or falls
 //! silent.
 //!
-//! The reconnecting manager of the client library is not used. On a path that fell silent it waits for
-//! ever, and it sends requests again under the same stamp.
+//! The reconnecting manager of the client library is not used. On a path that fell silent it waits
+//! for ever, and it sends requests again under the same stamp.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -40,8 +40,8 @@ pub(crate) struct Multiplexed {
 #[derive(Debug, Default)]
 struct Slot {
     connection: Mutex<Option<Connection>>,
-    /// The number of the last connection that sent an unexpected reply. The replies behind it may be
-    /// those of other requests, so none of this connection or an earlier one is believed.
+    /// The number of the last connection that sent an unexpected reply. The replies behind it may
+    /// be those of other requests, so none of this connection or an earlier one is believed.
     distrusted: AtomicU64,
     /// Locked by the caller that waits for the next connection.
     connecting: tokio::sync::Mutex<Connecting>,
@@ -143,15 +143,15 @@ impl Multiplexed {
         })
     }
 
-    /// Gives up the connection of an unexpected reply, and no longer believes replies that are still to
-    /// come from it.
+    /// Gives up the connection of an unexpected reply, and no longer believes replies that are
+    /// still to come from it.
     pub(crate) fn distrust(&self, source: ConnectionId) {
         self.slots[source.slot].distrusted.fetch_max(source.number, Relaxed);
         self.give_up(source);
     }
 
-    /// Returns how often a lost connection was replaced. Records loaded before a replacement may have
-    /// come from another server.
+    /// Returns how often a lost connection was replaced. Records loaded before a replacement may
+    /// have come from another server.
     pub(crate) fn reconnects(&self) -> u64 {
         self.reconnects.load(Relaxed)
     }

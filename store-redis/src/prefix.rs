@@ -8,8 +8,8 @@ use sessile_core::SessionId;
 
 /// What every key of one tenant starts with.
 ///
-/// The id behind it always has 22 characters. Keys of two different prefixes are never the same, even
-/// if one prefix is the beginning of the other, because their lengths differ.
+/// The id behind it always has 22 characters. Keys of two different prefixes are never the same,
+/// even if one prefix is the beginning of the other, because their lengths differ.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Prefix(String);
 
@@ -22,8 +22,8 @@ impl Prefix {
         if text.is_empty() || text.len() > Self::LEN_MAX {
             return Err(PrefixError::Length { len: text.len(), max: Self::LEN_MAX });
         }
-        // Braces would move the key to another slot of a cluster. The others are wildcards in an ACL
-        // rule, which must mean this prefix and no other.
+        // Braces would move the key to another slot of a cluster. The others are wildcards in an
+        // ACL rule, which must mean this prefix and no other.
         let is_refused = |c: &char| !c.is_ascii_graphic() || "{}[]*?\\".contains(*c);
         match text.chars().find(is_refused) {
             Some(character) => Err(PrefixError::Character { character }),

@@ -1,13 +1,13 @@
 //! The records a node keeps between loads. Nothing here knows which store they came from.
 //!
-//! A load asks the store whether the log still has the stamp the cached record ends with, so a cached
-//! record saves work and is never trusted. Only a load fills the cache: the reply to an append does
-//! not advance a record, because a compaction and some appends can give any length.
+//! A load asks the store whether the log still has the stamp the cached record ends with, so a
+//! cached record saves work and is never trusted. Only a load fills the cache: the reply to an
+//! append does not advance a record, because a compaction and some appends can give any length.
 //!
-//! The crate `quick_cache` does the work. Its bound is exact, it needs no thread, and if sessions take
-//! turns and do not all fit, most of them still hit. moka was the alternative. It saved fewer bytes of
-//! sessions of mixed sizes, an insertion took ten times as long, it exceeded its bound by a tenth, and
-//! it brought six more crates.
+//! The crate `quick_cache` does the work. Its bound is exact, it needs no thread, and if sessions
+//! take turns and do not all fit, most of them still hit. moka was the alternative. It saved fewer
+//! bytes of sessions of mixed sizes, an insertion took ten times as long, it exceeded its bound by
+//! a tenth, and it brought six more crates.
 
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -37,8 +37,8 @@ pub struct CacheStats {
     pub hits: u64,
     /// Loads of sessions that were not in the cache.
     pub misses: u64,
-    /// Loads that found another log than the cached one, and loaded it whole: the log was compacted,
-    /// or it ended.
+    /// Loads that found another log than the cached one, and loaded it whole: the log was
+    /// compacted, or it ended.
     pub reloads: u64,
     /// Records that left the cache for lack of room, or were too large for it.
     pub evictions: u64,
@@ -81,8 +81,8 @@ impl RecordCache {
         cached.map(|cached| cached.log)
     }
 
-    /// Keeps what a load returned, in place of an earlier record. `reconnects` is how often the store
-    /// had connected anew before the load was sent.
+    /// Keeps what a load returned, in place of an earlier record. `reconnects` is how often the
+    /// store had connected anew before the load was sent.
     pub(crate) fn insert(&self, id: SessionId, reconnects: u64, log: FoldedLog) {
         self.cache.insert(id, Cached { log, reconnects });
     }
@@ -115,8 +115,9 @@ impl RecordCache {
     }
 }
 
-/// Returns into how many parts a cache is divided, each with a lock and an equal share of the bytes:
-/// few enough that a share holds a large session, and a power of two because the crate makes it one.
+/// Returns into how many parts a cache is divided, each with a lock and an equal share of the
+/// bytes: few enough that a share holds a large session, and a power of two because the crate makes
+/// it one.
 fn shards(bytes_max: usize) -> usize {
     1 << (bytes_max / SHARD_SIZE).clamp(1, SHARDS_MAX).ilog2()
 }

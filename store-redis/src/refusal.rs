@@ -19,12 +19,13 @@ pub struct ServerReply {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The server is loading, failing over, busy, or has too many clients. It may do it in a moment.
+    /// The server is loading, failing over, busy, or has too many clients. It may do it in a
+    /// moment.
     NotNow,
     /// The server is a replica, or no longer the node for this key. Another server must be asked.
     NotHere,
-    /// The server has no memory left, or cannot write to its disk. Reading still works. Without memory,
-    /// touching and deleting work too.
+    /// The server has no memory left, or cannot write to its disk. Reading still works. Without
+    /// memory, touching and deleting work too.
     Full,
     /// The server does not know the script. The store loads it and sends the request again.
     NoScript,
@@ -34,8 +35,8 @@ pub enum Reason {
     WrongType,
     /// The server will never do this.
     Never,
-    /// This release does not know the reply. It may come from a proxy before the server, and the action
-    /// may have been done.
+    /// This release does not know the reply. It may come from a proxy before the server, and the
+    /// action may have been done.
     Unfamiliar,
 }
 
@@ -72,8 +73,8 @@ impl ServerReply {
         }
     }
 
-    /// Reads the reply to `SELECT`, of which the client library keeps all but the code. Returns `None`
-    /// if the details are of another reply, or of one that may change.
+    /// Reads the reply to `SELECT`, of which the client library keeps all but the code. Returns
+    /// `None` if the details are of another reply, or of one that may change.
     pub(crate) fn to_select(details: &str) -> Option<Self> {
         let is_forbidden = details.contains(" no permissions to run the 'select' command");
         let code = if is_forbidden { "NOPERM" } else { "ERR" };
@@ -93,8 +94,8 @@ impl ServerReply {
         self.reason
     }
 
-    /// Reports whether the reply proves that nothing was done: Redis sends it before it begins, or the
-    /// script had not written yet.
+    /// Reports whether the reply proves that nothing was done: Redis sends it before it begins, or
+    /// the script had not written yet.
     pub(crate) const fn proves_nothing_done(&self, script: Option<&Script>) -> bool {
         match (self.line, script) {
             (None, _) => !matches!(self.reason, Reason::Unfamiliar),
@@ -168,8 +169,8 @@ fn shown(text: &str, max: usize) -> String {
 /// The errors of a script whose command the user may not run: in Redis up to 7.0, and in Redis 7.2.
 const FORBIDDEN: [&str; 2] = ["The user executing the script can't ", "ACL failure in script:"];
 
-/// The errors of commands that Redis does not begin. Other errors with the code `ERR` may come from a
-/// proxy that lost the reply of a command.
+/// The errors of commands that Redis does not begin. Other errors with the code `ERR` may come from
+/// a proxy that lost the reply of a command.
 const NEVER: [&str; 8] = [
     NO_DATABASE,
     "unknown command",

@@ -47,8 +47,8 @@ pub(crate) fn read(replies: Vec<Value>) -> Answer<Range> {
     }
 }
 
-/// Reads the replies to an action. The last one counts: an append was done if its `RPUSHX` reports it,
-/// even if the `PEXPIRE` before it failed.
+/// Reads the replies to an action. The last one counts: an append was done if its `RPUSHX` reports
+/// it, even if the `PEXPIRE` before it failed.
 pub(crate) fn applied(
     request: &Request,
     action: &Action,
@@ -91,8 +91,8 @@ fn outcome(action: &Action, number: i64) -> Option<Outcome> {
     }
 }
 
-/// Returns the position behind an append. A log that was appended to has at least two entries, of two
-/// elements each.
+/// Returns the position behind an append. A log that was appended to has at least two entries, of
+/// two elements each.
 fn appended(length: i64, stamp: Stamp) -> Option<Outcome> {
     let entries = u64::try_from(length).ok().filter(|length| *length >= 4)? / 2;
     Some(Outcome::Done(Some(Position::new(entries, stamp))))
@@ -107,8 +107,8 @@ fn elements(range: Value) -> Option<Vec<Vec<u8>>> {
     items.into_iter().map(element).collect()
 }
 
-/// Reads the reply to `PTTL`: -2 means no key, -1 a key that never expires. This store makes no such
-/// key. If an administrator does, the next touch gives it a ttl again.
+/// Reads the reply to `PTTL`: -2 means no key, -1 a key that never expires. This store makes no
+/// such key. If an administrator does, the next touch gives it a ttl again.
 fn remaining(millis: i64) -> Option<Duration> {
     match millis {
         -1 => Some(Ttl::MAX.as_duration()),

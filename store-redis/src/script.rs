@@ -1,8 +1,8 @@
 //! The three steps that must look before they write.
 //!
-//! Each script looks at one key, decides, and then writes. It checks nothing after its first write, so
-//! an error raised up to that line proves that nothing was done. No script has a shebang, because Redis
-//! 6.2 does not know it.
+//! Each script looks at one key, decides, and then writes. It checks nothing after its first write,
+//! so an error raised up to that line proves that nothing was done. No script has a shebang,
+//! because Redis 6.2 does not know it.
 
 use std::sync::LazyLock;
 
@@ -30,15 +30,16 @@ impl Script {
         &self.hash
     }
 
-    /// Reports whether an error in that line was raised before anything was written. The first write
-    /// itself is one command, which is done whole or not at all.
+    /// Reports whether an error in that line was raised before anything was written. The first
+    /// write itself is one command, which is done whole or not at all.
     pub(crate) const fn is_before_writing(&self, line: u32) -> bool {
         line <= self.first_write
     }
 }
 
-/// Starts a log. Arguments: body, stamp, ttl. Returns 1 if this commit started the log, now or in an
-/// earlier attempt, else 0. A log that cannot be given its ttl is deleted: no key may live for ever.
+/// Starts a log. Arguments: body, stamp, ttl. Returns 1 if this commit started the log, now or in
+/// an earlier attempt, else 0. A log that cannot be given its ttl is deleted: no key may live for
+/// ever.
 pub(crate) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\
@@ -55,9 +56,9 @@ return 1",
     )
 });
 
-/// Appends if the log still ends with the expected stamp. Arguments: expected stamp, body, stamp, ttl.
-/// Returns the new number of elements, 0 on a conflict, -1 if there is no log. RPUSH comes before
-/// PEXPIRE, because Redis refuses only the first write of a script for lack of memory.
+/// Appends if the log still ends with the expected stamp. Arguments: expected stamp, body, stamp,
+/// ttl. Returns the new number of elements, 0 on a conflict, -1 if there is no log. RPUSH comes
+/// before PEXPIRE, because Redis refuses only the first write of a script for lack of memory.
 pub(crate) static APPEND_AT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\
@@ -71,9 +72,10 @@ return length",
     )
 });
 
-/// Replaces the entries up to a stamp by a snapshot. The stamp stays and is that of the snapshot from
-/// now on. Arguments: index of the stamp, stamp, snapshot. Returns 1, or 0 if the stamp is not there. If
-/// the entries cannot be cut off, the old body is put back: a snapshot behind them cannot be read.
+/// Replaces the entries up to a stamp by a snapshot. The stamp stays and is that of the snapshot
+/// from now on. Arguments: index of the stamp, stamp, snapshot. Returns 1, or 0 if the stamp is not
+/// there. If the entries cannot be cut off, the old body is put back: a snapshot behind them cannot
+/// be read.
 pub(crate) static COMPACT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\

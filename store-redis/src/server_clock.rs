@@ -1,9 +1,10 @@
 //! The clock of the server: that of the node, plus an offset.
 //!
-//! Every new connection asks `TIME` once. The reply is kept with the moment it came, and each clock is
-//! compared with it by itself. A clock that is corrected already gets an offset of zero, so corrections
-//! do not add up. The offset of a clock is computed once for each reply and not at every call, because
-//! the clock that measures the time between stands still while a machine sleeps.
+//! Every new connection asks `TIME` once. The reply is kept with the moment it came, and each clock
+//! is compared with it by itself. A clock that is corrected already gets an offset of zero, so
+//! corrections do not add up. The offset of a clock is computed once for each reply and not at
+//! every call, because the clock that measures the time between stands still while a machine
+//! sleeps.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,12 +22,13 @@ use crate::socket::Socket;
 
 /// The clock of the Redis server, and the randomness of another [`Outside`].
 ///
-/// Made by the `clock` of a store, for the `Sessions` over it. It shows the other clock plus the offset
-/// that was measured when the store last connected, give or take half a round trip. So nodes whose
-/// clocks are off agree on when a session ends.
+/// Made by the `clock` of a store, for the `Sessions` over it. It shows the other clock plus the
+/// offset that was measured when the store last connected, give or take half a round trip. So nodes
+/// whose clocks are off agree on when a session ends.
 ///
-/// It shows the other clock alone until the store has connected, and if the user may not ask `TIME`. If
-/// the other clock is set anew, this one is off by as much until the store connects again.
+/// It shows the other clock alone until the store has connected, and if the user may not ask
+/// `TIME`. If the other clock is set anew, this one is off by as much until the store connects
+/// again.
 #[derive(Debug)]
 pub struct ServerClock<C> {
     own: C,

@@ -15,11 +15,11 @@ use crate::server_clock::{ClockOffset, ServerClock};
 
 /// Keeps logs in Redis, over connections that all callers share.
 ///
-/// A clone is the same handle: it shares connections, cached records and tombstones. It must be used
-/// within a tokio runtime that drives I/O and time.
+/// A clone is the same handle: it shares connections, cached records and tombstones. It must be
+/// used within a tokio runtime that drives I/O and time.
 ///
-/// A call may be cancelled by dropping its future. If its request was sent, the server still executes
-/// it: all of it or nothing.
+/// A call may be cancelled by dropping its future. If its request was sent, the server still
+/// executes it: all of it or nothing.
 ///
 /// # Example
 ///
@@ -49,16 +49,16 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline, or refuses the
-    /// user.
+    /// Returns [`RedisStoreError`] if the server cannot be reached within the deadline, or refuses
+    /// the user.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisStoreError> {
         let store = Self::lazy(config);
         let warnings = store.client.check_server().await?.into();
         Ok(Self { warnings, ..store })
     }
 
-    /// Makes a store that connects when it is first used. Until then [its clock](Self::clock) is not
-    /// that of the server.
+    /// Makes a store that connects when it is first used. Until then [its clock](Self::clock) is
+    /// not that of the server.
     #[must_use]
     pub fn lazy(config: RedisConfig) -> Self {
         Self { client: Arc::new(LogClient::new(config)), warnings: Arc::default() }
@@ -76,15 +76,15 @@ impl RedisStore {
         self.client.cache_stats()
     }
 
-    /// Returns a clock for the sessions in this store. It shows the time of the server, whatever `own`
-    /// shows.
+    /// Returns a clock for the sessions in this store. It shows the time of the server, whatever
+    /// `own` shows.
     #[must_use]
     pub fn clock<C: Clock>(&self, own: C) -> ServerClock<C> {
         ServerClock::new(own, self.client.last_reading())
     }
 
-    /// Returns how far the clock of the server is ahead of one that shows `now`, as measured when the
-    /// store last connected. Returns `None` if it was not measured yet.
+    /// Returns how far the clock of the server is ahead of one that shows `now`, as measured when
+    /// the store last connected. Returns `None` if it was not measured yet.
     #[must_use]
     pub fn clock_offset(&self, now: Timestamp) -> Option<ClockOffset> {
         self.client.last_reading().offset_from(now)

@@ -1,11 +1,11 @@
 //! The sessions a node ended. Nothing here knows which store they were in.
 //!
-//! A server may forget the end of a session: a replica that is promoted too soon does. The node that
-//! ended it remembers, and ends it again if it comes back.
+//! A server may forget the end of a session: a replica that is promoted too soon does. The node
+//! that ended it remembers, and ends it again if it comes back.
 //!
-//! A cache would not do. It drops the entries that were not used lately, and a tombstone is used only
-//! in the one case it is for. It also drops entries while there is room, if their hashes fall into a
-//! full part. So this is a map and, for the bound, the same sorted by expiry.
+//! A cache would not do. It drops the entries that were not used lately, and a tombstone is used
+//! only in the one case it is for. It also drops entries while there is room, if their hashes fall
+//! into a full part. So this is a map and, for the bound, the same sorted by expiry.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::{Options, Reply, Server, eventually};
 
-/// A primary with one replica, and three Sentinels that put the replica in its place within some two
-/// seconds of its death.
+/// A primary with one replica, and three Sentinels that put the replica in its place within some
+/// two seconds of its death.
 #[derive(Debug)]
 pub struct Replicas {
     primary: Server,

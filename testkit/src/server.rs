@@ -219,8 +219,8 @@ impl Drop for Server {
 
 /// Returns a port nobody listens on, and that nobody else in this process is given.
 ///
-/// It lies below those the system gives to whoever connects or asks for any, so none of them takes it
-/// before a server does, or while one starts again.
+/// It lies below those the system gives to whoever connects or asks for any, so none of them takes
+/// it before a server does, or while one starts again.
 ///
 /// # Panics
 ///

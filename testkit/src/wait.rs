@@ -23,8 +23,8 @@ impl Stopwatch {
     }
 }
 
-/// Does something that says how long it took, again if that was too long, up to five times: whatever
-/// else a machine does makes things take longer, and never all of the time.
+/// Does something that says how long it took, again if that was too long, up to five times:
+/// whatever else a machine does makes things take longer, and never all of the time.
 ///
 /// # Panics
 ///

@@ -11,8 +11,8 @@ use sessile_core::Token;
 
 /// The token in a cookie.
 ///
-/// By default `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`, and
-/// without an age, so that it ends with the browser (OWASP ASVS 5.0, 3.3.1 to 3.3.4).
+/// By default `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`,
+/// and without an age, so that it ends with the browser (OWASP ASVS 5.0, 3.3.1 to 3.3.4).
 ///
 /// # Example
 ///
@@ -64,7 +64,8 @@ impl CookieTransport {
         self.put(&cookie, headers);
     }
 
-    /// Makes the client forget its token: the same name, path and domain, without which it would not.
+    /// Makes the client forget its token: the same name, path and domain, without which it would
+    /// not.
     pub(crate) fn forget(&self, headers: &mut HeaderMap) {
         let mut cookie = self.template.clone();
         cookie.make_removal();
@@ -127,7 +128,8 @@ impl Default for CookieTransportBuilder {
 }
 
 impl CookieTransportBuilder {
-    /// Sets the name. Without the prefix `__Host-` a sibling domain can plant a cookie of this name.
+    /// Sets the name. Without the prefix `__Host-` a sibling domain can plant a cookie of this
+    /// name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self

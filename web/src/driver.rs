@@ -1,7 +1,7 @@
 //! The driver of one request: the only place that does a session's I/O.
 //!
-//! No HTTP in here, so an adapter to another framework is: read the token, run the driver around the
-//! handler, tell the client what came of it. No task is spawned: the driver is polled together
+//! No HTTP in here, so an adapter to another framework is: read the token, run the driver around
+//! the handler, tell the client what came of it. No task is spawned: the driver is polled together
 //! with the handler.
 
 use std::future::{Future, poll_fn};

@@ -9,8 +9,8 @@ use sessile_core::{CommitError, GetError, SetError};
 
 /// Why a session could not be used.
 ///
-/// With axum it is a response too: `?` in a handler is enough, and [`SessionLayer::on_error`] decides
-/// what the client sees.
+/// With axum it is a response too: `?` in a handler is enough, and [`SessionLayer::on_error`]
+/// decides what the client sees.
 ///
 /// [`SessionLayer::on_error`]: crate::SessionLayer::on_error
 #[derive(Clone, Debug)]

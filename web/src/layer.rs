@@ -74,8 +74,8 @@ impl<S: Store> SessionLayer<S> {
         self.with(|config| Config { transports, ..config })
     }
 
-    /// Sets what a client sees when its session could not be used: [`SessionError::response`] unless
-    /// this is called. Also used for errors a handler answered with, by `?` or by
+    /// Sets what a client sees when its session could not be used: [`SessionError::response`]
+    /// unless this is called. Also used for errors a handler answered with, by `?` or by
     /// [`SessionError::response`].
     #[must_use]
     pub fn on_error(

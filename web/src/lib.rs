@@ -1,10 +1,10 @@
-//! Sessions over HTTP: how a token travels, a tower layer that drives the session's I/O, and an axum
-//! extractor whose methods are synchronous.
+//! Sessions over HTTP: how a token travels, a tower layer that drives the session's I/O, and an
+//! axum extractor whose methods are synchronous.
 //!
 //! The layer reads the token of each request and does nothing with it until a handler asks for the
-//! session. It commits before the head of the response leaves, so a response never promises what was
-//! not stored, and sends `Set-Cookie` only when the client must learn something. No task is spawned:
-//! the layer's future is the only driver of I/O.
+//! session. It commits before the head of the response leaves, so a response never promises what
+//! was not stored, and sends `Set-Cookie` only when the client must learn something. No task is
+//! spawned: the layer's future is the only driver of I/O.
 //!
 //! | situation | what happens |
 //! |---|---|

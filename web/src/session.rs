@@ -18,16 +18,16 @@ use crate::state::Shared;
 
 /// The session of the request, for handlers: an axum extractor.
 ///
-/// Cheap to clone; all clones and all extractions of one request are the same session. Extracting it
-/// loads it; every method but [`WebSession::save`] and [`WebSession::open`] is synchronous and works
-/// on what was loaded. Changes are written before the head of the response leaves.
+/// Cheap to clone; all clones and all extractions of one request are the same session. Extracting
+/// it loads it; every method but [`WebSession::save`] and [`WebSession::open`] is synchronous and
+/// works on what was loaded. Changes are written before the head of the response leaves.
 ///
-/// The handle may outlive the request and stays readable. After a panic during a write, reads return
-/// [`SessionError::Closed`] or report the attribute as absent.
+/// The handle may outlive the request and stays readable. After a panic during a write, reads
+/// return [`SessionError::Closed`] or report the attribute as absent.
 ///
 /// Closures run without the session's lock and may use the session. The code of stored types, their
-/// `Serialize`, `Deserialize`, `Default` and `Drop`, runs under it: using the same session there is a
-/// deadlock. So is using it in the clock or the randomness of the layer, or in a closure of
+/// `Serialize`, `Deserialize`, `Default` and `Drop`, runs under it: using the same session there is
+/// a deadlock. So is using it in the clock or the randomness of the layer, or in a closure of
 /// [`WebSession::update`].
 ///
 /// # Example
@@ -67,8 +67,8 @@ impl WebSession {
     ///
     /// # Errors
     ///
-    /// Returns [`SessionError::NoLayer`] if no layer is around this handler, [`SessionError::Load`] if
-    /// the store could not be read.
+    /// Returns [`SessionError::NoLayer`] if no layer is around this handler, [`SessionError::Load`]
+    /// if the store could not be read.
     pub async fn of(extensions: &http::Extensions) -> Result<Self, SessionError> {
         let Unopened(session) = extensions.get().cloned().ok_or(SessionError::NoLayer)?;
         session.open().await?;
@@ -79,8 +79,8 @@ impl WebSession {
     ///
     /// # Errors
     ///
-    /// Returns [`SessionError::Load`] if the store could not be read, [`SessionError::Closed`] if the
-    /// request is over.
+    /// Returns [`SessionError::Load`] if the store could not be read, [`SessionError::Closed`] if
+    /// the request is over.
     pub async fn open(&self) -> Result<(), SessionError> {
         self.shared.opened().await
     }
@@ -126,8 +126,8 @@ impl WebSession {
     /// # Errors
     ///
     /// As [`WebSession::set`], [`SessionError::Get`] if the attribute holds something else than the
-    /// key says, and [`SessionError::Overlap`] if it changed while the closure ran, in a task beside it
-    /// or in the closure itself. The session is as it was but for such a change.
+    /// key says, and [`SessionError::Overlap`] if it changed while the closure ran, in a task
+    /// beside it or in the closure itself. The session is as it was but for such a change.
     pub fn edit<T, R>(
         &self,
         key: &Key<T>,
@@ -201,7 +201,8 @@ impl WebSession {
         self.shared.change(|session| Ok(session.push(list, item)?))
     }
 
-    /// As [`Session::retain`]. The closure runs under the session's lock and must not use the session.
+    /// As [`Session::retain`]. The closure runs under the session's lock and must not use the
+    /// session.
     ///
     /// # Errors
     ///
@@ -246,8 +247,8 @@ impl WebSession {
     ///
     /// # Errors
     ///
-    /// As [`WebSession::set`]. That the token really was replaced is known when the response leaves;
-    /// if it cannot be, the response is an error.
+    /// As [`WebSession::set`]. That the token really was replaced is known when the response
+    /// leaves; if it cannot be, the response is an error.
     pub fn login(&self, principal: &str) -> Result<(), SessionError> {
         self.shared.change(|session| Ok(session.login(principal)?))
     }
@@ -277,8 +278,8 @@ impl WebSession {
     ///
     /// # Errors
     ///
-    /// Returns [`SessionError::Set`] if the policy does not allow it, [`SessionError::Closed`] after
-    /// the head of the response left. The session is unchanged.
+    /// Returns [`SessionError::Set`] if the policy does not allow it, [`SessionError::Closed`]
+    /// after the head of the response left. The session is unchanged.
     pub fn set_idle_timeout(&self, idle_timeout: Duration) -> Result<(), SessionError> {
         self.shared.change(|session| Ok(session.set_idle_timeout(idle_timeout)?))
     }
@@ -308,8 +309,8 @@ impl WebSession {
     ///
     /// # Errors
     ///
-    /// Returns [`SessionError::Commit`] if there is no randomness, [`SessionError::Closed`] after the
-    /// head of the response left.
+    /// Returns [`SessionError::Commit`] if there is no randomness, [`SessionError::Closed`] after
+    /// the head of the response left.
     pub fn reserve(&self) -> Result<(), SessionError> {
         let (now, entropy) = (self.shared.clock().now(), self.shared.entropy());
         self.shared.change(|session| {
@@ -323,9 +324,9 @@ impl WebSession {
     /// # Errors
     ///
     /// Returns [`SessionError::Commit`] if it could not be written. A handler that answers with an
-    /// error of the session is taken at its word: nothing more is written. If it answers with anything
-    /// else, the end of the request tries again. [`SessionError::Closed`] after the head of the response
-    /// left.
+    /// error of the session is taken at its word: nothing more is written. If it answers with
+    /// anything else, the end of the request tries again. [`SessionError::Closed`] after the head
+    /// of the response left.
     pub async fn save(&self) -> Result<(), SessionError> {
         self.shared.saved().await
     }

@@ -1,7 +1,7 @@
 //! What the handlers of a request and its driver share.
 //!
-//! Handlers post what they want and the driver does it, so nothing here touches a store. Closures of
-//! the application never run under the lock, nor do wakers.
+//! Handlers post what they want and the driver does it, so nothing here touches a store. Closures
+//! of the application never run under the lock, nor do wakers.
 
 use std::future::poll_fn;
 use std::mem;
@@ -113,8 +113,8 @@ impl Shared {
         &*self.inner.entropy
     }
 
-    /// Works under the lock, and wakes what is to be woken when it is given back: a waker is foreign
-    /// code, which may want the lock itself.
+    /// Works under the lock, and wakes what is to be woken when it is given back: a waker is
+    /// foreign code, which may want the lock itself.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut RequestState) -> R) -> R {
         // A panic in a `Serialize` of the application leaves the session as it was.
         let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -281,9 +281,9 @@ impl RequestState {
         self.wake_waiters();
     }
 
-    /// Starts a write and hands the session over. The last one fails at once if the handler answered
-    /// with an error of the session: a client that hears so comes again, and what was done before the
-    /// error must not count twice.
+    /// Starts a write and hands the session over. The last one fails at once if the handler
+    /// answered with an error of the session: a client that hears so comes again, and what was done
+    /// before the error must not count twice.
     pub(crate) fn begin_write(&mut self, write: Write) -> Result<Session, SessionError> {
         self.writes_begun += 1;
         if write == Write::Commit
@@ -313,8 +313,8 @@ impl RequestState {
         }
     }
 
-    /// Puts the session back within the handler's reach, before the lock is given back, and says what
-    /// the write needs next.
+    /// Puts the session back within the handler's reach, before the lock is given back, and says
+    /// what the write needs next.
     pub(crate) fn go_on(&mut self, step: Result<Step, Box<Failed>>, write: Write) -> Next {
         match step {
             Ok(Step::Apply(pending)) => {

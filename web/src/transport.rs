@@ -24,8 +24,8 @@ pub enum Transport {
 
 /// The ways a token may travel, in the order in which they are looked at.
 ///
-/// The first transport that presents anything counts, and the answer goes the same way; an empty value
-/// presents nothing. Where nothing was presented, a new token goes all ways.
+/// The first transport that presents anything counts, and the answer goes the same way; an empty
+/// value presents nothing. Where nothing was presented, a new token goes all ways.
 ///
 /// # Example
 ///
@@ -150,8 +150,8 @@ impl Transport {
     }
 }
 
-/// Returns the value of a header that is there once and not empty; several different ones are as good
-/// as none.
+/// Returns the value of a header that is there once and not empty; several different ones are as
+/// good as none.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).into_iter().filter(|value| !value.is_empty());
     let first = values.next()?;

@@ -11,11 +11,11 @@ use core::fmt;
 pub enum EncodeError {
     /// A field is left out (`skip_serializing_if`), and postcard would read back the wrong values.
     SkippedField,
-    /// The type needs a self-describing format when it is read (`untagged`, `flatten`, internally tagged),
-    /// and postcard cannot.
+    /// The type needs a self-describing format when it is read (`untagged`, `flatten`, internally
+    /// tagged), and postcard cannot.
     NotSelfDescribing,
-    /// What postcard would read back is another value, or none: something is skipped, or `Serialize`
-    /// and `Deserialize` disagree.
+    /// What postcard would read back is another value, or none: something is skipped, or
+    /// `Serialize` and `Deserialize` disagree.
     NotReadBack,
     /// A sequence does not say how long it is, and postcard has to know before.
     UnknownLength,

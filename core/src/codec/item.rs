@@ -91,8 +91,8 @@ impl<'a> Items<'a> {
         is_next
     }
 
-    /// Reads the next item. It has the shortest head, a definite length that fits into what is left,
-    /// and is of a kind that is ever written.
+    /// Reads the next item. It has the shortest head, a definite length that fits into what is
+    /// left, and is of a kind that is ever written.
     pub(super) fn next(&mut self) -> Result<Item<'a>, Malformed> {
         let start = self.position();
         let (item, argument, len) = match self.0.datatype()? {

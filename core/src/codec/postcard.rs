@@ -1,8 +1,8 @@
 //! Postcard read back by a type.
 //!
 //! Nothing in the bytes can be checked before the type is known, so it is checked while it is read:
-//! no more is promised than the bytes can hold, nesting is bounded, and so is the number of elements
-//! that take no bytes.
+//! no more is promised than the bytes can hold, nesting is bounded, and so is the number of
+//! elements that take no bytes.
 
 use postcard::de_flavors::Slice;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};

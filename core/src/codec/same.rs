@@ -1,10 +1,10 @@
 //! Whether two values of one type mean the same although their bytes differ.
 //!
-//! Serde writes a `HashSet` as it writes a `Vec`, and nothing says that the order of one of them means
-//! nothing. But what has no order does not keep one: decoded and encoded again, it comes in another,
-//! now or the next time. So both values are read back until every sequence in which they differ was
-//! seen to change its order, which a sequence that has one never does. Then the sequences that have
-//! none are sorted, and what is left is compared byte for byte.
+//! Serde writes a `HashSet` as it writes a `Vec`, and nothing says that the order of one of them
+//! means nothing. But what has no order does not keep one: decoded and encoded again, it comes in
+//! another, now or the next time. So both values are read back until every sequence in which they
+//! differ was seen to change its order, which a sequence that has one never does. Then the
+//! sequences that have none are sorted, and what is left is compared byte for byte.
 //!
 //! A sequence is known by the way to it: map keys, places in tuples, and for elements of other
 //! sequences what they are, whatever the order of what is in them. So one that has an order never
@@ -23,7 +23,8 @@ use crate::codec::format::Format;
 use crate::codec::item::{self, Item, Items, Malformed};
 use crate::codec::write::{Buffer, MARK};
 
-/// Reports whether two values mean the same. Each comes with its bytes; the first was read from them.
+/// Reports whether two values mean the same. Each comes with its bytes; the first was read from
+/// them.
 pub(super) fn is_same<T: DeserializeOwned + Serialize>(
     format: Format,
     (known, known_bytes): (&T, &[u8]),
@@ -85,8 +86,8 @@ fn same_but_for_order(
     false
 }
 
-/// Returns how many times two values are read back before sequences of that length are taken to have
-/// an order.
+/// Returns how many times two values are read back before sequences of that length are taken to
+/// have an order.
 ///
 /// A hash set of two elements keeps the order it was read in 9 times of 16. There are two chances a
 /// round, and longer ones have more.
@@ -104,8 +105,8 @@ pub(super) fn is_permuted<T: Serialize>(format: Format, one: &T, other: &T) -> b
     }
 }
 
-/// Reports whether bytes may mean the same: they are the same bytes in another order, or maps of which
-/// one has keys the other lacks, as when a field was added to a struct.
+/// Reports whether bytes may mean the same: they are the same bytes in another order, or maps of
+/// which one has keys the other lacks, as when a field was added to a struct.
 pub(super) fn may_be_same(format: Format, known: &[u8], bytes: &[u8]) -> bool {
     // Most values are scalars, and of those no two spellings mean the same.
     if format == Format::Cbor && !item::is_container(bytes) {

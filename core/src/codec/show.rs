@@ -1,7 +1,7 @@
 //! Values shown to people and tools without their type.
 //!
-//! Only what was checked is shown item by item, so nesting is bounded and nothing here fails but the
-//! place that is written to.
+//! Only what was checked is shown item by item, so nesting is bounded and nothing here fails but
+//! the place that is written to.
 
 use core::fmt::{self, Write as _};
 
@@ -14,7 +14,8 @@ use crate::log::value::{Codec, ValueRef};
 impl<'a> ValueRef<'a> {
     /// Returns the value in CBOR diagnostic notation (RFC 8949, section 8).
     ///
-    /// A counter is a number. Of what postcard wrote, and of what cannot be read, a comment says so.
+    /// A counter is a number. Of what postcard wrote, and of what cannot be read, a comment says
+    /// so.
     ///
     /// # Example
     ///
@@ -31,9 +32,10 @@ impl<'a> ValueRef<'a> {
 
     /// Returns the value as JSON, for tools.
     ///
-    /// Bytes are text in base64url, a key that is no text is one in diagnostic notation, and a float
-    /// that is not finite is null. Integers are exact, so a tool may have to read them as such. A
-    /// counter is a number. Of what postcard wrote, and of what cannot be read, an object says so.
+    /// Bytes are text in base64url, a key that is no text is one in diagnostic notation, and a
+    /// float that is not finite is null. Integers are exact, so a tool may have to read them as
+    /// such. A counter is a number. Of what postcard wrote, and of what cannot be read, an object
+    /// says so.
     ///
     /// # Example
     ///

@@ -1,7 +1,7 @@
 //! Values written strictly: one serializer for both formats.
 //!
-//! Scalars go through minicbor or postcard. Everything that contains others is written here, because
-//! here is what neither does: maps are sorted, the length a value announces is checked, and
+//! Scalars go through minicbor or postcard. Everything that contains others is written here,
+//! because here is what neither does: maps are sorted, the length a value announces is checked, and
 //! nesting is bounded before the stack is.
 
 use core::convert::Infallible;
@@ -20,8 +20,8 @@ use crate::codec::encode_error::EncodeError;
 pub(super) enum Form {
     Cbor,
     Postcard,
-    /// CBOR, whatever the format of the key, with a [`MARK`] before each sequence, so that it is told
-    /// from a tuple. It is never stored.
+    /// CBOR, whatever the format of the key, with a [`MARK`] before each sequence, so that it is
+    /// told from a tuple. It is never stored.
     Described {
         is_human_readable: bool,
     },

@@ -23,7 +23,8 @@ pub enum Change {
     Set(Value),
     /// It is gone.
     Remove,
-    /// This much was added to it; an absent counter is 0, and anything but a counter stays as it is.
+    /// This much was added to it; an absent counter is 0, and anything but a counter stays as it
+    /// is.
     Add(i64),
     /// Something only a newer release understands.
     Unknown(UnknownChange),
@@ -31,8 +32,8 @@ pub enum Change {
 
 /// A change of a kind this release does not know.
 ///
-/// The log still loads. If the kind is critical the attribute cannot be read; otherwise it keeps the
-/// value it had. Either way this release never compacts the log.
+/// The log still loads. If the kind is critical the attribute cannot be read; otherwise it keeps
+/// the value it had. Either way this release never compacts the log.
 #[derive(Clone, Eq, PartialEq)]
 pub struct UnknownChange {
     kind: u8,

@@ -66,9 +66,9 @@ impl<'a> Fold<'a> {
 
     /// Folds the next delta of the log, appended under that attempt.
     ///
-    /// A commit that was folded before changes nothing. Neither does a delta written under a rotation
-    /// this log never saw (a failover forgot it), nor one whose rotation replaces a verifier that is
-    /// not current: such a delta is void whole.
+    /// A commit that was folded before changes nothing. Neither does a delta written under a
+    /// rotation this log never saw (a failover forgot it), nor one whose rotation replaces a
+    /// verifier that is not current: such a delta is void whole.
     pub fn push(&mut self, delta: &'a Delta, attempt: u32) {
         let is_new = self.note(delta, attempt > 0);
         let known_generation = delta.generation <= self.head.generation;

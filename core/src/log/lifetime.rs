@@ -27,8 +27,8 @@ impl Lifetime {
         Self { idle_timeout, deadline, has_own_idle_timeout: false, has_own_deadline: false }
     }
 
-    /// Returns how long a log lives from now: the idle timeout, cut off at the deadline. `None` if the
-    /// deadline has passed.
+    /// Returns how long a log lives from now: the idle timeout, cut off at the deadline. `None` if
+    /// the deadline has passed.
     pub(crate) fn ttl(&self, now: Timestamp) -> Option<Ttl> {
         let idle = self.idle_timeout;
         let Some(deadline) = self.deadline else {

@@ -1,7 +1,7 @@
 //! What several changes to one attribute amount to: the algebra that a log and a session share.
 //!
-//! A log folds deltas with it, and a session composes what it did with it. So what a request sees is
-//! what the log will say, unless another request changes the same attribute.
+//! A log folds deltas with it, and a session composes what it did with it. So what a request sees
+//! is what the log will say, unless another request changes the same attribute.
 
 /// Something an attribute can hold.
 pub(crate) trait Content: Sized {

@@ -172,7 +172,8 @@ impl Record {
         self.commits().any(|known| known.commit == commit)
     }
 
-    /// Reports whether every commit folded since a certain one is among those this record remembers.
+    /// Reports whether every commit folded since a certain one is among those this record
+    /// remembers.
     pub(crate) fn remembers_all_since(&self, commit: CommitId) -> bool {
         let remembered = self.commits.len() / Committed::LEN;
         let recent = remembered.saturating_sub(limits::RECENT_COMMITS);
@@ -237,8 +238,8 @@ impl Record {
         status
     }
 
-    /// Reports whether the log this came of still shows the rotations `earlier` shows: a failover can
-    /// forget some, and others may have come since.
+    /// Reports whether the log this came of still shows the rotations `earlier` shows: a failover
+    /// can forget some, and others may have come since.
     pub(crate) fn continues(&self, earlier: &Self) -> bool {
         let since = self.head.generation.checked_sub(earlier.head.generation);
         let is_shown = || {

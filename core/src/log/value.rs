@@ -97,8 +97,8 @@ pub struct Value {
 }
 
 impl Value {
-    /// Creates a value from bytes a codec wrote, for stores and tools that test with deltas of their
-    /// own; applications set attributes through a session.
+    /// Creates a value from bytes a codec wrote, for stores and tools that test with deltas of
+    /// their own; applications set attributes through a session.
     #[must_use]
     pub fn new(codec: Codec, bytes: &[u8]) -> Self {
         ValueRef::new(codec, bytes).to_value()

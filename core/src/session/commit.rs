@@ -1,7 +1,7 @@
 //! From a session to the log: the second half of the path.
 //!
-//! A commit is a short conversation: it proposes one action, hears the answer, and proposes the next
-//! or is done. Everything that can go wrong between two machines is decided here, in
+//! A commit is a short conversation: it proposes one action, hears the answer, and proposes the
+//! next or is done. Everything that can go wrong between two machines is decided here, in
 //! [`Pending::finish`] and [`Reload::resume`], and nowhere in a store or a driver.
 
 use alloc::boxed::Box;
@@ -113,16 +113,16 @@ enum ReloadReason {
 }
 
 impl Session {
-    /// Starts the last write of the request: what changed, or under [`Persist::ALWAYS`] also nothing;
-    /// a touch if the session was only read and that is due.
+    /// Starts the last write of the request: what changed, or under [`Persist::ALWAYS`] also
+    /// nothing; a touch if the session was only read and that is due.
     ///
     /// [`Persist::ALWAYS`]: crate::Persist::ALWAYS
     ///
     /// # Errors
     ///
-    /// Returns [`Failed`] with the session unchanged if something set through
-    /// [`Session::get_mut`] cannot be stored or goes beyond a limit, there is no randomness, the session
-    /// is stale, or its deadline has passed.
+    /// Returns [`Failed`] with the session unchanged if something set through [`Session::get_mut`]
+    /// cannot be stored or goes beyond a limit, there is no randomness, the session is stale, or
+    /// its deadline has passed.
     pub fn commit(self, now: Timestamp, entropy: &dyn Entropy) -> Result<Step, Box<Failed>> {
         Commit::new(self, true).advance(now, entropy)
     }
@@ -212,8 +212,8 @@ impl Commit {
         self.advance(now, entropy)
     }
 
-    /// Takes in that the write was applied, at that position if the store reported one. That ends the
-    /// commit, unless an earlier one had drafted it.
+    /// Takes in that the write was applied, at that position if the store reported one. That ends
+    /// the commit, unless an earlier one had drafted it.
     fn acknowledged(
         mut self,
         envelope: Envelope,
@@ -422,14 +422,15 @@ impl Commit {
                 self.acknowledged(envelope, None, now, entropy)
             }
             Some(log) if is_applied => {
-                // The append was folded behind another rotation, or without one it builds on, and is
-                // void whole.
+                // The append was folded behind another rotation, or without one it builds on, and
+                // is void whole.
                 self.session.view.thaw();
                 self.rebase_onto(id, log, now, entropy)
             }
             _ if matches!(*envelope.action, Action::Create(_)) => {
-                // Under another id: the first sending may still arrive, and must not revive a session
-                // that was ended in between. What it would create has a token that no client has.
+                // Under another id: the first sending may still arrive, and must not revive a
+                // session that was ended in between. What it would create has a token that no
+                // client has.
                 self.session.view.thaw();
                 self.session.origin = Origin::Fresh(None);
                 self.retry(now, entropy)
@@ -538,8 +539,8 @@ impl Session {
         }
     }
 
-    /// Reports whether an applied write counts: it is void if its rotation lost, or if the log never
-    /// saw a rotation it builds on.
+    /// Reports whether an applied write counts: it is void if its rotation lost, or if the log
+    /// never saw a rotation it builds on.
     fn has_won(&self, envelope: &Envelope, record: &Record, now: Timestamp) -> bool {
         let is_known =
             |token: &Token| record.status_of(&token.verifier(), now) != VerifierStatus::Forged;
@@ -591,8 +592,8 @@ impl Session {
     }
 }
 
-/// Reports whether the log has moved past the only position the write may be appended at, so that it
-/// will never be applied any more.
+/// Reports whether the log has moved past the only position the write may be appended at, so that
+/// it will never be applied any more.
 fn is_overtaken(envelope: &Envelope, log: &Loaded) -> bool {
     match &*envelope.action {
         Action::Append(append) if !envelope.is_blind => {

@@ -31,8 +31,8 @@ pub(crate) struct Edits {
 /// What a request did to one attribute.
 pub(crate) struct Edit {
     pub(crate) op: Op,
-    /// Write this even if the record already holds the value: another request set it since, and ours
-    /// must be the last append.
+    /// Write this even if the record already holds the value: another request set it since, and
+    /// ours must be the last append.
     pub(crate) is_forced: bool,
 }
 

@@ -11,8 +11,8 @@ use crate::token::{SessionId, Token, Verifier};
 /// Starts the path with what a client presented.
 ///
 /// No token, or text that is no token, gives a fresh session at once and costs no store call. A
-/// presented id is never adopted: a session that turns out not to exist is created, if at all, under
-/// a new one.
+/// presented id is never adopted: a session that turns out not to exist is created, if at all,
+/// under a new one.
 ///
 /// # Example
 ///
@@ -68,8 +68,8 @@ impl Loading {
 
     /// Takes what the store found and returns the session.
     ///
-    /// The session is fresh if the log is unknown or past its deadline, or the token is forged. It is
-    /// [stale](Session::is_stale) if the token was replaced and its grace is over.
+    /// The session is fresh if the log is unknown or past its deadline, or the token is forged. It
+    /// is [stale](Session::is_stale) if the token was replaced and its grace is over.
     pub fn resume(self, loaded: Option<Loaded>, now: Timestamp) -> Session {
         let Some(loaded) = loaded else {
             return Session::fresh(self.policy);

@@ -121,8 +121,8 @@ impl LogEnd {
         self.loaded_at = now;
     }
 
-    /// Reports whether so much of the idle timeout has passed that reading must renew it, or the ttl
-    /// is longer than it should be.
+    /// Reports whether so much of the idle timeout has passed that reading must renew it, or the
+    /// ttl is longer than it should be.
     pub(crate) fn touch_is_due(&self, lifetime: &Lifetime, policy: &Policy) -> bool {
         let Some(full) = lifetime.ttl(self.loaded_at) else {
             return false;

@@ -12,8 +12,8 @@ use crate::log::wire;
 /// The names a request looked at.
 ///
 /// Names are only ever added, and through `&self`: reading a session must not need `&mut`, and a
-/// `RefCell` would keep every error that carries a session from being `Sync`. So each bucket is a list
-/// whose end is set once.
+/// `RefCell` would keep every error that carries a session from being `Sync`. So each bucket is a
+/// list whose end is set once.
 #[derive(Default)]
 pub(crate) struct Reads {
     /// `None` if no conflict depends on reads.

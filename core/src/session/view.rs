@@ -1,8 +1,8 @@
 //! What a request sees: what was loaded, then what is in flight, then what came since.
 //!
-//! Reading looks in `since`, then `sent`, then `base`. There are no dirty flags: whether an attribute
-//! is dirty is found out at commit by comparing `since` with the record below, so setting an old value
-//! back, removing an absent name and changing back and forth all come to nothing.
+//! Reading looks in `since`, then `sent`, then `base`. There are no dirty flags: whether an
+//! attribute is dirty is found out at commit by comparing `since` with the record below, so setting
+//! an old value back, removing an absent name and changing back and forth all come to nothing.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -125,7 +125,8 @@ impl View {
         self.len_of(name).is_some()
     }
 
-    /// Returns the names that start with a prefix, sorted. Items that have no name yet are left out.
+    /// Returns the names that start with a prefix, sorted. Items that have no name yet are left
+    /// out.
     pub(crate) fn names_from(&self, prefix: &str) -> Vec<&str> {
         let edited = |layer| names_from(layer, prefix);
         let edited: BTreeSet<&str> = edited(&self.sent).chain(edited(&self.since)).collect();
@@ -170,8 +171,8 @@ impl View {
         Ok(())
     }
 
-    /// Forgets a change that comes to nothing, so that what is composed with it builds on the record
-    /// and not on a copy of it: `set` of what a counter holds, then `add`, still adds.
+    /// Forgets a change that comes to nothing, so that what is composed with it builds on the
+    /// record and not on a copy of it: `set` of what a counter holds, then `add`, still adds.
     fn drop_if_nothing(&mut self, name: &str) {
         let Some(Edit { op: op @ Op::Net(Net::Set(_) | Net::Remove), is_forced: false }) =
             self.since.get(name)
@@ -244,8 +245,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// Returns [`SetError`] if one cannot be stored, or if one or all of them together grew beyond a
-    /// limit. All of them are still lent out.
+    /// Returns [`SetError`] if one cannot be stored, or if one or all of them together grew beyond
+    /// a limit. All of them are still lent out.
     pub(crate) fn take_back(&mut self, limits: &Limits) -> Result<(), SetError> {
         let (mut taken, mut bytes) = (Vec::new(), self.size.bytes);
         for (name, edit) in &self.since.ops {
@@ -453,7 +454,8 @@ impl View {
         differing.map(ToOwned::to_owned).collect()
     }
 
-    /// Returns the attributes that a name stands for: those of a whole collection, if it was looked at.
+    /// Returns the attributes that a name stands for: those of a whole collection, if it was looked
+    /// at.
     fn expanded<'a>(&'a self, name: &'a str, other: &'a Record) -> Vec<&'a str> {
         if !family::is_prefix(name) {
             return Vec::from([name]);

@@ -123,7 +123,8 @@ impl Append {
 }
 
 impl Compact {
-    /// Creates the action. [`Loaded::compaction`](crate::store::Loaded::compaction) is the usual way.
+    /// Creates the action. [`Loaded::compaction`](crate::store::Loaded::compaction) is the usual
+    /// way.
     #[must_use]
     pub const fn new(record: Arc<Record>, position: Position) -> Self {
         Self { record, position }

@@ -92,8 +92,8 @@ impl<B: BlockingStore + ?Sized> BlockingStore for Arc<B> {
     }
 }
 
-/// Makes a [`Store`](crate::store::Store) of a [`BlockingStore`](crate::store::BlockingStore), whose
-/// answers are there at once.
+/// Makes a [`Store`](crate::store::Store) of a [`BlockingStore`](crate::store::BlockingStore),
+/// whose answers are there at once.
 ///
 /// A blanket implementation would forbid every wrapper of a store to be a store itself.
 #[macro_export]

@@ -12,9 +12,9 @@ use crate::token::SessionId;
 
 /// Keeps logs.
 ///
-/// Two methods, so that a wrapper (faults, metrics, encryption, tiers) is a dozen lines. Implementers
-/// write `async fn`. `now` is for stores without a clock of their own; a store that has one measures
-/// ttls with it, since a ttl is relative. A store that never waits implements
+/// Two methods, so that a wrapper (faults, metrics, encryption, tiers) is a dozen lines.
+/// Implementers write `async fn`. `now` is for stores without a clock of their own; a store that
+/// has one measures ttls with it, since a ttl is relative. A store that never waits implements
 /// [`BlockingStore`](crate::store::BlockingStore) instead.
 pub trait Store: Send + Sync {
     /// What goes wrong in this store.

@@ -1,5 +1,5 @@
-//! A small world: a clock that stands still, counted randomness, and a store that keeps real logs of
-//! encoded entries, so that every story runs on stored bytes.
+//! A small world: a clock that stands still, counted randomness, and a store that keeps real logs
+//! of encoded entries, so that every story runs on stored bytes.
 #![expect(dead_code, reason = "each test file needs a part of the world")]
 
 pub(crate) mod raw;

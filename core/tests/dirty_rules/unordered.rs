@@ -118,7 +118,8 @@ fn a_hash_set_of_two_is_never_dirty() {
     }
 }
 
-/// Sets and lists of all kinds, with so few different elements that many are alike but for an order.
+/// Sets and lists of all kinds, with so few different elements that many are alike but for an
+/// order.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Nest {
     list: Vec<u8>,

@@ -155,8 +155,8 @@ async fn f13_f14_replies_cut_short_or_garbled_are_never_believed() {
     fault.run("F14 replies garbled", garbage, async || proxy.heal()).await;
 }
 
-/// No reply at all, or a reply of the wrong type. A wrong reply of the right type cannot be told from
-/// the right one.
+/// No reply at all, or a reply of the wrong type. A wrong reply of the right type cannot be told
+/// from the right one.
 const GARBAGE: [&[u8]; 16] = [
     b"",
     b"\0",

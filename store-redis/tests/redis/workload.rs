@@ -78,8 +78,8 @@ impl Workload {
         workload
     }
 
-    /// Waits until a request that begins from now on has succeeded in every task. Returns how long that
-    /// took.
+    /// Waits until a request that begins from now on has succeeded in every task. Returns how long
+    /// that took.
     pub(crate) async fn all_succeed_again(&self) -> Duration {
         let round = self.shared.round.fetch_add(1, Relaxed) + 1;
         let begun = Stopwatch::start();

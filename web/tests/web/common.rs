@@ -112,7 +112,8 @@ async fn read(response: Response<Body>) -> Answer {
     Answer { status: parts.status, headers: parts.headers, text, operations }
 }
 
-/// Does the work on a thread of its own, where not even a future that never yields can stop the test.
+/// Does the work on a thread of its own, where not even a future that never yields can stop the
+/// test.
 #[track_caller]
 pub(crate) fn within_seconds<F, R>(work: impl FnOnce() -> F + Send + 'static) -> R
 where
