@@ -12,9 +12,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use sessile_core::{BlockingSessions, Clock, CommitError, Counter, CreateWhen, Entropy, EntropyError, Granularity, Key, OnConflict, Persist, Policy, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate};
 use sessile_core::engine::Upkeep;
 use sessile_core::store::BlockingStore;
+use sessile_core::{
+    BlockingSessions, Clock, CommitError, Counter, CreateWhen, Entropy, EntropyError, Granularity,
+    Key, OnConflict, Persist, Policy, RotationReason, Session, SessionId, Timestamp, Token,
+    TokenUpdate,
+};
 use sessile_sim::{Direct, Rng, SimError, SimStore};
 
 const KEYS: [Key<u64>; 2] = [Key::new("a"), Key::new("b")];
