@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use sessile_core::store::{Action, Loaded};
 use sessile_core::{CommitError, CreateWhen, Granularity, Session, SessionId, Token, TokenUpdate};
-use sessile_core::store::{Action, Failure, Loaded};
 
-use crate::generate::SKEW;
+use crate::handle::SimError;
 use crate::ledger::Ledger;
 use crate::log::{Log, same};
-use crate::model::{Name, PAIR, Standing, State, Val, values_of};
+use crate::model::{Name, Standing, State, Val, values_of};
+use crate::script::SKEW;
 use crate::stored::secret_of;
+use crate::violation::Kind;
 use crate::visit::{Effect, Own};
-use crate::{Kind, SimError};
 
 /// What a load must answer to, and what it found.
 pub(crate) struct Load<'a> {
@@ -21,7 +22,7 @@ pub(crate) struct Load<'a> {
     pub(crate) from: usize,
     /// The node ended the session itself.
     pub(crate) is_ended: bool,
-    pub(crate) found: &'a Result<Option<Loaded>, Failure<SimError>>,
+    pub(crate) found: &'a Result<Option<Loaded>, SimError>,
 }
 
 /// What a request came with, and what it was given.
@@ -45,8 +46,7 @@ impl Ledger {
         }
         let (name, request) = (&log.name, load.origin);
         let violation = match load.found {
-            Err(failure) => {
-                let source = failure.into_source();
+            Err(source) => {
                 let torn = matches!(source, SimError::Corrupt(_));
                 torn.then(|| (Kind::Torn, format!("r{request} cannot read {name}: {source}")))
             }
@@ -108,7 +108,7 @@ impl Ledger {
         }
         let log = &self.logs[&id];
         let state = opened.version.and_then(|version| log.versions[version].state.clone());
-        let standing = state.as_ref().map(|state| match state.deadline {
+        let standing = state.as_ref().map(|state| match state.lifetime.deadline {
             Some(deadline) if deadline <= opened.now => Standing::Unknown,
             _ => state.standing(&secret, opened.now),
         });
@@ -159,7 +159,7 @@ impl Ledger {
         {
             visit.sent.entry(stamp.commit).or_insert(writes);
         }
-        let Action::Create { record, .. } = action else { return };
+        let Action::Create(create) = action else { return };
         visit.ids.push(id);
         let visit = &self.visits[origin];
         if let Some(old) = visit.log {
@@ -167,7 +167,7 @@ impl Ledger {
             self.violate(Kind::Revived, what);
             return;
         }
-        let foreign = values_of(record).into_keys().find(|name| !visit.touches(name));
+        let foreign = values_of(&create.record).into_keys().find(|name| !visit.touches(name));
         if let Some(name) = foreign {
             let what = format!("r{origin} starts a session with {name}, which it never set");
             self.violate(Kind::Revived, what);
@@ -295,7 +295,7 @@ impl Ledger {
             return Some((Kind::Lost, format!("r{origin} was told {principal:?} is logged in")));
         }
         let idle = due.idle.filter(|_| visit.idle == due.idle)?;
-        let kept = ever(&|state| state.idle == idle);
+        let kept = ever(&|state| state.lifetime.idle == idle);
         (!kept).then(|| (Kind::Lost, format!("r{origin} was told the idle timeout is {idle} ms")))
     }
 
@@ -303,10 +303,12 @@ impl Ledger {
     fn neglected(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[origin], &self.logs[&id]);
         let state = log.state().filter(|_| visit.is_calm)?;
-        let idle = log.states(0, log.last()).flatten().map(|state| state.idle).min()?;
+        let idle = log.states(0, log.last()).flatten().map(|state| state.lifetime.idle).min()?;
         let share = (self.rules.touch * idle).div_ceil(self.rules.idle);
-        let left =
-            state.deadline.map_or(idle, |deadline| idle.min(deadline.saturating_sub(self.now)));
+        let left = state
+            .lifetime
+            .deadline
+            .map_or(idle, |deadline| idle.min(deadline.saturating_sub(self.now)));
         let passed = self.now - visit.came_at + SLOW;
         let least = self.now + left.saturating_sub(share + passed);
         let early = least.checked_sub(log.expires_at).filter(|early| *early > 0)?;
@@ -316,7 +318,8 @@ impl Ledger {
     /// Finds a change that was acknowledged though there is no session.
     fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
-        if is_last && !visit.is_stale && !visit.has_ended && self.rules.create == CreateWhen::Opened {
+        if is_last && !visit.is_stale && !visit.has_ended && self.rules.create == CreateWhen::Opened
+        {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
         visit.due.names.iter().find_map(|(name, from)| {
@@ -327,12 +330,7 @@ impl Ledger {
     }
 
     /// Checks what a request was told when it was told that a write failed.
-    pub(crate) fn check_failed(
-        &mut self,
-        origin: usize,
-        error: &CommitError<SimError>,
-        node_now: u64,
-    ) {
+    pub(crate) fn check_failed(&mut self, origin: usize, error: &CommitError, node_now: u64) {
         let now = self.now;
         let rollbacks = self.rollbacks;
         let visit = &mut self.visits[origin];
@@ -349,7 +347,8 @@ impl Ledger {
         let is_gone = matches!(error, CommitError::Gone);
         let visit = &mut self.visits[origin];
         // Nobody can use what may be appended to a session that is over.
-        let is_over = |state: &Arc<State>| state.deadline.is_some_and(|end| end <= node_now);
+        let is_over =
+            |state: &Arc<State>| state.lifetime.deadline.is_some_and(|end| end <= node_now);
         if is_gone && state.as_ref().is_none_or(is_over) {
             return;
         }
@@ -393,8 +392,8 @@ impl Ledger {
     }
 
     /// Checks what a client is told about its token.
-    pub(crate) fn check_notice(&mut self, origin: usize, notice: &TokenUpdate) {
-        let TokenUpdate::Issue(token) = notice else { return };
+    pub(crate) fn check_token_update(&mut self, origin: usize, update: &TokenUpdate) {
+        let TokenUpdate::Issue(token) = update else { return };
         let visit = &self.visits[origin];
         let (was_stale, was_lost) = (visit.is_stale, visit.rollbacks != self.rollbacks);
         let secret = secret_of(token.verifier());
@@ -419,15 +418,6 @@ const SLOW: u64 = 45 + 2 * SKEW;
 fn compare(log: &Log, version: usize, state: &State, loaded: &Loaded) -> Option<(Kind, String)> {
     let found = values_of(&loaded.record);
     let name = &log.name;
-    let pair = PAIR.map(|name| found.get(name).and_then(Val::as_number));
-    let matches = match pair {
-        [None, None] => true,
-        [Some(left), Some(right)] => left & 1 == right,
-        _ => false,
-    };
-    if !matches {
-        return Some((Kind::MixedGroup, format!("{name} holds a pair of two writers: {pair:?}")));
-    }
     let differs = |name: &&Name| found.get(*name) != state.values.get(*name);
     let wrong: Vec<Name> = crate::model::NAMES.iter().filter(differs).copied().collect();
     if let Some(first) = wrong.first() {
@@ -438,8 +428,8 @@ fn compare(log: &Log, version: usize, state: &State, loaded: &Loaded) -> Option<
     let record = &loaded.record;
     let deadline = record.deadline().map(|deadline| deadline.as_millis());
     let head = (record.generation(), record.principal(), record.idle_timeout().as_millis());
-    let wanted = (state.generation, state.principal.as_deref(), state.idle);
-    (head != wanted || deadline != state.deadline).then(|| {
+    let wanted = (state.generation, state.principal.as_deref(), state.lifetime.idle);
+    (head != wanted || deadline != state.lifetime.deadline).then(|| {
         (Kind::OrderViolation, format!("{name} has the head {head:?}, and must have {wanted:?}"))
     })
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sessile_core::{SessionId, Timestamp};
 use sessile_core::log::Stamp;
+use sessile_core::{SessionId, Timestamp};
 
 /// An element of a list.
 pub type Bytes = Arc<[u8]>;

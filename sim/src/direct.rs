@@ -5,10 +5,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use sessile_core::{SessionId, Timestamp};
 use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Store};
+use sessile_core::{SessionId, Timestamp};
 
-use crate::{Call, Handle, Link, Lost, Node, Reply, Server, SimError};
+use crate::command::{Call, Reply};
+use crate::handle::{Handle, Link, Lost, Node, SimError};
+use crate::server::Server;
 
 /// A link to a server in the same place. The server's time is the node's.
 #[derive(Clone, Debug, Default)]
@@ -59,8 +61,8 @@ pub struct SimStore(Handle<Direct>);
 impl BlockingStore for SimStore {
     type Error = SimError;
 
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<SimError>> {
-        at_once(self.0.load(id, now))
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, SimError> {
+        at_once(self.0.load(id, now)).unwrap_or(Err(SimError::Silent))
     }
 
     fn apply(
@@ -69,16 +71,17 @@ impl BlockingStore for SimStore {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<SimError>> {
-        at_once(self.0.apply(id, action, now))
+        let done = at_once(self.0.apply(id, action, now));
+        done.unwrap_or(Err(Failure::Unknown(SimError::Silent)))
     }
 }
 
-/// Takes what a call answers that has nothing to wait for; silence otherwise.
-fn at_once<T>(
-    call: impl Future<Output = Result<T, Failure<SimError>>>,
-) -> Result<T, Failure<SimError>> {
+sessile_core::impl_store!(SimStore);
+
+/// Takes what a call answers that has nothing to wait for.
+fn at_once<F: Future>(call: F) -> Option<F::Output> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => Err(Failure::Unknown(SimError::Silent)),
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
     }
 }

@@ -2,9 +2,9 @@
 
 use sessile_core::{CreateWhen, Granularity, OnConflict, Persist, RotationReason};
 
-use crate::Rng;
+use crate::rng::Rng;
 use crate::script::{
-    Driver, Fate, Mishap, MishapKind, NodeRules, Op, Presents, Request, Rules, Script,
+    Driver, Fate, Fault, FaultKind, NodeRules, Op, Presents, Request, Rules, SKEW, Script,
 };
 
 impl Script {
@@ -29,8 +29,8 @@ impl Script {
             let client = rng.index(clients);
             requests.push(draw_request(&mut rng, &swarm, number, at, client, nodes.len()));
         }
-        let mishaps = draw_mishaps(&mut rng, &swarm, spread, clients, nodes.len());
-        Self { seed, rules, nodes, requests, mishaps }
+        let faults = draw_faults(&mut rng, &swarm, spread, clients, nodes.len());
+        Self { seed, rules, nodes, requests, faults }
     }
 }
 
@@ -44,7 +44,7 @@ struct Swarm {
     holds: bool,
     cancels: bool,
     dry: bool,
-    mishaps: Vec<u64>,
+    faults: Vec<u64>,
     /// Everything is executed long after its node gave up.
     stalls: bool,
     /// There are so many requests that logs outgrow every window.
@@ -84,7 +84,7 @@ impl Swarm {
             holds: rng.chance(80),
             cancels: rng.chance(25),
             dry: rng.chance(5),
-            mishaps: (0..8).filter(|_| harms && rng.chance(25)).collect(),
+            faults: (0..8).filter(|_| harms && rng.chance(25)).collect(),
             slow: rng.pick(&[1, 5, 20]),
             stalls,
             is_long: rng.chance(3),
@@ -131,10 +131,7 @@ fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
 
 /// The request that makes a session, undisturbed.
 fn draw_first(rng: &mut Rng, client: usize, nodes: usize) -> Request {
-    let mut ops = vec![Op::Set(0, 1 + client as u64), Op::Add(0, 1)];
-    if rng.chance(50) {
-        ops.push(Op::Pair(100 + rng.below(2)));
-    }
+    let ops = vec![Op::Set(0, 1 + client as u64), Op::Add(0, 1)];
     Request {
         at: rng.below(20),
         node: rng.index(nodes),
@@ -193,8 +190,8 @@ fn draw_op(rng: &mut Rng, swarm: &Swarm, unique: &mut u64, depth: u32) -> Op {
         match swarm.favourite {
             0 => return Op::Add(rng.index(2), 1 + i64::from(rng.small(5))),
             1 => return Op::Rotate(RotationReason::PrivilegeChange),
-            2 => return Op::Pair(number),
-            3 if depth == 0 => return draw_flush(rng, swarm, unique),
+            2 => return Op::Set(rng.index(2), number),
+            3 if depth == 0 => return draw_save(rng, swarm, unique),
             _ => {}
         }
     }
@@ -207,9 +204,7 @@ fn draw_op(rng: &mut Rng, swarm: &Swarm, unique: &mut u64, depth: u32) -> Op {
         14 | 15 => Op::Remove(rng.index(2)),
         16..=20 => Op::Add(rng.index(2), i64::from(rng.small(9)) - 3),
         21 => Op::RemoveCounter(rng.index(2)),
-        22..=24 => Op::Pair(number),
-        25 => Op::RemovePair,
-        26 | 27 => Op::Edit(number),
+        22..=27 => Op::Edit(number),
         28 => Op::Borrow(number),
         29 => Op::Text(rng.pick(&[3, 700, 1_500]), number),
         30 if rng.chance(50) => Op::Everything,
@@ -221,43 +216,41 @@ fn draw_op(rng: &mut Rng, swarm: &Swarm, unique: &mut u64, depth: u32) -> Op {
         35 => Op::Invalidate,
         36 => Op::SetIdle(rng.pick(&[80, 500, 5_000])),
         37 if depth == 0 => Op::Wait(rng.pick(&[1, 10, 70])),
-        _ if depth == 0 => draw_flush(rng, swarm, unique),
+        _ if depth == 0 => draw_save(rng, swarm, unique),
         _ => Op::Get(0),
     }
 }
 
-fn draw_flush(rng: &mut Rng, swarm: &Swarm, unique: &mut u64) -> Op {
-    Op::Flush((0..rng.index(3)).map(|_| draw_op(rng, swarm, unique, 1)).collect())
+fn draw_save(rng: &mut Rng, swarm: &Swarm, unique: &mut u64) -> Op {
+    Op::Save((0..rng.index(3)).map(|_| draw_op(rng, swarm, unique, 1)).collect())
 }
 
-fn draw_mishaps(
+fn draw_faults(
     rng: &mut Rng,
     swarm: &Swarm,
     spread: u64,
     clients: usize,
     nodes: usize,
-) -> Vec<Mishap> {
-    let mut mishaps = Vec::new();
-    for kind in &swarm.mishaps {
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for kind in &swarm.faults {
         for _ in 0..1 + rng.index(2) {
             let at = 40 + rng.below(spread + 60);
             let kind = match kind {
-                0 => MishapKind::Crash(rng.index(nodes)),
-                1 => MishapKind::Failover(1 + rng.index(4)),
-                2 => MishapKind::Restart,
-                3 => MishapKind::Restore,
-                4 => MishapKind::Evict(rng.index(clients)),
-                5 => MishapKind::Corrupt(rng.index(clients), rng.draw(), rng.draw()),
-                6 => MishapKind::Pass(rng.pick(&[30, 200, 2_000])),
-                _ => MishapKind::Dump,
+                0 => FaultKind::Crash(rng.index(nodes)),
+                1 => FaultKind::Failover(1 + rng.index(4)),
+                2 => FaultKind::Restart,
+                3 => FaultKind::Restore,
+                4 => FaultKind::Evict(rng.index(clients)),
+                5 => FaultKind::Corrupt(rng.index(clients), rng.draw(), rng.draw()),
+                6 => FaultKind::Pass(rng.pick(&[30, 200, 2_000])),
+                _ => FaultKind::Dump,
             };
-            mishaps.push(Mishap { at, kind });
+            faults.push(Fault { at, kind });
         }
     }
-    mishaps
+    faults
 }
 
 /// How many calls of a request have a fate of their own.
 const CALLS: usize = 12;
-/// How far a measured clock may be off, in milliseconds.
-pub(crate) const SKEW: u64 = 20;

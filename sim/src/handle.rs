@@ -9,12 +9,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_core::log::{CommitId, DecodeError, Delta, Fold, Record, Stamp, fold};
-use sessile_core::store::{Action, Failure, Loaded, Outcome, Position, Store};
+use sessile_core::store::{Action, Append, Failure, Loaded, Outcome, Position, Store};
+use sessile_core::{SessionId, Timestamp, Ttl};
 
+use crate::bug::Bug;
+use crate::command::{Bytes, Call, Command, Reply, WrongCommand};
 use crate::stored::DeltaHead;
-use crate::{Bug, Bytes, Call, Command, Reply, WrongCommand};
 
 /// Carries calls to a server.
 pub trait Link: Send + Sync {
@@ -106,7 +107,7 @@ impl<L: Link> Handle<L> {
         id: SessionId,
         held: &Held,
         now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<SimError>> {
+    ) -> Result<Option<Loaded>, SimError> {
         let from = held.elements - 1;
         let replies = self.ask(id, vec![Command::Range { from }, Command::Pttl], now).await?;
         let [tail, ttl] = replies.as_slice() else { return Ok(None) };
@@ -126,11 +127,7 @@ impl<L: Link> Handle<L> {
         Ok(Some(self.hold(id, held, ttl.number())))
     }
 
-    async fn load_whole(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<SimError>> {
+    async fn load_whole(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, SimError> {
         let replies = self.ask(id, vec![Command::Range { from: 0 }, Command::Pttl], now).await?;
         let [list, ttl] = replies.as_slice() else { return Ok(None) };
         let [snapshot, stamp, behind @ ..] = list.elements() else {
@@ -166,40 +163,40 @@ impl<L: Link> Handle<L> {
         id: SessionId,
         commands: Vec<Command>,
         now: Timestamp,
-    ) -> Result<Vec<Reply>, Failure<SimError>> {
+    ) -> Result<Vec<Reply>, SimError> {
         let replies = self.link.call(Call { id, commands, now }).await;
         replies.map_err(|lost| match lost {
-            Lost::Refused => Failure::NotApplied(SimError::Refused),
-            Lost::Silent => Failure::Unknown(SimError::Silent),
+            Lost::Refused => SimError::Refused,
+            Lost::Silent => SimError::Silent,
         })
     }
 
     /// Says an action in commands.
-    fn commands(&self, action: &Action) -> Result<Vec<Command>, Failure<SimError>> {
+    fn commands(&self, action: &Action) -> Result<Vec<Command>, SimError> {
         if let Some(wrong) = self.wrong_commands(action) {
             return Ok(wrong);
         }
         Ok(match action {
-            Action::Create { record, stamp, ttl } => {
-                let (body, ttl) = (snapshot(record)?, ttl.as_millis());
-                vec![Command::Create { body, stamp: *stamp, ttl }]
-            }
-            Action::Append { delta, stamp, ttl } => vec![
-                Command::Pexpire { ttl: ttl.as_millis() },
-                Command::PushX { body: delta.encode().into(), stamp: *stamp },
-            ],
-            Action::AppendAt { delta, position, stamp, ttl } => vec![Command::AppendAt {
-                expected: position.stamp(),
-                body: delta.encode().into(),
-                stamp: *stamp,
-                ttl: ttl.as_millis(),
+            Action::Create(create) => vec![Command::Create {
+                body: snapshot(&create.record)?,
+                stamp: create.stamp,
+                ttl: create.ttl.as_millis(),
             }],
-            Action::Compact { record, position } => vec![Command::Compact {
-                elements: elements(*position),
-                expected: position.stamp(),
-                body: snapshot(record)?,
+            Action::Append(append) => match append.at {
+                None => push(append),
+                Some(position) => vec![Command::AppendAt {
+                    expected: position.stamp(),
+                    body: append.delta.encode().into(),
+                    stamp: append.stamp,
+                    ttl: append.ttl.as_millis(),
+                }],
+            },
+            Action::Compact(compact) => vec![Command::Compact {
+                elements: elements(compact.position),
+                expected: compact.position.stamp(),
+                body: snapshot(&compact.record)?,
             }],
-            Action::Touch { ttl } => vec![Command::Pexpire { ttl: ttl.as_millis() }],
+            Action::Touch(touch) => vec![Command::Pexpire { ttl: touch.ttl.as_millis() }],
             Action::Delete(_) => vec![Command::Del],
         })
     }
@@ -207,52 +204,25 @@ impl<L: Link> Handle<L> {
     /// Says an action as the seeded bug would, if that makes a difference.
     fn wrong_commands(&self, action: &Action) -> Option<Vec<Command>> {
         let wrong = match (self.bug?, action) {
-            (Bug::BlindRotation, Action::AppendAt { delta, stamp, ttl, .. }) => {
-                let body = delta.encode().into();
-                let ttl = ttl.as_millis();
-                return Some(vec![
-                    Command::Pexpire { ttl },
-                    Command::PushX { body, stamp: *stamp },
-                ]);
-            }
-            (Bug::NodeClockExpiry, Action::from(Append::new(delta, stamp, ttl))) => {
-                let ttl = ttl.as_millis();
-                return Some(vec![
-                    Command::Wrong(WrongCommand::PexpireAt { at: 0, ttl }),
-                    Command::PushX { body: delta.encode().into(), stamp: *stamp },
-                ]);
-            }
-            (Bug::AppendCreates, Action::Append { delta, stamp, .. }) => {
-                vec![WrongCommand::Push { body: delta.encode().into(), stamp: *stamp }]
-            }
-            (Bug::PushInTwo, Action::Append { delta, stamp, .. }) => {
-                let body: Bytes = delta.encode().into();
-                let completes = Some((Arc::clone(&body), *stamp));
-                let element = stamp.encode().into();
-                vec![
-                    WrongCommand::PushHalf { element: body, completes: None },
-                    WrongCommand::PushHalf { element, completes },
-                ]
-            }
-            (Bug::CreateInTwo, Action::from(Create::new(record, stamp, ttl))) => {
-                let body = snapshot(record).ok()?;
-                let bare = WrongCommand::CreateBare { body, stamp: *stamp };
-                let ttl = ttl.as_millis();
+            (bug, Action::Append(append)) => return wrong_append(bug, append),
+            (Bug::CreateInTwo, Action::Create(create)) => {
+                let (body, ttl) = (snapshot(&create.record).ok()?, create.ttl.as_millis());
+                let bare = WrongCommand::CreateBare { body, stamp: create.stamp };
                 return Some(vec![Command::Wrong(bare), Command::Pexpire { ttl }]);
             }
-            (Bug::CompactByLength, Action::from(Compact::new(record, position))) => {
-                let (elements, stamp) = (elements(*position), position.stamp());
-                let body = snapshot(record).ok()?;
-                vec![WrongCommand::CompactLonger { elements, stamp, body }]
-            }
-            (Bug::CompactDropsTtl, Action::from(Compact::new(record, position))) => {
-                let (elements, expected) = (elements(*position), position.stamp());
-                let body = snapshot(record).ok()?;
-                vec![WrongCommand::CompactAnew { elements, expected, body }]
-            }
+            (Bug::CompactByLength, Action::Compact(compact)) => WrongCommand::CompactLonger {
+                elements: elements(compact.position),
+                stamp: compact.position.stamp(),
+                body: snapshot(&compact.record).ok()?,
+            },
+            (Bug::CompactDropsTtl, Action::Compact(compact)) => WrongCommand::CompactAnew {
+                elements: elements(compact.position),
+                expected: compact.position.stamp(),
+                body: snapshot(&compact.record).ok()?,
+            },
             _ => return None,
         };
-        Some(wrong.into_iter().map(Command::Wrong).collect())
+        Some(vec![Command::Wrong(wrong)])
     }
 
     /// A touch as a store writes it that keeps its records whole.
@@ -294,11 +264,7 @@ impl<L: Link> Handle<L> {
 impl<L: Link> Store for Handle<L> {
     type Error = SimError;
 
-    async fn load(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Loaded>, Failure<Self::Error>> {
+    async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Self::Error> {
         if self.node().has_ended(id, now) {
             return Ok(None);
         }
@@ -310,7 +276,7 @@ impl<L: Link> Store for Handle<L> {
                 Err(_) if self.has(Bug::HeldServedOnTimeout) => {
                     return Ok(Some(held.loaded(1_000)));
                 }
-                Err(failure) => return Err(failure),
+                Err(error) => return Err(error),
             }
             self.node().held.remove(&id);
         }
@@ -335,25 +301,32 @@ impl<L: Link> Store for Handle<L> {
             _ => {}
         }
         let touch = match action {
-            Action::Touch { ttl } => self.touch_wrongly(id, *ttl),
+            Action::Touch(touch) => self.touch_wrongly(id, touch.ttl),
             _ => None,
         };
-        let mut commands = touch.map_or_else(|| self.commands(action), Ok)?;
+        let commands = touch.map_or_else(|| self.commands(action), Ok);
+        let mut commands = commands.map_err(Failure::NotApplied)?;
         Self::by_own_clock(&mut commands, now);
-        let replies = self.ask(id, commands, now).await?;
+        let replies = self.ask(id, commands, now).await.map_err(|error| match error {
+            SimError::Refused => Failure::NotApplied(error),
+            error => Failure::Unknown(error),
+        })?;
         let outcome = outcome(action, replies.last().map_or(0, Reply::number));
         let mut node = self.node();
-        if let (Action::from(Delete::new(ttl)), Outcome::Done(None)) = (action, outcome) {
-            node.ended.insert(id, now + ttl.as_duration());
-            node.held.remove(&id);
-        }
-        if let (Action::Append { delta, stamp, .. }, Outcome::Done(Some(position))) =
-            (action, outcome)
-            && self.bug == Some(Bug::HeldAdvancedByAppend)
-            && let Some(held) = node.held.get_mut(&id)
-        {
-            held.record = Arc::new(fold(&held.record, delta, stamp.attempt));
-            (held.elements, held.stamp) = (elements(position), *stamp);
+        match (action, outcome) {
+            (Action::Delete(delete), _) => {
+                node.ended.insert(id, now + delete.ttl.as_duration());
+                node.held.remove(&id);
+            }
+            (Action::Append(Append { delta, stamp, at: None, .. }), Outcome::Done(Some(end)))
+                if self.has(Bug::HeldAdvancedByAppend) =>
+            {
+                if let Some(held) = node.held.get_mut(&id) {
+                    held.record = Arc::new(fold(&held.record, delta, stamp.attempt));
+                    (held.elements, held.stamp) = (elements(end), *stamp);
+                }
+            }
+            _ => {}
         }
         Ok(outcome)
     }
@@ -361,13 +334,12 @@ impl<L: Link> Store for Handle<L> {
 
 impl Held {
     fn loaded(&self, ttl: i64) -> Loaded {
-        Loaded {
-            record: Arc::clone(&self.record),
-            position: Position::new(self.elements as u64 / 2, self.stamp),
-            // A log without a ttl lives for ever, and is touched for it.
-            remaining: u64::try_from(ttl).map_or(Duration::MAX, Duration::from_millis),
-            tail_bytes: self.tail_bytes,
-        }
+        let position = Position::new(self.elements as u64 / 2, self.stamp);
+        // A log without a ttl lives for ever, and is touched for it.
+        let remaining = u64::try_from(ttl).map_or(Duration::MAX, Duration::from_millis);
+        let mut loaded = Loaded::new(Arc::clone(&self.record), position, remaining);
+        loaded.tail_bytes = self.tail_bytes;
+        loaded
     }
 }
 
@@ -379,7 +351,7 @@ struct Tail {
 }
 
 impl Tail {
-    fn read(elements: &[Bytes]) -> Result<Self, Failure<SimError>> {
+    fn read(elements: &[Bytes]) -> Result<Self, SimError> {
         let (entries, rest) = elements.as_chunks::<2>();
         if !rest.is_empty() {
             return Err(corrupt());
@@ -395,23 +367,51 @@ impl Tail {
     }
 }
 
+fn push(append: &Append) -> Vec<Command> {
+    vec![
+        Command::Pexpire { ttl: append.ttl.as_millis() },
+        Command::PushX { body: append.delta.encode().into(), stamp: append.stamp },
+    ]
+}
+
+/// Says an append as the seeded bug would, if that makes a difference.
+fn wrong_append(bug: Bug, append: &Append) -> Option<Vec<Command>> {
+    let (body, stamp): (Bytes, _) = (append.delta.encode().into(), append.stamp);
+    let wrong = match (bug, append.at) {
+        (Bug::BlindRotation, Some(_)) => return Some(push(append)),
+        (Bug::NodeClockExpiry, None) => {
+            let ttl = append.ttl.as_millis();
+            let expire = Command::Wrong(WrongCommand::PexpireAt { at: 0, ttl });
+            return Some(vec![expire, Command::PushX { body, stamp }]);
+        }
+        (Bug::AppendCreates, None) => vec![WrongCommand::Push { body, stamp }],
+        (Bug::PushInTwo, None) => {
+            let completes = Some((Arc::clone(&body), stamp));
+            let element = stamp.encode().into();
+            vec![
+                WrongCommand::PushHalf { element: body, completes: None },
+                WrongCommand::PushHalf { element, completes },
+            ]
+        }
+        _ => return None,
+    };
+    Some(wrong.into_iter().map(Command::Wrong).collect())
+}
+
 /// Says what the reply to an action means.
 fn outcome(action: &Action, reply: i64) -> Outcome {
     match (action, reply) {
         (Action::Create(_), 0) => Outcome::Exists,
-        (Action::Create(_), _) => Outcome::Done(None),
-        (Action::Append(_) | Action::Touch(_), 0) | (Action::AppendAt { .. }, -1) => {
-            Outcome::Gone
-        }
-        (Action::AppendAt { .. }, 0) => Outcome::Moved,
-        (Action::Append { stamp, .. } | Action::AppendAt { stamp, .. }, elements) => {
+        (Action::Append(Append { at: Some(_), .. }), -1)
+        | (Action::Append(Append { at: None, .. }) | Action::Touch(_), 0) => Outcome::Gone,
+        (Action::Append(_) | Action::Compact(_), 0) => Outcome::Moved,
+        (Action::Append(append), elements) => {
             let entries = u64::try_from(elements).unwrap_or(0) / 2;
-            Outcome::Done(Some(Position::new(entries, *stamp))
+            Outcome::Done(Some(Position::new(entries, append.stamp)))
         }
-        (Action::Touch(_), _) => Outcome::Done(None),
-        (Action::Compact(_), 0) => Outcome::Moved,
-        (Action::Compact(_), _) => Outcome::Done(None),
-        (Action::Delete(_), _) => Outcome::Done(None),
+        (Action::Create(_) | Action::Compact(_) | Action::Touch(_) | Action::Delete(_), _) => {
+            Outcome::Done(None)
+        }
     }
 }
 
@@ -419,8 +419,8 @@ fn elements(position: Position) -> usize {
     usize::try_from(position.entries()).map_or(usize::MAX, |entries| entries.saturating_mul(2))
 }
 
-fn snapshot(record: &Record) -> Result<Bytes, Failure<SimError>> {
-    record.snapshot().map(Bytes::from).ok_or(Failure::NotApplied(SimError::Unwritable))
+fn snapshot(record: &Record) -> Result<Bytes, SimError> {
+    record.snapshot().map(Bytes::from).ok_or(SimError::Unwritable)
 }
 
 /// Returns the same changes as another commit.
@@ -435,12 +435,12 @@ pub(crate) fn renamed(delta: &Delta, salt: u32) -> Delta {
     if delta.replaces_all() { same.replacing() } else { same }
 }
 
-const fn corrupt() -> Failure<SimError> {
-    Failure::NotApplied(SimError::Corrupt(DecodeError::Truncated))
+const fn corrupt() -> SimError {
+    SimError::Corrupt(DecodeError::Truncated)
 }
 
-const fn unreadable(error: DecodeError) -> Failure<SimError> {
-    Failure::NotApplied(SimError::Corrupt(error))
+const fn unreadable(error: DecodeError) -> SimError {
+    SimError::Corrupt(error)
 }
 
 /// What goes wrong in a simulated store.

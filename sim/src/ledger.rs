@@ -7,16 +7,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sessile_core::{OnConflict, SessionId};
 use sessile_core::log::{Delta, Stamp};
+use sessile_core::{Granularity, OnConflict, SessionId};
 
+use crate::command::{Bytes, Command, Reply, WrongCommand};
 use crate::log::Log;
-use crate::model::{NAMES, Name, PAIR, State};
-use crate::script::{Fate, Request, Rules, Script};
+use crate::model::{NAMES, Name, State};
+use crate::script::{EPOCH, Fate, Request, Rules, Script};
 use crate::stored::DeltaHead;
+use crate::violation::{Kind, Violation};
 use crate::visit::{Applied, Did, Visit};
-use crate::world::EPOCH;
-use crate::{Bytes, Command, Kind, Reply, Violation, WrongCommand};
 
 /// Everything that happened.
 #[derive(Debug)]
@@ -106,13 +106,13 @@ impl Ledger {
             self.violate(Kind::Immortal, format!("{name} has no ttl"));
             return;
         };
-        let idle = log.states(0, log.last()).flatten().map(|state| state.idle).max();
+        let idle = log.states(0, log.last()).flatten().map(|state| state.lifetime.idle).max();
         if idle.is_some_and(|idle| expires_at > now + idle) {
             self.violate(Kind::Immortal, format!("{name} lives longer than it may unused"));
             return;
         }
         let log = self.log_mut(id);
-        let deadline = log.state().and_then(|state| state.deadline);
+        let deadline = log.state().and_then(|state| state.lifetime.deadline);
         if let Some(deadline) =
             deadline.filter(|deadline| expires_at > deadline.saturating_add(slack))
         {
@@ -239,7 +239,7 @@ impl Ledger {
             found.push((Kind::Doubled, what));
         }
         let is_own = visit.log == Some(seen.id) && visit.rollbacks == self.rollbacks;
-        let wins = head.rotation.is_some() || head.principal.is_some() || head.idle.is_some();
+        let wins = head.rotation.is_some() || head.principal.is_some() || head.lifetime.is_some();
         let changes = wins || applied.replaces || !applied.changes.is_empty();
         if is_own {
             found.extend(self.foreign_names(request, seen.id, &applied));
@@ -252,7 +252,6 @@ impl Ledger {
             let what = format!("r{request} wins with a token a privilege change replaced");
             found.push((Kind::WrongAccept, what));
         }
-        found.extend(split_pair(&applied).map(|what| (Kind::MixedGroup, what)));
         found.into_iter().for_each(|(kind, what)| self.violate(kind, what));
         let visit = &mut self.visits[seen.origin];
         visit.applied.push(applied);
@@ -304,7 +303,7 @@ impl Ledger {
             return None;
         }
         let base = log.versions.get(visit.segment)?.state.as_ref()?;
-        let whole = self.rules.granularity == sessile_core::Granularity::Whole;
+        let whole = self.rules.granularity == Granularity::Whole;
         let all = whole || visit.due.everything;
         let looked = |name: Name| {
             let looked = visit.due.reads.contains(name) || visit.due.names.contains_key(name);
@@ -348,19 +347,5 @@ impl Ledger {
             );
             self.violate(Kind::Lost, what);
         }
-    }
-}
-
-/// Finds a pair of which only one was written, or which does not match.
-fn split_pair(applied: &Applied) -> Option<String> {
-    let [left, right] = PAIR.map(|name| applied.changes.get(name));
-    match (left, right) {
-        (None, None) | (Some(Did::Remove), Some(Did::Remove)) => None,
-        (Some(Did::Set(left)), Some(Did::Set(right)))
-            if left.as_number().map(|left| left & 1) == right.as_number() =>
-        {
-            None
-        }
-        _ => Some(format!("an entry leaves the pair at {left:?} and {right:?}")),
     }
 }

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sessile_core::{Change, Codec, CommitId, Delta, Record, Stamp, Value, ValueRef};
+use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, ValueRef};
 
-use crate::stored::{self, DeltaHead, Secret};
+use crate::stored::{self, DeltaHead, Lifetime, Secret};
 
 /// What a log amounts to.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,8 @@ pub(crate) struct State {
     pub(crate) replaced: Vec<(Secret, Option<u64>)>,
     pub(crate) generation: u64,
     pub(crate) principal: Option<String>,
-    pub(crate) idle: u64,
-    pub(crate) deadline: Option<u64>,
+    pub(crate) created_at: u64,
+    pub(crate) lifetime: Lifetime,
 }
 
 /// The name of an attribute; programs use few.
@@ -50,6 +50,7 @@ impl State {
     /// Reads the first record of a log.
     pub(crate) fn start(body: &[u8], stamp: Stamp) -> Option<Self> {
         let record = Record::decode(body.to_vec()).ok()?;
+        let (created_at, lifetime) = stored::lifetime_of(body)?;
         Some(Self {
             values: values_of(&record),
             commits: [stamp.commit].into(),
@@ -58,8 +59,8 @@ impl State {
             replaced: Vec::new(),
             generation: record.generation(),
             principal: record.principal().map(str::to_owned),
-            idle: record.idle_timeout().as_millis(),
-            deadline: record.deadline().map(|deadline| deadline.as_millis()),
+            created_at,
+            lifetime,
         })
     }
 
@@ -83,7 +84,7 @@ impl State {
         if let Some(principal) = &head.principal {
             self.principal.clone_from(principal);
         }
-        self.idle = head.idle.unwrap_or(self.idle);
+        self.lifetime = head.lifetime.unwrap_or(self.lifetime);
         if delta.replaces_all() {
             self.values.clear();
         }
@@ -149,19 +150,19 @@ impl Val {
 
     /// A number as it is stored.
     pub(crate) fn number(number: u64) -> Self {
-        Self::Bytes(varint(number))
+        Self::Bytes(cbor(UNSIGNED, number))
     }
 
     /// A list of numbers as it is stored.
     pub(crate) fn list(numbers: &[u64]) -> Self {
-        let mut bytes = varint(numbers.len() as u64);
-        numbers.iter().for_each(|number| bytes.extend(varint(*number)));
+        let mut bytes = cbor(ARRAY, numbers.len() as u64);
+        numbers.iter().for_each(|number| bytes.extend(cbor(UNSIGNED, *number)));
         Self::Bytes(bytes)
     }
 
     /// A text as it is stored.
     pub(crate) fn text(text: &str) -> Self {
-        let mut bytes = varint(text.len() as u64);
+        let mut bytes = cbor(TEXT, text.len() as u64);
         bytes.extend(text.as_bytes());
         Self::Bytes(bytes)
     }
@@ -169,8 +170,14 @@ impl Val {
     /// Returns the number a stored number is.
     pub(crate) fn as_number(&self) -> Option<u64> {
         let Self::Bytes(bytes) = self else { return None };
-        let digits = bytes.iter().enumerate().take(9);
-        Some(digits.fold(0, |sum, (place, byte)| sum | u64::from(byte & 0x7f) << (7 * place)))
+        let (head, rest) = bytes.split_first()?;
+        match (head, rest) {
+            (0..24, []) => Some(u64::from(*head)),
+            (24..=27, _) if rest.len() == 1 << (head - 24) => {
+                Some(rest.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -178,10 +185,10 @@ impl fmt::Debug for Val {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "#{number}"),
-            Self::Bytes(bytes) if bytes.len() < 10 => {
-                write!(f, "{}", self.as_number().unwrap_or_default())
-            }
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Bytes(bytes) => match self.as_number() {
+                Some(number) => write!(f, "{number}"),
+                None => write!(f, "{} bytes", bytes.len()),
+            },
         }
     }
 }
@@ -195,22 +202,30 @@ pub(crate) fn name_of(name: &str) -> Name {
     NAMES.into_iter().find(|known| *known == name).unwrap_or("?")
 }
 
-fn varint(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number.to_le_bytes()[0]);
-    bytes
+/// Writes the head of a CBOR item as short as it goes (RFC 8949, section 4.2.1).
+fn cbor(major: u8, number: u64) -> Vec<u8> {
+    let bytes = number.to_be_bytes();
+    let (short, len) = match number {
+        0..24 => (bytes[7], 0),
+        24..0x100 => (24, 1),
+        0x100..0x1_0000 => (25, 2),
+        0x1_0000..0x1_0000_0000 => (26, 4),
+        _ => (27, 8),
+    };
+    let mut out = vec![major << 5 | short];
+    out.extend(&bytes[8 - len..]);
+    out
 }
 
+/// The major types of CBOR that programs use.
+const UNSIGNED: u8 = 0;
+const TEXT: u8 = 3;
+const ARRAY: u8 = 4;
+
 /// The names programs use.
-pub(crate) const NAMES: [Name; 8] = ["a", "b", "left", "list", "m", "n", "right", "text"];
+pub(crate) const NAMES: [Name; 6] = ["a", "b", "list", "m", "n", "text"];
 /// Those of counters.
 pub(crate) const COUNTERS: [Name; 2] = ["n", "m"];
-/// Those that belong together: the right one is the parity of the left one.
-pub(crate) const PAIR: [Name; 2] = ["left", "right"];
 
 /// How many replaced verifiers the engine promises to know.
 const REMEMBERED: usize = 8;

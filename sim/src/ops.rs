@@ -28,9 +28,6 @@ pub(crate) enum Note {
 
 const PLAIN_KEYS: [Key<u64>; 2] = [Key::new(PLAIN[0]), Key::new(PLAIN[1])];
 const COUNTER_KEYS: [Counter; 2] = [Counter::new(COUNTERS[0]), Counter::new(COUNTERS[1])];
-const PAIRED: Group = Group::new(&["left", "right"]);
-const LEFT: Key<u64> = Key::new("left").in_group(PAIRED);
-const RIGHT: Key<u64> = Key::new("right").in_group(PAIRED);
 const LIST: Key<Vec<u64>> = Key::new("list");
 const TEXT: Key<String> = Key::new("text");
 const MANUAL: Key<bool> = Key::new(EVERYTHING);
@@ -69,12 +66,7 @@ fn perform_change(session: &mut Session, op: &Op) -> Vec<Note> {
         },
         Op::Remove(which) => removed(PLAIN[*which], session.remove(&PLAIN_KEYS[*which])),
         Op::RemoveCounter(which) => {
-            removed(COUNTERS[*which], session.remove_counter(&COUNTER_KEYS[*which]))
-        }
-        Op::RemovePair => {
-            let mut notes = removed("left", session.remove(&LEFT));
-            notes.extend(removed("right", session.remove(&RIGHT)));
-            notes
+            removed(COUNTERS[*which], session.remove(&COUNTER_KEYS[*which]))
         }
         Op::Add(which, number) => match session.add(&COUNTER_KEYS[*which], *number) {
             Ok(sum) => {
@@ -83,13 +75,6 @@ fn perform_change(session: &mut Session, op: &Op) -> Vec<Note> {
             }
             Err(_) => vec![Note::Looked(COUNTERS[*which])],
         },
-        Op::Pair(number) => {
-            let mut notes =
-                wanted("left", session.set(&LEFT, *number).is_ok(), Val::number(*number));
-            let right = number & 1;
-            notes.extend(wanted("right", session.set(&RIGHT, right).is_ok(), Val::number(right)));
-            notes
-        }
         Op::Edit(number) => {
             let list = session.edit(&LIST, |list| {
                 list.push(*number);

@@ -6,27 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use sessile_core::{Policy, Timestamp};
 use sessile_core::store::BlockingStore;
+use sessile_core::{Policy, Timestamp};
 
+use crate::bug::Bug;
 use crate::check::Load;
+use crate::direct::Direct;
+use crate::handle::Handle;
+use crate::rng::Rng;
 use crate::script::Script;
 use crate::serve::Service;
+use crate::violation::{Kind, Report};
 use crate::witness::Witness;
-use crate::world::{Next, Senses, Shared, Wire, World, enter};
-use crate::{Bug, Direct, Handle, Kind, Rng, Violation};
-
-/// What came of a script.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Report {
-    /// How many events there were.
-    pub steps: u64,
-    /// What must never happen and did, the first first.
-    pub violations: Vec<Violation>,
-    /// What happened, line by line; empty unless it was asked for.
-    pub trace: Vec<String>,
-}
+use crate::world::{Next, NodeClock, RequestEntropy, Shared, Wire, World, enter};
 
 /// Runs a script, with a bug or without.
 #[must_use]
@@ -128,18 +120,14 @@ impl Run {
             raw_skew: self.script.nodes[node].raw_skew,
         };
         let rng = Rng::new(self.script.seed).fork(1_000 + origin as u64);
-        let senses = Senses {
-            node,
-            shared: Arc::clone(&self.shared),
-            rng: Mutex::new((rng, 0)),
-            dry_at: request.dry_at,
-        };
+        let entropy = RequestEntropy { rng: Mutex::new((rng, 0)), fails_at: request.dry_at };
         Service {
             origin,
             script: Arc::clone(&self.script),
             shared: Arc::clone(&self.shared),
             witness,
-            senses: Arc::new(senses),
+            clock: NodeClock { node, shared: Arc::clone(&self.shared) },
+            entropy: Arc::new(entropy),
             policy: self.policy.clone(),
             bug: self.bug,
         }

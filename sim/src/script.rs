@@ -19,8 +19,8 @@ pub struct Script {
     pub nodes: Vec<NodeRules>,
     /// Who comes, in no order.
     pub requests: Vec<Request>,
-    /// What befalls the server and the nodes.
-    pub mishaps: Vec<Mishap>,
+    /// What goes wrong with the server and the nodes.
+    pub faults: Vec<Fault>,
 }
 
 /// The rules every node keeps: what a policy is made of, times in milliseconds.
@@ -33,8 +33,8 @@ pub struct Rules {
     pub on_conflict: OnConflict,
     /// See [`Persist`].
     pub persist: Persist,
-    /// See [`Create`].
-    pub create: Create,
+    /// See [`CreateWhen`].
+    pub create: CreateWhen,
     /// How long a session lives unused.
     pub idle: u64,
     /// How long a session lives at all.
@@ -136,10 +136,6 @@ pub enum Op {
     Add(usize, i64),
     /// Removes a counter.
     RemoveCounter(usize),
-    /// Sets both of the coupled attributes.
-    Pair(u64),
-    /// Removes both of the coupled attributes.
-    RemovePair,
     /// Appends to the list in place.
     Edit(u64),
     /// Borrows the list and appends to it.
@@ -161,7 +157,7 @@ pub enum Op {
     /// Sets the idle timeout, in milliseconds.
     SetIdle(u64),
     /// Writes, and does these while the write is in flight.
-    Flush(Vec<Op>),
+    Save(Vec<Op>),
     /// Waits so many milliseconds for something else.
     Wait(u64),
 }
@@ -194,20 +190,20 @@ pub enum Fate {
     Split(u64),
 }
 
-/// Something that befalls the server or a node.
+/// Something that goes wrong with the server or a node.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "tests write their own")]
-pub struct Mishap {
+pub struct Fault {
     /// When, in milliseconds.
     pub at: u64,
     /// What.
-    pub kind: MishapKind,
+    pub kind: FaultKind,
 }
 
-/// What befalls the server or a node.
+/// What goes wrong with the server or a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "tests write their own")]
-pub enum MishapKind {
+pub enum FaultKind {
     /// The node goes down with everything that is in flight there, and comes back at once.
     Crash(usize),
     /// A replica takes over that misses the last writes.
@@ -250,6 +246,10 @@ impl Rules {
     }
 }
 
+/// When every simulation begins, in milliseconds since 1970.
+pub(crate) const EPOCH: u64 = 1_700_000_000_000;
+/// How far a measured clock may be off, in milliseconds.
+pub(crate) const SKEW: u64 = 20;
 /// When a request comes that does not.
 const NEVER: u64 = u64::MAX;
 /// The manual dirty key.
@@ -278,7 +278,7 @@ impl Op {
     /// Reports whether the op needs the handler to wait.
     #[must_use]
     pub const fn waits(&self) -> bool {
-        matches!(self, Self::Flush(_) | Self::Wait(_))
+        matches!(self, Self::Save(_) | Self::Wait(_))
     }
 }
 
@@ -298,7 +298,7 @@ impl fmt::Display for Script {
         for (number, request) in requests.filter(|(_, request)| !request.is_idle()) {
             write!(f, "  r{number}: {request}")?;
         }
-        for Mishap { at, kind } in &self.mishaps {
+        for Fault { at, kind } in &self.faults {
             writeln!(f, "  at {at} ms: {kind:?}")?;
         }
         Ok(())

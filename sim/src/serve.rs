@@ -1,19 +1,23 @@
 //! Serves one request: the engine driven as a framework or the engine's own driver would.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use sessile_core::{Clock, CommitError, Entropy, Failed, Finished, Policy, Session, SessionId, Sessions, Token, TokenUpdate, UpdateError};
-use sessile_core::engine::{Effect, Opening, Step, Upkeep, begin};
+use sessile_core::engine::{Answer, Clock, Effect, Opening, Schedule, Step, Upkeep, begin};
 use sessile_core::store::Store;
+use sessile_core::{
+    CommitError, Failed, Finished, Policy, Session, SessionId, Sessions, Token, TokenUpdate,
+    UpdateError,
+};
 
+use crate::bug::Bug;
 use crate::check::Opened;
 use crate::ops::perform;
 use crate::script::{Driver, Op, Presents, Request, Script};
 use crate::witness::Witness;
-use crate::world::{Senses, Shared, enter};
-use crate::{Bug, SimError};
+use crate::world::{NodeClock, RequestEntropy, Shared, enter};
 
 /// Serves one request.
 pub(crate) struct Service {
@@ -21,12 +25,13 @@ pub(crate) struct Service {
     pub(crate) script: Arc<Script>,
     pub(crate) shared: Shared,
     pub(crate) witness: Witness,
-    pub(crate) senses: Arc<Senses>,
+    pub(crate) clock: NodeClock,
+    pub(crate) entropy: Arc<RequestEntropy>,
     pub(crate) policy: Policy,
     pub(crate) bug: Option<Bug>,
 }
 
-type Written = Result<Finished, Box<Failed<SimError>>>;
+type Written = Result<Finished, Box<Failed>>;
 
 impl Service {
     /// Serves the request from its first to its last byte.
@@ -50,10 +55,10 @@ impl Service {
             return;
         }
         let Some(session) = self.open().await else { return };
-        let (session, state) = self.work(session, &request.ops).await;
-        let (_, effect) = step(self.policy.persist(), state, Event::End);
+        let (session, mut schedule) = self.work(session, &request.ops).await;
+        let effect = schedule.end();
         debug_assert_eq!(effect, Effect::Commit, "a request ends with a commit");
-        let upkeep = self.close(session).await;
+        let upkeep = self.commit(session).await;
         if let Some(Upkeep::Compact(id)) = upkeep {
             self.compact(id).await;
         }
@@ -114,6 +119,7 @@ impl Service {
                 self.perform(session, op);
             }
             self.start_write(session);
+            Ok::<(), Infallible>(())
         };
         match self.sessions().update(text.as_deref(), change).await {
             Ok(((), finished)) => {
@@ -137,15 +143,16 @@ impl Service {
         match begin(&self.policy, text) {
             Opening::Fresh(session) => Ok(session),
             Opening::Load(loading) => {
-                let now = self.senses.now();
+                let now = self.clock.now();
                 let found = self.witness.load(loading.id(), now).await.map_err(|_| ())?;
                 Ok(loading.resume(found, now))
             }
         }
     }
 
-    fn sessions(&self) -> Sessions<Witness, Arc<Senses>> {
-        Sessions::new(self.witness.clone(), Arc::clone(&self.senses), self.policy.clone())
+    fn sessions(&self) -> Sessions<Witness> {
+        let (clock, entropy) = (self.clock.clone(), Arc::clone(&self.entropy));
+        Sessions::new(self.witness.clone(), clock, entropy, self.policy.clone())
     }
 
     /// Returns the token the client presents.
@@ -166,33 +173,30 @@ impl Service {
     }
 
     /// Does what the handler does, and writes when the policy says so.
-    async fn work(&self, mut session: Session, ops: &[Op]) -> (Session, State) {
-        let mut state = State::Clean;
+    async fn work(&self, mut session: Session, ops: &[Op]) -> (Session, Schedule) {
+        let mut schedule = Schedule::new(self.policy.persist());
         for op in ops {
-            let (event, during) = match op {
-                Op::Flush(during) => (Event::Flush, during.as_slice()),
-                Op::Wait(_) => (Event::Await, &[][..]),
+            let (effect, during) = match op {
+                Op::Save(during) => (schedule.save(), during.as_slice()),
+                Op::Wait(_) => (schedule.awaiting(), &[][..]),
                 op => {
                     self.perform(&mut session, op);
-                    state = step(self.policy.persist(), state, Event::Change).0;
+                    schedule.changed();
                     continue;
                 }
             };
-            let (next, effect) = step(self.policy.persist(), state, event);
-            state = next;
-            if effect == Effect::Write {
-                let (written, after) = self.flush(session, during).await;
-                session = written;
+            if effect == Effect::Save {
+                session = self.save(session, during).await;
                 if !during.is_empty() {
-                    state = step(self.policy.persist(), state, Event::Change).0;
+                    schedule.changed();
                 }
-                state = step(self.policy.persist(), state, after).0;
+                schedule.answered();
             }
             if let Op::Wait(millis) = op {
                 self.sleep(*millis).await;
             }
         }
-        (session, state)
+        (session, schedule)
     }
 
     fn perform(&self, session: &mut Session, op: &Op) {
@@ -223,31 +227,31 @@ impl Service {
     }
 
     /// Writes in the middle of the request, and does some more while the write is in flight.
-    async fn flush(&self, mut session: Session, during: &[Op]) -> (Session, Event) {
+    async fn save(&self, mut session: Session, during: &[Op]) -> Session {
         self.start_write(&mut session);
         let written = match self.request().driver {
-            Driver::Sessions => self.sessions().flush(session).await,
+            Driver::Sessions => self.sessions().save(session).await,
             _ => {
-                let step = session.flush(&*self.senses);
+                let step = session.save(self.clock.now(), &self.entropy);
                 self.walk(step, during).await.map(Finished::reopen)
             }
         };
         match written {
             Ok(session) => {
                 self.written(&session, false);
-                (session, Event::Written)
+                session
             }
-            Err(failed) => (self.failed(failed).0, Event::Failed),
+            Err(failed) => self.failed(failed).0,
         }
     }
 
     /// Writes at the end of the request, tells the client, and returns what is left to do.
-    async fn close(&self, mut session: Session) -> Option<Upkeep> {
+    async fn commit(&self, mut session: Session) -> Option<Upkeep> {
         for left in (0..=self.request().retries).rev() {
             self.start_write(&mut session);
             let written = match self.request().driver {
-                Driver::Sessions => self.sessions().close(session).await,
-                _ => self.walk(session.commit(&*self.senses), &[]).await,
+                Driver::Sessions => self.sessions().commit(session).await,
+                _ => self.walk(session.commit(self.clock.now(), &self.entropy), &[]).await,
             };
             match written {
                 Ok(finished) => {
@@ -273,18 +277,15 @@ impl Service {
                 }
             }
         }
-        // A session that was flushed exists, and only this request knows its token.
+        // A session that was saved exists, and only this request knows its token.
         self.tell(session.token_update());
         None
     }
 
     /// Returns the session to write after a failure: the same, without a bug.
-    async fn recovered(&self, session: Session, error: &CommitError<SimError>) -> Session {
+    async fn recovered(&self, session: Session, error: &CommitError) -> Session {
         match (self.bug, error) {
-            (
-                Some(Bug::DirtyClearedEarly),
-                CommitError::Unknown | CommitError::NotApplied,
-            ) => {
+            (Some(Bug::DirtyClearedEarly), CommitError::Unknown | CommitError::NotApplied) => {
                 let token = self.presented();
                 let text = token.as_ref().map(|token| token.expose().as_str().to_owned());
                 self.open_text(text.as_deref()).await.unwrap_or(session)
@@ -303,7 +304,7 @@ impl Service {
     }
 
     /// Walks the path by hand.
-    async fn walk(&self, step: Result<Step, Box<Failed<SimError>>>, during: &[Op]) -> Written {
+    async fn walk(&self, step: Result<Step, Box<Failed>>, during: &[Op]) -> Written {
         let mut step = step?;
         let mut during = Some(during);
         loop {
@@ -311,7 +312,7 @@ impl Service {
                 Step::Done(finished) => return Ok(finished),
                 Step::Apply(mut pending) => {
                     let (id, action) = (pending.id(), pending.action().clone());
-                    let mut said = pin!(self.witness.apply(id, &action, self.senses.now()));
+                    let mut said = pin!(self.witness.apply(id, &action, self.clock.now()));
                     let at_once = poll_once(said.as_mut()).await;
                     for op in during.take().into_iter().flatten() {
                         self.perform(pending.session_mut(), op);
@@ -320,10 +321,10 @@ impl Service {
                         Some(said) => said,
                         None => said.await,
                     };
-                    pending.finish(said, &*self.senses)?
+                    pending.finish(Answer::split(said).0, self.clock.now(), &self.entropy)?
                 }
                 Step::Load(mut reload) => {
-                    let mut found = pin!(self.witness.load(reload.id(), self.senses.now()));
+                    let mut found = pin!(self.witness.load(reload.id(), self.clock.now()));
                     let at_once = poll_once(found.as_mut()).await;
                     for op in during.take().into_iter().flatten() {
                         self.perform(reload.session_mut(), op);
@@ -332,7 +333,10 @@ impl Service {
                         Some(found) => found,
                         None => found.await,
                     };
-                    reload.resume(found, &*self.senses)?
+                    match found {
+                        Ok(found) => reload.resume(found, self.clock.now(), &self.entropy)?,
+                        Err(_) => reload.fail(self.clock.now(), &self.entropy)?,
+                    }
                 }
             };
         }
@@ -352,24 +356,24 @@ impl Service {
     }
 
     fn written(&self, session: &Session, is_last: bool) {
-        self.note(|| if is_last { "is done" } else { "has flushed" }.to_owned());
+        self.note(|| if is_last { "is done" } else { "has saved" }.to_owned());
         enter(&self.shared).ledger.check_written(self.origin, session, is_last);
     }
 
-    fn failed(&self, failed: Box<Failed<SimError>>) -> (Session, CommitError<SimError>) {
-        let (session, error) = failed.into_parts();
+    fn failed(&self, failed: Box<Failed>) -> (Session, CommitError) {
+        let (session, error, _) = failed.into_parts();
         self.note(|| format!("fails: {error}"));
-        let now = self.senses.now().as_millis();
+        let now = self.clock.now().as_millis();
         enter(&self.shared).ledger.check_failed(self.origin, &error, now);
         (session, error)
     }
 
     /// Tells the client about its token.
-    fn tell(&self, notice: &TokenUpdate) {
+    fn tell(&self, update: &TokenUpdate) {
         let mut world = enter(&self.shared);
-        world.ledger.check_notice(self.origin, notice);
+        world.ledger.check_token_update(self.origin, update);
         let client = self.request().client;
-        match notice {
+        match update {
             TokenUpdate::Unchanged => {}
             TokenUpdate::Issue(token) => {
                 world.note(|world| {
@@ -387,7 +391,7 @@ impl Service {
     /// Compacts a log, as the engine's driver does it.
     async fn compact(&self, id: SessionId) {
         // Whether it succeeds makes no difference to anybody.
-        let now = self.senses.now();
+        let now = self.clock.now();
         let Ok(Some(loaded)) = self.witness.load(id, now).await else { return };
         if let Some(action) = loaded.compaction() {
             let _ = self.witness.apply(id, &action, now).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sessile_core::SessionId;
 use sessile_core::log::Stamp;
 
-use crate::{Bytes, Command, Reply, WrongCommand};
+use crate::command::{Bytes, Command, Reply, WrongCommand};
 
 /// Keeps logs as lists: two elements an entry, body and stamp.
 ///

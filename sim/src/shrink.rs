@@ -1,7 +1,9 @@
 //! Makes a failing script smaller: the counterexample is what cannot be left out.
 
-use crate::script::{Fate, Op};
-use crate::{Bug, Kind, Script, run};
+use crate::bug::Bug;
+use crate::run::run;
+use crate::script::{Fate, Op, Script};
+use crate::violation::Kind;
 
 /// Leaves out whatever is not needed for the first violation to happen, and returns what is left.
 ///
@@ -25,9 +27,9 @@ impl Shrink {
     /// Tries to leave out each thing once, and reports whether anything could be.
     fn pass(&mut self) -> bool {
         let mut is_smaller = false;
-        for number in (0..self.best.mishaps.len()).rev() {
+        for number in (0..self.best.faults.len()).rev() {
             is_smaller |= self.attempt(|script| {
-                script.mishaps.remove(number);
+                script.faults.remove(number);
             });
         }
         for number in (0..self.best.requests.len()).rev() {
@@ -57,9 +59,9 @@ impl Shrink {
             is_smaller |= self.attempt(|script| drop(script.requests[number].ops.remove(op)));
         }
         for op in 0..request(&self.best).ops.len() {
-            if matches!(&request(&self.best).ops[op], Op::Flush(during) if !during.is_empty()) {
+            if matches!(&request(&self.best).ops[op], Op::Save(during) if !during.is_empty()) {
                 is_smaller |= self.attempt(|script| {
-                    script.requests[number].ops[op] = Op::Flush(Vec::new());
+                    script.requests[number].ops[op] = Op::Save(Vec::new());
                 });
             }
         }

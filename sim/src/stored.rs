@@ -2,8 +2,8 @@
 //!
 //! Hand-written because the checker must not believe the code it checks.
 
-use sessile_core::{Timestamp, Ttl};
 use sessile_core::log::{CommitId, Record, Verifier};
+use sessile_core::{Timestamp, Ttl};
 
 /// What a stored delta says beside its changes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -13,7 +13,16 @@ pub(crate) struct DeltaHead {
     /// The verifier that must be current, the new one, and until when the old one is accepted.
     pub(crate) rotation: Option<(Secret, Secret, Option<u64>)>,
     pub(crate) principal: Option<Option<String>>,
-    pub(crate) idle: Option<u64>,
+    pub(crate) lifetime: Option<Lifetime>,
+}
+
+/// How long a session lives, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Lifetime {
+    /// Whether the session has an idle timeout and a deadline of its own.
+    pub(crate) own: (bool, bool),
+    pub(crate) idle: u64,
+    pub(crate) deadline: Option<u64>,
 }
 
 /// A verifier, as it is stored.
@@ -33,17 +42,22 @@ impl DeltaHead {
             8 => Some(None),
             _ => Some(Some(reader.text()?)),
         };
-        let idle = if flags & 16 == 0 { None } else { Some(reader.number()?) };
-        Some(Self { generation, rotation, principal, idle })
+        let lifetime = if flags & 16 == 0 { None } else { Some(reader.lifetime()?) };
+        Some(Self { generation, rotation, principal, lifetime })
     }
+}
+
+/// Returns when a stored snapshot says its session was created, and how long it lives.
+pub(crate) fn lifetime_of(body: &[u8]) -> Option<(u64, Lifetime)> {
+    let mut reader = Reader(body.get(6 + 1..)?);
+    Some((reader.number()?, reader.lifetime()?))
 }
 
 /// Returns the current verifier of a stored snapshot.
 pub(crate) fn verifier_of(body: &[u8]) -> Option<Secret> {
     let mut reader = Reader(body.get(6 + 1..)?);
     let _created_at = reader.number()?;
-    let _idle = reader.number()?;
-    let _deadline = reader.optional()?;
+    let _lifetime = reader.lifetime()?;
     let _generation = reader.number()?;
     reader.secret()
 }
@@ -82,6 +96,12 @@ impl<'a> Reader<'a> {
             0 => Some(None),
             _ => self.number().map(Some),
         }
+    }
+
+    fn lifetime(&mut self) -> Option<Lifetime> {
+        let flags = self.take(1)?[0];
+        let own = (flags & 1 != 0, flags & 2 != 0);
+        Some(Lifetime { own, idle: self.number()?, deadline: self.optional()? })
     }
 
     fn secret(&mut self) -> Option<Secret> {

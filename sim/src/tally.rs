@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Kind, Report};
+use crate::violation::{Kind, Report};
 
 /// What many runs came to, in numbers. Displays as one line of JSON.
 #[derive(Clone, Debug, Default)]

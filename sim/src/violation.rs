@@ -2,6 +2,18 @@
 
 use std::fmt;
 
+/// What came of a script.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// How many events there were.
+    pub steps: u64,
+    /// What must never happen and did, the first first.
+    pub violations: Vec<Violation>,
+    /// What happened, line by line; empty unless it was asked for.
+    pub trace: Vec<String>,
+}
+
 /// Something that must never happen, and did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -28,8 +40,6 @@ pub enum Kind {
     StaleRead,
     /// Something counts in another order than that of the log.
     OrderViolation,
-    /// Values that belong together are of two writers.
-    MixedGroup,
     /// A commit is there in part, or an entry is.
     Torn,
     /// A log has no end, or one behind its deadline.
@@ -42,13 +52,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order in which they are counted.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Lost,
         Self::Doubled,
         Self::Revived,
         Self::StaleRead,
         Self::OrderViolation,
-        Self::MixedGroup,
         Self::Torn,
         Self::Immortal,
         Self::WrongAccept,
@@ -64,7 +73,6 @@ impl Kind {
             Self::Revived => "revived",
             Self::StaleRead => "stale_reads",
             Self::OrderViolation => "order_violations",
-            Self::MixedGroup => "mixed_groups",
             Self::Torn => "torn",
             Self::Immortal => "immortal",
             Self::WrongAccept => "wrong_accepts",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sessile_core::SessionId;
 use sessile_core::log::{Change, CommitId, Delta};
 
-use crate::model::{Name, PAIR, State, Val, name_of};
+use crate::model::{Name, State, Val, name_of};
 use crate::stored::Secret;
 
 /// What one request did and was told.
@@ -22,7 +22,7 @@ pub(crate) struct Visit {
     pub(crate) segment: usize,
     /// How many times the server had forgotten something when the request came.
     pub(crate) rollbacks: u32,
-    /// Nothing befalls its calls.
+    /// Nothing goes wrong with its calls.
     pub(crate) is_calm: bool,
     /// When it came.
     pub(crate) came_at: u64,
@@ -242,10 +242,9 @@ impl Visit {
         self.seen = Arc::default();
     }
 
-    /// Reports whether the request may write an attribute it did not name.
+    /// Reports whether the request may write an attribute.
     pub(crate) fn touches(&self, name: Name) -> bool {
-        let paired = PAIR.contains(&name) && PAIR.iter().any(|name| self.own.contains_key(name));
-        paired || self.own.contains_key(name)
+        self.own.contains_key(name)
     }
 
     /// Says what the request's entries in a log amount to for one attribute.

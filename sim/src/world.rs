@@ -1,15 +1,21 @@
-//! The simulated network and what befalls it: a clock, a queue of events, and calls on their way.
+//! The simulated network and what goes wrong with it: a clock, a queue of events, and calls on their way.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use sessile_core::engine::{Clock, Entropy, EntropyError};
+use sessile_core::log::Stamp;
 use sessile_core::{SessionId, Timestamp, Token};
 
+use crate::command::{Call, Command, Reply, WrongCommand};
+use crate::handle::{Link, Lost, Node};
 use crate::ledger::{Ledger, Memory, Seen};
-use crate::script::{Fate, Mishap, MishapKind, Op, Script};
-use crate::{Call, Command, Link, Lost, Node, Reply, Report, Rng, Server, WrongCommand};
+use crate::rng::Rng;
+use crate::script::{EPOCH, Fate, Fault, FaultKind, Op, SKEW, Script};
+use crate::server::Server;
+use crate::violation::Report;
 
 /// Everything there is, but for the requests.
 pub(crate) struct World {
@@ -59,7 +65,7 @@ enum Event {
     Again(usize),
     Answer(usize),
     GiveUp(usize),
-    Mishap(usize),
+    Fault(usize),
 }
 
 /// What the requests have to do next.
@@ -115,8 +121,8 @@ impl World {
         for (number, request) in requests.filter(|(_, request)| !request.is_idle()) {
             world.schedule(EPOCH + request.at, Event::Start(number));
         }
-        for (number, mishap) in script.mishaps.iter().enumerate() {
-            world.schedule(EPOCH + mishap.at, Event::Mishap(number));
+        for (number, fault) in script.faults.iter().enumerate() {
+            world.schedule(EPOCH + fault.at, Event::Fault(number));
         }
         world
     }
@@ -145,7 +151,7 @@ impl World {
                 }
                 self.hear(call)
             }
-            Event::Mishap(number) => self.befall(self.script.mishaps[number]),
+            Event::Fault(number) => self.inject(self.script.faults[number]),
         })
     }
 
@@ -289,15 +295,15 @@ impl World {
             self.calls[number].replies.push(reply);
         }
         // A ttl is relative: it is as much too long as the call was on its way, and stays so.
-        let slack = self.now - at + 2 * crate::generate::SKEW;
+        let slack = self.now - at + 2 * SKEW;
         if let Some(expires_at) = self.server.expires_at(id) {
             self.ledger.check_end(id, expires_at, slack);
         }
     }
 
     fn keep_for_failover(&mut self) {
-        let fails_over = |mishap: &Mishap| matches!(mishap.kind, MishapKind::Failover(_));
-        if self.script.mishaps.iter().any(fails_over) {
+        let fails_over = |fault: &Fault| matches!(fault.kind, FaultKind::Failover(_));
+        if self.script.faults.iter().any(fails_over) {
             self.ring.push_back((self.server.clone(), self.ledger.remember()));
             if self.ring.len() > RING {
                 self.ring.pop_front();
@@ -305,15 +311,15 @@ impl World {
         }
     }
 
-    fn befall(&mut self, mishap: Mishap) -> Next {
-        self.note(|_| format!("{:?}", mishap.kind));
-        match mishap.kind {
-            MishapKind::Crash(node) => {
+    fn inject(&mut self, fault: Fault) -> Next {
+        self.note(|_| format!("{:?}", fault.kind));
+        match fault.kind {
+            FaultKind::Crash(node) => {
                 let holds = self.script.nodes[node].holds;
                 *self.nodes[node].lock().unwrap_or_else(PoisonError::into_inner) = Node::new(holds);
                 return Next::Crash(node);
             }
-            MishapKind::Failover(writes) => {
+            FaultKind::Failover(writes) => {
                 let place =
                     self.ring.len().checked_sub(writes).or((!self.ring.is_empty()).then_some(0));
                 if let Some(past) = place.and_then(|place| self.ring.get(place)).cloned() {
@@ -321,10 +327,10 @@ impl World {
                 }
                 self.ring.clear();
             }
-            MishapKind::Restart => self.go_back(Default::default()),
-            MishapKind::Dump => self.dump = (self.server.clone(), self.ledger.remember()),
-            MishapKind::Restore => self.go_back(self.dump.clone()),
-            MishapKind::Evict(client) => {
+            FaultKind::Restart => self.go_back(Default::default()),
+            FaultKind::Dump => self.dump = (self.server.clone(), self.ledger.remember()),
+            FaultKind::Restore => self.go_back(self.dump.clone()),
+            FaultKind::Evict(client) => {
                 if let Some(id) = self.session_of(client)
                     && self.server.evict(id)
                 {
@@ -332,14 +338,14 @@ impl World {
                     self.ledger.evict(id);
                 }
             }
-            MishapKind::Corrupt(client, element, bit) => {
+            FaultKind::Corrupt(client, element, bit) => {
                 if let Some(id) = self.session_of(client)
                     && self.server.corrupt(id, element, bit)
                 {
                     self.ledger.log_mut(id).is_damaged = true;
                 }
             }
-            MishapKind::Pass(time) => {
+            FaultKind::Pass(time) => {
                 self.now += time;
                 self.ledger.now = self.now;
             }
@@ -392,24 +398,31 @@ impl Link for Wire {
     }
 }
 
-/// One request's view of the outside: its node's clock, and randomness of its own.
-pub(crate) struct Senses {
+/// The clock of a node.
+#[derive(Clone)]
+pub(crate) struct NodeClock {
     pub(crate) node: usize,
     pub(crate) shared: Shared,
-    pub(crate) rng: Mutex<(Rng, u32)>,
-    pub(crate) dry_at: Option<u32>,
 }
 
-impl sessile_core::Outside for Senses {
+impl Clock for NodeClock {
     fn now(&self) -> Timestamp {
         enter(&self.shared).node_now(self.node)
     }
+}
 
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), sessile_core::EntropyError> {
+/// The randomness of one request, and how many times it was asked for.
+pub(crate) struct RequestEntropy {
+    pub(crate) rng: Mutex<(Rng, u32)>,
+    pub(crate) fails_at: Option<u32>,
+}
+
+impl Entropy for RequestEntropy {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         rng.1 += 1;
-        if self.dry_at == Some(rng.1) {
-            return Err(sessile_core::EntropyError);
+        if self.fails_at == Some(rng.1) {
+            return Err(EntropyError);
         }
         rng.0.fill(bytes);
         Ok(())
@@ -431,7 +444,7 @@ fn writes_entry(command: &Command) -> bool {
 
 /// Says commands so that people can follow.
 fn words(commands: &[Command]) -> String {
-    let stamp = |stamp: &sessile_core::log::Stamp| format!("{:?}#{}", stamp.commit, stamp.attempt);
+    let stamp = |stamp: &Stamp| format!("{:?}#{}", stamp.commit, stamp.attempt);
     let word = |command: &Command| match command {
         Command::Range { from } => format!("range {from}.."),
         Command::Pttl => "pttl".to_owned(),
@@ -457,8 +470,6 @@ fn said(reply: &Reply) -> String {
     }
 }
 
-/// When every simulation begins, in milliseconds since 1970.
-pub(crate) const EPOCH: u64 = 1_700_000_000_000;
 /// How long a node waits for a reply.
 const PATIENCE: u64 = 45;
 /// How many states of the server are kept for a failover.

@@ -41,8 +41,8 @@ const fn fine(there: u64, back: u64) -> Fate {
 
 #[track_caller]
 fn holds(rules: Rules, nodes: &[NodeRules], requests: Vec<Request>) {
-    let (seed, nodes, mishaps) = (0, nodes.to_vec(), Vec::new());
-    let script = Script { seed, rules, nodes, requests, mishaps };
+    let (seed, nodes, faults) = (0, nodes.to_vec(), Vec::new());
+    let script = Script { seed, rules, nodes, requests, faults };
     let report = explain(&script, None);
     assert!(report.violations.is_empty(), "{script}\n{}", report.trace.join("\n"));
 }

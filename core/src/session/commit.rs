@@ -160,7 +160,11 @@ impl Commit {
         }
         match draft(&self.session, self.is_last, now, entropy) {
             Ok(Draft::Nothing) => {
-                self.session.view.settle();
+                // A lifetime that was asked for before there is anything to keep counts once there is
+                // (a_lifetime_is_kept_until_there_is_something_to_store).
+                if self.session.origin.log_end().is_some() {
+                    self.session.view.settle();
+                }
                 Ok(self.done())
             }
             Ok(Draft::Touch(id, touch)) => Ok(self.apply(id, Arc::new(touch.into()))),

@@ -91,6 +91,24 @@ fn an_idle_timeout_of_its_own_survives_reloading() {
 }
 
 #[test]
+fn a_lifetime_is_kept_until_there_is_something_to_store() {
+    both(&Policy::default(), |world| {
+        let mut client = Client::default();
+        let mut session = world.open(&client);
+        session.set_idle_timeout(2 * HOUR).unwrap();
+        session.set_absolute_timeout(3 * HOUR).unwrap();
+        let mut session = world.save(session);
+        assert_eq!(world.store.ids(), [], "there is nothing to store");
+        set_a(1)(&mut session);
+        world.leave(&mut client, session);
+        assert_eq!(world.store.last_ttl(), Some(2 * HOUR));
+        let session = world.open(&client);
+        assert_eq!(session.idle_timeout().as_duration(), 2 * HOUR);
+        assert_eq!(session.deadline(), Some(world.now() + 3 * HOUR));
+    });
+}
+
+#[test]
 fn a_session_that_lives_longer_than_it_should_is_cut_back() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(set_a(1));
