@@ -147,7 +147,7 @@ fn snapshot(record: &Record) -> Result<&[u8], RedisStoreError> {
 mod tests {
     use std::sync::Arc;
 
-    use sessile_core::store::Position;
+    use sessile_core::store::{Compact, Create, Delete, Position, Touch};
 
     use super::*;
     use crate::log::tests::{delta, record, stamp};

@@ -98,7 +98,7 @@ pub(crate) mod tests {
     /// Returns a log with one attribute of that many bytes.
     pub(crate) fn log_of(bytes: usize) -> FoldedLog {
         let value =
-            sessile_core::log::Value::new(sessile_core::log::Codec::POSTCARD, 1, &vec![7; bytes]);
+            sessile_core::log::Value::new(sessile_core::log::Codec::POSTCARD, &vec![7; bytes]);
         let delta = Delta::new(stamp(1).commit, 0, [("n".into(), Change::Set(value))]);
         let mut elements = elements(0);
         elements.push(delta.encode());

@@ -139,6 +139,7 @@ mod tests {
     use std::sync::Arc;
 
     use sessile_core::SessionId;
+    use sessile_core::store::{Append, Compact, Create, Delete, Touch};
 
     use super::*;
     use crate::command;

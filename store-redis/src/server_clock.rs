@@ -20,7 +20,7 @@ use crate::refusal::Reason;
 use crate::reply::{only, text};
 use crate::socket::Socket;
 
-/// The clock of the Redis server, and the randomness of another [`Outside`].
+/// The clock of the Redis server: another clock, corrected.
 ///
 /// Made by the `clock` of a store, for the `Sessions` over it. It shows the other clock plus the
 /// offset that was measured when the store last connected, give or take half a round trip. So nodes
@@ -155,13 +155,9 @@ mod tests {
 
     struct At(u64);
 
-    impl Outside for At {
+    impl Clock for At {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(self.0)
-        }
-
-        fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> {
-            Err(EntropyError)
         }
     }
 
@@ -193,7 +189,6 @@ mod tests {
                 assert!(found.as_millis().abs_diff(millis) < 1000, "{found:?}, not {millis}");
             }
         }
-        assert!(once.fill(&mut []).is_err());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Callers that block: the same faults, and faults that only they have.
 
+use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{BlockingSessions, Clock, Entropy, SessionId, Ttl};
+use sessile_core::engine::Clock;
 use sessile_core::log::{Change, Codec, CommitId, Delta, Stamp, Value};
-use sessile_core::store::{Action, BlockingStore, Failure};
+use sessile_core::store::{Action, Append, BlockingStore, Failure};
+use sessile_core::{BlockingSessions, SessionId, Ttl};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig};
 use sessile_testkit::{Direction, Options, Server, Stopwatch, eventually, in_time};
 
@@ -16,7 +18,7 @@ use crate::world::{
     HITS, NAME, Outdoors, World, admit, blocking, built, policy, report, started as begun, token_of,
 };
 
-type TestSessions = BlockingSessions<BlockingRedisStore, Outdoors>;
+type TestSessions = BlockingSessions<BlockingRedisStore>;
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 const DEADLINE: Duration = Duration::from_millis(900);
@@ -24,7 +26,7 @@ const UNKNOWN: SessionId = SessionId::from_bytes([7; 16]);
 
 fn sessions(world: &World) -> TestSessions {
     let config = world.config().timeout(TIMEOUT).deadline(DEADLINE);
-    BlockingSessions::new(blocking(config), Outdoors, policy(64))
+    BlockingSessions::new(blocking(config), Outdoors, Outdoors, policy(64))
 }
 
 fn started(sessions: &TestSessions) -> String {
@@ -49,7 +51,7 @@ fn a_commit_cut_at_any_byte_is_applied_exactly_once() {
             let mut session = sessions.open(Some(&token)).expect("nothing breaks yet");
             session.add(&HITS, 1).expect("a counter counts");
             world.proxy.cut_after(direction, bytes);
-            let closed = sessions.close(session);
+            let closed = sessions.commit(session);
             world.proxy.heal();
             assert!(closed.is_ok(), "{:?}", closed.map_err(|failed| failed.into_parts().1).err());
             let stored = hits(&sessions, &token).unwrap_or_default();
@@ -124,10 +126,11 @@ fn forty_callers_of_one_connection_are_served_together_and_cost_no_other() {
 fn a_caller_that_panics_leaks_nothing() {
     let world = World::new(Server::start());
     let config = world.config().connections(1);
-    let sessions = BlockingSessions::new(blocking(config), Outdoors, policy(64));
+    let sessions = BlockingSessions::new(blocking(config), Outdoors, Outdoors, policy(64));
     let token = started(&sessions);
     let panics = || {
-        let _ = sessions.update(Some(&token), |_| -> () { panic!("a caller panics") });
+        let _ = sessions
+            .update(Some(&token), |_| -> Result<(), Infallible> { panic!("a caller panics") });
     };
     thread::scope(|scope| {
         let callers: Vec<_> = (0..20).map(|_| scope.spawn(panics)).collect();
@@ -135,7 +138,7 @@ fn a_caller_that_panics_leaks_nothing() {
             caller.join().expect_err("it panics");
         }
     });
-    sessions.update(Some(&token), |session| session.add(&HITS, 1)).unwrap().0.unwrap();
+    let _ = sessions.update(Some(&token), |session| session.add(&HITS, 1)).unwrap();
     assert_eq!(hits(&sessions, &token), Some(1));
     assert_eq!(world.proxy.counts().accepted, 1);
 }

@@ -3,7 +3,7 @@
 use sessile_core::{Key, Session};
 use sessile_testkit::Server;
 
-use crate::world::{TestSessions, World, report, sessions, token_of};
+use crate::world::{TestSessions, World, report, request, sessions, token_of};
 
 /// A session of so many attributes of so many bytes.
 #[derive(Clone, Copy, Debug)]
@@ -29,14 +29,12 @@ impl Shape {
     }
 
     async fn start(self, sessions: &TestSessions) -> String {
-        let fill = |session: &mut Session| {
-            for number in 0..self.attributes {
-                let set = session.set(&Self::key(number), self.value(number));
-                set.expect("it is within the limits");
-            }
-        };
-        let (_, finished) = sessions.update(None, fill).await.expect("nothing breaks");
-        token_of(&finished)
+        let mut session = sessions.open(None).await.expect("nothing breaks");
+        for number in 0..self.attributes {
+            let set = session.set(&Self::key(number), self.value(number));
+            set.expect("it is within the limits");
+        }
+        token_of(&sessions.commit(session).await.expect("nothing breaks"))
     }
 }
 
@@ -52,7 +50,7 @@ async fn a_request_moves_what_changed_and_little_else() {
         let mut session = sessions.open(Some(&token)).await.expect("nothing breaks");
         let loaded = world.proxy.counts();
         change(&mut session);
-        let _ = sessions.close(session).await.expect("nothing breaks");
+        let _ = sessions.commit(session).await.expect("nothing breaks");
         let closed = world.proxy.counts();
         [closed.requests - loaded.requests, closed.replies - loaded.replies]
     };
@@ -109,8 +107,7 @@ async fn a_session_takes_little_more_memory_than_what_is_in_it() {
                 let attribute = Shape::key(commit * 7 % shape.attributes);
                 session.set(&attribute, shape.value(1000 + commit)).expect("within the limits");
             };
-            let updated = sessions.update(Some(&token), change).await;
-            let (_, finished) = updated.expect("nothing breaks");
+            let finished = request(&sessions, &token, change).await.expect("nothing breaks");
             worst = worst.max(ratio());
             if let Some(upkeep) = finished.upkeep() {
                 sessions.upkeep(upkeep).await.expect("nothing breaks");

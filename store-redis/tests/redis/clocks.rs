@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
-use sessile_core::{BlockingSessions, Clock, Entropy, Policy, SessionId, Sessions, Timestamp};
-use sessile_core::engine::EntropyError;
+use sessile_core::engine::Clock;
 use sessile_core::store::{BlockingStore, Store};
+use sessile_core::{BlockingSessions, Policy, SessionId, Sessions, Timestamp};
 use sessile_store_redis::{BlockingRedisStore, RedisStore};
 use sessile_testkit::{Reply, Server, Stopwatch, eventually};
 
@@ -31,16 +31,12 @@ impl Wrong {
     }
 }
 
-impl Outside for Wrong {
+impl Clock for Wrong {
     fn now(&self) -> Timestamp {
         let shift = self.shift.load(Relaxed);
         let (now, by) = (self.begun + self.since.elapsed(), shift.unsigned_abs());
         let by = Duration::from_millis(by);
         if shift < 0 { now - by } else { now + by }
-    }
-
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        Outdoors.fill(bytes)
     }
 }
 
@@ -64,7 +60,7 @@ async fn connected(world: &World) -> RedisStore {
 }
 
 /// Starts a session and returns its token and its deadline.
-async fn begun<O: Outside>(sessions: &Sessions<RedisStore, O>) -> (String, Timestamp) {
+async fn begun(sessions: &Sessions<RedisStore>) -> (String, Timestamp) {
     let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
     let token = token_of(&made.expect("nothing breaks").1);
     let session = sessions.open(Some(&token)).await.expect("nothing breaks");
@@ -80,7 +76,8 @@ fn is_about(found: Timestamp, expected: Timestamp) {
 #[tokio::test]
 async fn a_node_whose_clock_is_off_refuses_no_live_session_and_puts_off_no_end() {
     let world = World::new(Server::start());
-    let right = Sessions::new(connected(&world).await, Wrong::by(&world.server, 0), two_hours());
+    let right =
+        Sessions::new(connected(&world).await, Wrong::by(&world.server, 0), Outdoors, two_hours());
     let (token, deadline) = begun(&right).await;
     for shift in [-3, -1, 1, 3].map(|hours| hours * HOUR) {
         let (store, own) = (connected(&world).await, Wrong::by(&world.server, shift));
@@ -89,7 +86,7 @@ async fn a_node_whose_clock_is_off_refuses_no_live_session_and_puts_off_no_end()
         let clock = store.clock(own);
         is_about(clock.now(), time_of(&world.server));
 
-        let corrected = Sessions::new(store, clock, two_hours());
+        let corrected = Sessions::new(store, clock, Outdoors, two_hours());
         let session = corrected.open(Some(&token)).await.unwrap();
         assert!(!session.is_new(), "{shift}: a live session was refused");
         let (its_token, its_deadline) = begun(&corrected).await;
@@ -103,7 +100,7 @@ async fn a_clock_that_is_not_corrected_does_both() {
     let world = World::new(Server::start());
     let node = async |shift| {
         let own = Wrong::by(&world.server, shift);
-        Sessions::new(connected(&world).await, own, two_hours())
+        Sessions::new(connected(&world).await, own, Outdoors, two_hours())
     };
     let (right, fast, slow) = (node(0).await, node(3 * HOUR).await, node(-3 * HOUR).await);
     let (token, deadline) = begun(&right).await;
@@ -120,16 +117,17 @@ async fn a_node_that_is_slow_accepts_no_session_past_its_deadline() {
     let world = World::new(Server::start());
     let policy = Policy::builder().absolute_timeout(Duration::from_millis(1500));
     let policy = policy.idle_timeout(Duration::from_millis(1500)).build().unwrap();
-    let right = Sessions::new(connected(&world).await, Wrong::by(&world.server, 0), policy);
+    let right =
+        Sessions::new(connected(&world).await, Wrong::by(&world.server, 0), Outdoors, policy);
     let (token, deadline) = begun(&right).await;
     let key = world.stored_key(&token).expect("the session is stored");
     // An administrator lets the key live on, so that only the deadline ends the session.
     world.server.say([b"PEXPIRE".as_slice(), &key, b"600000"]);
     let own = Wrong::by(&world.server, -HOUR);
-    let uncorrected = Sessions::new(connected(&world).await, own.clone(), two_hours());
+    let uncorrected = Sessions::new(connected(&world).await, own.clone(), Outdoors, two_hours());
     let store = connected(&world).await;
     let clock = store.clock(own);
-    let corrected = Sessions::new(store, clock, two_hours());
+    let corrected = Sessions::new(store, clock, Outdoors, two_hours());
     let over = deadline + Duration::from_millis(500);
     eventually("the deadline passes", Duration::from_secs(10), || time_of(&world.server) > over);
     assert!(!uncorrected.open(Some(&token)).await.unwrap().is_new());
@@ -183,7 +181,8 @@ fn callers_that_block_have_the_clock_of_the_server_too() {
     let own = Wrong::by(&world.server, 3 * HOUR);
     let offset = store.clock_offset(own.now()).expect("it has connected");
     assert!((offset.as_millis() + 3 * HOUR).unsigned_abs() < TOLERANCE, "{offset:?}");
-    let sessions = BlockingSessions::new(store.clone(), store.clock(own.clone()), two_hours());
+    let sessions =
+        BlockingSessions::new(store.clone(), store.clock(own.clone()), Outdoors, two_hours());
     let started = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).unwrap();
     let session = sessions.open(Some(&token_of(&started.1))).unwrap();
     is_about(session.created_at().expect("it is stored"), time_of(&world.server));

@@ -24,12 +24,12 @@ impl Cuts {
         Self { world, broken, direct }
     }
 
-    /// Returns how many bytes a close sends and receives when nothing breaks.
+    /// Returns how many bytes a commit sends and receives when nothing breaks.
     async fn sizes(&self, change: impl Fn(&mut Session)) -> [u64; 2] {
         let token = started(&self.broken).await;
         let session = self.opened(&token, &change).await;
         let before = self.world.proxy.counts();
-        let _ = self.broken.close(session).await.expect("nothing breaks");
+        let _ = self.broken.commit(session).await.expect("nothing breaks");
         let after = self.world.proxy.counts();
         [after.requests - before.requests, after.replies - before.replies]
     }
@@ -41,7 +41,7 @@ impl Cuts {
         session
     }
 
-    /// Cuts a close after every `step` bytes and gives each outcome to `judge`.
+    /// Cuts a commit after every `step` bytes and gives each outcome to `judge`.
     async fn every(
         &self,
         step: usize,
@@ -56,7 +56,7 @@ impl Cuts {
                 let token = started(&self.broken).await;
                 let session = self.opened(&token, &change).await;
                 self.world.proxy.cut_after(direction, bytes);
-                let closed = self.broken.close(session).await;
+                let closed = self.broken.commit(session).await;
                 self.world.proxy.heal();
                 tally.trials += 1;
                 match closed {
@@ -116,12 +116,12 @@ async fn an_invalidation_cut_anywhere_ends_the_session() {
             let token = started(&cuts.broken).await;
             let session = cuts.opened(&token, Session::invalidate).await;
             cuts.world.proxy.cut_after(direction, bytes);
-            let mut closed = cuts.broken.close(session).await;
+            let mut closed = cuts.broken.commit(session).await;
             cuts.world.proxy.heal();
             tally.trials += 1;
             while let Err(failed) = closed {
                 tally.uncertain += 1;
-                closed = cuts.broken.close(failed.into_session()).await;
+                closed = cuts.broken.commit(failed.into_session()).await;
             }
             tally.revived += usize::from(hits(&cuts.direct, &token).await.is_some());
         }
@@ -140,10 +140,12 @@ async fn a_creation_cut_anywhere_leaves_one_session_that_works() {
             // The connection is made, and the script is loaded.
             started(&cuts.broken).await;
             cuts.world.proxy.cut_after(direction, bytes);
-            let made = cuts.broken.update(None, add_one).await;
+            let mut session = cuts.broken.open(None).await.expect("nothing is loaded");
+            add_one(&mut session);
+            let made = cuts.broken.commit(session).await;
             cuts.world.proxy.heal();
             tally.trials += 1;
-            let (_, finished) = made.expect("a creation is tried again under another id");
+            let finished = made.expect("a creation is tried again under another id");
             cuts.judge_hits(&mut tally, &token_of(&finished)).await;
         }
     }

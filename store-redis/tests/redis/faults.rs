@@ -3,15 +3,15 @@
 use std::thread;
 use std::time::Duration;
 
+use sessile_core::SessionId;
 use sessile_core::engine::Clock;
-use sessile_core::{SessionId};
 use sessile_core::store::{BlockingStore, Store};
 use sessile_store_redis::RedisStore;
 use sessile_testkit::{Direction, Options, Server, eventually};
 use tokio::time::{sleep, timeout};
 
 use crate::workload::{Tally, Workload};
-use crate::world::{Outdoors, TestSessions, World, admit, built, hits, sessions, started};
+use crate::world::{Outdoors, TestSessions, World, admit, built, hits, request, sessions, started};
 
 /// How long a call of these tests may take at most.
 const DEADLINE: Duration = Duration::from_millis(1200);
@@ -39,7 +39,7 @@ impl Fault {
         let ended = started(&self.sessions).await;
         let mut session = self.sessions.open(Some(&ended)).await.expect("nothing breaks yet");
         session.invalidate();
-        let _ = self.sessions.close(session).await.expect("nothing breaks yet");
+        let _ = self.sessions.commit(session).await.expect("nothing breaks yet");
 
         let workload = Workload::start(&self.sessions).await;
         sleep(Duration::from_millis(100)).await;
@@ -83,7 +83,7 @@ async fn f03_a_server_that_comes_back_empty_has_no_sessions_and_gets_none_back()
     fault.world.server.restart_empty();
     admit(&fault.world.server);
     open.add(&crate::world::HITS, 1).expect("a counter counts");
-    let failed = fault.sessions.close(open).await.expect_err("the session is gone");
+    let failed = fault.sessions.commit(open).await.expect_err("the session is gone");
     assert!(matches!(failed.error(), sessile_core::CommitError::Gone), "{:?}", failed.error());
     assert_eq!(hits(&fault.sessions, &token).await, None);
     assert_eq!(fault.world.server.say(["DBSIZE"]).number(), 0);
@@ -188,8 +188,8 @@ async fn f15_scripts_that_are_forgotten_are_loaded_again() {
             let rotate = |session: &mut sessile_core::Session| {
                 session.rotate(sessile_core::RotationReason::Renewal);
             };
-            let rotated = fault.sessions.update(Some(&token), rotate).await;
-            let (_, finished) = rotated.expect("a script that is not there is loaded");
+            let rotated = request(&fault.sessions, &token, rotate).await;
+            let finished = rotated.expect("a script that is not there is loaded");
             assert_eq!(hits(&fault.direct, &crate::world::token_of(&finished)).await, Some(0));
         }
     };

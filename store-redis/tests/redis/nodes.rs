@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use crate::workload::Tally;
 use crate::world::{
-    HITS, Outdoors, TestSessions, World, admit, built, config, hits, policy, report, sessions,
-    started,
+    HITS, Outdoors, TestSessions, World, admit, built, config, hits, policy, report, request,
+    sessions, started,
 };
 
 /// Starts this test binary again for one task.
@@ -37,7 +37,7 @@ async fn a_process_of_its_own() {
     let token = std::env::var("SESSILE_TOKEN").expect("the starter says which session");
     let store = RedisStore::lazy(built(config(port.expect("the starter says which port"))));
     // A small number, so that the processes compact all the time.
-    let sessions = Sessions::new(store, Outdoors, policy(4));
+    let sessions = Sessions::new(store, Outdoors, Outdoors, policy(4));
     match what.as_str() {
         "count" => count(sessions, token).await,
         "write pairs" => write_pairs(sessions, token).await,
@@ -77,9 +77,9 @@ async fn write_pairs(sessions: TestSessions, token: String) {
 async fn update(
     sessions: &TestSessions,
     token: &str,
-    change: impl FnMut(&mut Session),
+    change: impl FnOnce(&mut Session),
 ) -> Finished {
-    let (_, finished) = sessions.update(Some(token), change).await.expect("nothing breaks");
+    let finished = request(sessions, token, change).await.expect("nothing breaks");
     if let Some(upkeep) = finished.upkeep() {
         sessions.upkeep(upkeep).await.expect("nothing breaks");
     }
@@ -120,7 +120,7 @@ async fn two_writers_of_different_attributes_lose_none_of_ten_thousand_writes() 
     const SESSIONS: usize = 20;
     const ROUNDS: u64 = 500;
     let world = World::new(Server::start());
-    let node = || Sessions::new(world.direct(), Outdoors, policy(16));
+    let node = || Sessions::new(world.direct(), Outdoors, Outdoors, policy(16));
     let nodes = [node(), node()];
     let mut tasks = JoinSet::new();
     for _ in 0..SESSIONS {
@@ -137,7 +137,7 @@ async fn two_writers_of_different_attributes_lose_none_of_ten_thousand_writes() 
                 }
                 left.set(&LEFT, round + 1).expect("a number can be set");
                 right.set(&RIGHT, round + 1).expect("a number can be set");
-                let (left, right) = tokio::join!(nodes[0].close(left), nodes[1].close(right));
+                let (left, right) = tokio::join!(nodes[0].commit(left), nodes[1].commit(right));
                 for finished in [left, right] {
                     if let Some(upkeep) = finished.expect("nothing breaks").upkeep() {
                         nodes[0].upkeep(upkeep).await.expect("nothing breaks");

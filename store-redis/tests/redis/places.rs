@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use sessile_core::SessionId;
 use sessile_core::engine::Clock;
-use sessile_core::{SessionId};
 use sessile_core::store::{BlockingStore, Store};
 use sessile_store_redis::{BlockingRedisStore, Reason, RedisConfig, RedisStore, RedisStoreError};
 use sessile_testkit::{Directory, Options, Server, eventually, in_time};

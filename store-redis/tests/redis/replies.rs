@@ -1,19 +1,21 @@
 //! What the store does when the server refuses, or holds what it should not.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
-use sessile_core::{Clock, CommitError, Entropy, Key, Policy, Session, Sessions, Token, Ttl, UpdateError};
-use sessile_core::store::{Action, Failure, Outcome, Store};
+use sessile_core::engine::Clock;
+use sessile_core::store::{Action, Delete, Failure, Outcome, Store, Touch};
+use sessile_core::{CommitError, Failed, Key, Policy, Session, Sessions, Token, Ttl, UpdateError};
 use sessile_store_redis::{Reason, RedisConfig, RedisStore, RedisStoreError, Warning};
 use sessile_testkit::{Options, Reply, Server, Stopwatch, eventually, in_time};
 
 use crate::workload::Tally;
 use crate::world::{
     HITS, NAME, Outdoors, PASSWORD, TestSessions, World, admit, built, config, hits, policy,
-    report, sessions, started,
+    report, request, sessions, started,
 };
 
 fn world_and_sessions(server: Server) -> (World, TestSessions) {
@@ -29,6 +31,13 @@ fn reason(error: &RedisStoreError) -> Reason {
         RedisStoreError::Refused(reply) => reply.reason(),
         other => panic!("expected a refusal, found {other:?}"),
     }
+}
+
+/// Returns the error of the store, of a write that certainly was not applied.
+#[track_caller]
+fn refusal(failed: &Failed) -> &RedisStoreError {
+    assert!(matches!(failed.error(), CommitError::NotApplied), "{:?}", failed.error());
+    failed.source().and_then(|source| source.downcast_ref()).expect("the store failed")
 }
 
 /// Returns everything that an error shows.
@@ -51,23 +60,22 @@ async fn f16_a_full_server_refuses_to_write_and_still_touches_and_ends() {
 
     let mut session = sessions.open(Some(&kept)).await.unwrap();
     session.add(&HITS, 1).unwrap();
-    let failed = sessions.close(session).await.unwrap_err();
-    let CommitError::NotApplied(error) = failed.error() else { panic!("{:?}", failed.error()) };
-    assert_eq!(reason(error), Reason::Full);
+    let failed = sessions.commit(session).await.unwrap_err();
+    assert_eq!(reason(refusal(&failed)), Reason::Full);
     let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
     assert!(made.is_err());
     assert_eq!(world.server.say(["DBSIZE"]).number(), keys, "nothing was started");
 
     let mut session = sessions.open(Some(&ended)).await.unwrap();
     session.invalidate();
-    let _ = sessions.close(session).await.unwrap();
+    let _ = sessions.commit(session).await.unwrap();
     let touch = Action::from(Touch::new(Ttl::MAX));
     let id = Token::parse(&kept).unwrap().id();
     let touched = world.store().apply(id, &touch, Outdoors.now()).await.unwrap();
     assert_eq!(touched, Outcome::Done(None));
 
     world.server.say(["CONFIG", "SET", "maxmemory", "0"]);
-    let _ = sessions.close(failed.into_session()).await.unwrap();
+    let _ = sessions.commit(failed.into_session()).await.unwrap();
     // The failed change can be written later.
     let tally = Tally::of(4, &world.server).compare(hits(&sessions, &kept).await, Some(1));
     tally.compare(hits(&sessions, &ended).await, None).check("F16 full");
@@ -79,7 +87,7 @@ async fn a_server_that_cannot_write_to_its_disk_still_serves_whoever_reads() {
     let [kept, ended] = [started(&sessions).await, started(&sessions).await];
     let mut session = sessions.open(Some(&ended)).await.unwrap();
     session.invalidate();
-    let _ = sessions.close(session).await.unwrap();
+    let _ = sessions.commit(session).await.unwrap();
     std::fs::remove_dir_all(world.server.directory().path()).unwrap();
     world.server.say(["CONFIG", "SET", "save", "3600 1"]);
     world.server.say(["BGSAVE"]);
@@ -145,15 +153,14 @@ async fn f25_a_user_without_the_right_is_told_so_once_and_shown_no_password() {
     world.server.say(["ACL", "SETUSER", "sessions", "-rpushx"]);
     let mut session = sessions.open(Some(&token)).await.unwrap();
     session.add(&HITS, 1).unwrap();
-    let failed = sessions.close(session).await.unwrap_err();
-    let CommitError::NotApplied(error) = failed.error() else { panic!("{:?}", failed.error()) };
-    assert_eq!(reason(error), Reason::Forbidden);
-    assert!(!everything(error).contains(PASSWORD));
+    let failed = sessions.commit(session).await.unwrap_err();
+    assert_eq!(reason(refusal(&failed)), Reason::Forbidden);
+    assert!(!everything(&failed).contains(PASSWORD));
 
     world.server.say(["ACL", "SETUSER", "sessions", "off"]);
     world.proxy.cut();
     let Err(failure) = sessions.open(Some(&token)).await else { panic!("the user is off") };
-    assert_eq!(reason(&failure.into_source()), Reason::Forbidden);
+    assert_eq!(reason(&failure), Reason::Forbidden);
 
     world.server.say(["ACL", "SETUSER", "sessions", "on"]);
     admit(&world.server);
@@ -171,8 +178,7 @@ async fn a_log_that_cannot_be_given_its_ttl_is_not_started() {
         let set = |session: &mut Session| session.set(&NAME, "Ada".to_owned());
         let made = sessions.update(None, set).await.expect_err("nothing may be started");
         let UpdateError::Commit(failed) = made else { panic!("{command}: {made:?}") };
-        let CommitError::NotApplied(error) = failed.error() else { panic!("{command}") };
-        assert_eq!(reason(error), Reason::Forbidden, "{command}");
+        assert_eq!(reason(refusal(&failed)), Reason::Forbidden, "{command}");
         assert_eq!(world.server.say(["DBSIZE"]).number(), 0);
         admit(&world.server);
     }
@@ -183,7 +189,7 @@ async fn a_log_that_cannot_be_cut_is_not_compacted() {
     let (world, sessions) = world_and_sessions(Server::start());
     world.server.say(["ACL", "SETUSER", "sessions", "-ltrim"]);
     let token = started(&sessions).await;
-    sessions.update(Some(&token), |session| session.add(&HITS, 1)).await.unwrap().0.unwrap();
+    let _ = sessions.update(Some(&token), |session| session.add(&HITS, 1)).await.unwrap();
     let id = Token::parse(&token).unwrap().id();
     let log = sessions.store().load(id, Outdoors.now()).await.unwrap().unwrap();
     let compaction = log.compaction().expect("there is something to compact");
@@ -205,10 +211,10 @@ async fn f29_a_value_the_server_will_not_take_is_refused_and_the_store_goes_on()
         ..Default::default()
     };
     let roomy = Policy::builder().limits(limits).build().unwrap();
-    let roomy = Sessions::new(world.store(), Outdoors, roomy);
+    let roomy = Sessions::new(world.store(), Outdoors, Outdoors, roomy);
     let mut session = roomy.open(Some(&token)).await.unwrap();
     session.set(&NAME, "x".repeat(2 << 20)).unwrap();
-    let failed = roomy.close(session).await.unwrap_err();
+    let failed = roomy.commit(session).await.unwrap_err();
     report(&format!("F29: {:?}", failed.error()));
     let tally = Tally::of(1, &world.server).compare(hits(&sessions, &token).await, Some(0));
     tally.check("F29 a value the server will not take");
@@ -238,9 +244,8 @@ async fn f30_f31_f32_a_session_that_cannot_be_read_is_an_error_and_left_alone() 
         if number > 0 {
             assert!(sessions.open(Some(&token)).await.is_err(), "{number}");
         }
-        let Err(failure) = fresh.open(Some(&token)).await else { panic!("{number} can be read") };
-        assert!(!everything(&failure).contains("garbage"));
-        let Failure::NotApplied(error) = failure else { panic!("a load is certain: {failure:?}") };
+        let Err(error) = fresh.open(Some(&token)).await else { panic!("{number} can be read") };
+        assert!(!everything(&error).contains("garbage"));
         let is_unreadable = matches!(error, RedisStoreError::Unreadable { .. });
         assert!(is_unreadable || reason(&error) == Reason::WrongType, "{number}: {error:?}");
         assert_eq!(world.server.say([b"DUMP".as_slice(), &key]), before, "{number} is left alone");
@@ -257,7 +262,7 @@ fn f33_a_hundred_callers_of_one_connection_wait_no_longer_than_the_deadline() {
     let (timeout, deadline) = (Duration::from_millis(200), Duration::from_millis(600));
     let config = world.config().connections(1).timeout(timeout).deadline(deadline);
     let store = crate::world::blocking(config);
-    let sessions = sessile_core::BlockingSessions::new(store, Outdoors, policy(64));
+    let sessions = sessile_core::BlockingSessions::new(store, Outdoors, Outdoors, policy(64));
     let (_, finished) =
         sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).unwrap();
     let token = crate::world::token_of(&finished);
@@ -298,8 +303,9 @@ async fn f34_a_call_that_is_dropped_at_any_await_leaves_old_or_new() {
     for polls in (0..6).cycle().take(300) {
         let tokens = [started(&sessions).await, started(&sessions).await];
         for token in &tokens {
-            let update = sessions.update(Some(token), |session| session.add(&HITS, 1).map(|_| ()));
-            let mut update = Box::pin(update);
+            let mut update = Box::pin(request(&sessions, token, |session| {
+                session.add(&HITS, 1).expect("it is a counter");
+            }));
             let mut left = polls;
             let ended = poll_fn(|context| match update.as_mut().poll(context) {
                 Poll::Ready(_) => Poll::Ready(true),
@@ -379,17 +385,21 @@ async fn f35(panics: impl Fn(&mut Session) + Send + Sync + 'static) -> Option<i6
     let (world, sessions) = world_and_sessions(Server::start());
     let token = started(&sessions).await;
     let set = |session: &mut Session| session.set(&FRAGILE, Fragile::default());
-    sessions.update(Some(&token), set).await.expect("nothing breaks").0.expect("it can be set");
+    let _ = sessions.update(Some(&token), set).await.expect("nothing breaks");
 
     let (shared, shared_token) = (sessions.clone(), token.clone());
     let task = tokio::spawn(async move {
+        let panics = |session: &mut Session| {
+            panics(session);
+            Ok::<_, Infallible>(())
+        };
         let _ = shared.update(Some(&shared_token), panics).await;
     });
     assert!(task.await.expect_err("the request panics").is_panic());
     let found = hits(&sessions, &token).await;
 
     let add = |session: &mut Session| session.add(&HITS, 10);
-    sessions.update(Some(&token), add).await.expect("nothing breaks").0.expect("it counts");
+    let _ = sessions.update(Some(&token), add).await.expect("nothing breaks");
     let expected = found.map(|found| found + 10);
     let tally = Tally::of(1, &world.server).compare(hits(&sessions, &token).await, expected);
     tally.check("F35 a panic");
@@ -402,7 +412,7 @@ async fn tenants_do_not_reach_each_other_even_if_they_try() {
     // The same user, which may only reach keys of one prefix.
     let other = config(world.server.port()).prefix("test:b");
     let stranger = RedisStore::connect(built(other)).await.unwrap();
-    let sessions = Sessions::new(stranger, Outdoors, policy(64));
+    let sessions = Sessions::new(stranger, Outdoors, Outdoors, policy(64));
     let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
     assert!(made.is_err());
     assert_eq!(world.server.say(["DBSIZE"]), Reply::Number(0));

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use sessile_core::{CommitError, UpdateError};
+use sessile_core::{CommitError, Failed, Session};
 use sessile_testkit::{Server, Stopwatch};
 use tokio::sync::{RwLock, RwLockWriteGuard};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::world::{HITS, TestSessions, hits, report, started};
+use crate::world::{HITS, TestSessions, hits, report, request, started};
 
 /// Tasks that add 1 to a counter over and over. Half of them share one counter.
 #[derive(Debug)]
@@ -133,20 +133,20 @@ impl Shared {
             let running = self.pause.read().await;
             let (begun, round) = (Stopwatch::start(), self.round.load(Relaxed));
             task.trials += 1;
-            let add = |session: &mut sessile_core::Session| session.add(&HITS, 1).map(|_| ());
-            match sessions.update(Some(token), add).await {
+            let add = |session: &mut Session| {
+                session.add(&HITS, 1).expect("it is a counter");
+            };
+            match request(sessions, token, add).await {
                 // The session was not found, which must not happen; it is not counted as a success.
-                Ok((_, finished)) if finished.session().is_new() => {}
+                Ok(finished) if finished.session().is_new() => {}
                 Ok(_) => {
                     task.acknowledged += 1;
                     self.done[number].store(round, Relaxed);
                 }
-                Err(UpdateError::Commit(failed))
-                    if matches!(failed.error(), CommitError::Unknown) =>
-                {
-                    task.uncertain += 1;
+                Err(error) => {
+                    let failed = error.downcast_ref::<Box<Failed>>().map(|failed| failed.error());
+                    task.uncertain += i64::from(matches!(failed, Some(CommitError::Unknown)));
                 }
-                Err(_) => {}
             }
             task.slowest = task.slowest.max(begun.elapsed());
             drop(running);

@@ -1,10 +1,11 @@
 //! What the tests share: a server, stores in it, and their sessions.
 
+use std::error::Error;
 use std::io::Write;
 use std::sync::LazyLock;
 
-use sessile_core::{Clock, Counter, Entropy, Finished, Key, Policy, Sessions, Timestamp, TokenUpdate};
-use sessile_core::engine::EntropyError;
+use sessile_core::engine::{Clock, Entropy, EntropyError};
+use sessile_core::{Counter, Finished, Key, Policy, Session, Sessions, Timestamp, TokenUpdate};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore};
 use sessile_testkit::{Proxy, Reply, Server, Stopwatch};
 
@@ -15,12 +16,14 @@ pub(crate) const NAME: Key<String> = Key::new("name");
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outdoors;
 
-impl Outside for Outdoors {
+impl Clock for Outdoors {
     fn now(&self) -> Timestamp {
         static BEGUN: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
         Timestamp::from_millis(1_700_000_000_000) + BEGUN.elapsed()
     }
+}
 
+impl Entropy for Outdoors {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         getrandom::fill(bytes).map_err(|_| EntropyError)
     }
@@ -87,10 +90,10 @@ pub(crate) fn blocking(config: RedisConfigBuilder) -> BlockingRedisStore {
     BlockingRedisStore::lazy(built(config)).expect("the system has a thread left")
 }
 
-pub(crate) type TestSessions = Sessions<RedisStore, Outdoors>;
+pub(crate) type TestSessions = Sessions<RedisStore>;
 
 pub(crate) fn sessions(store: RedisStore) -> TestSessions {
-    Sessions::new(store, Outdoors, policy(64))
+    Sessions::new(store, Outdoors, Outdoors, policy(64))
 }
 
 pub(crate) fn policy(compact_every: u64) -> Policy {
@@ -101,8 +104,7 @@ pub(crate) fn policy(compact_every: u64) -> Policy {
 /// Starts a session with its counter at zero and returns its token.
 pub(crate) async fn started(sessions: &TestSessions) -> String {
     let made = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned())).await;
-    let (set, finished) = made.expect("a session can be started");
-    set.expect("a name can be set");
+    let ((), finished) = made.expect("a session can be started");
     token_of(&finished)
 }
 
@@ -110,6 +112,17 @@ pub(crate) async fn started(sessions: &TestSessions) -> String {
 pub(crate) fn token_of(finished: &Finished) -> String {
     let TokenUpdate::Issue(token) = finished.token_update() else { panic!("expected a token") };
     token.expose().as_str().to_owned()
+}
+
+/// Makes a request: opens the session, changes it and commits.
+pub(crate) async fn request(
+    sessions: &TestSessions,
+    token: &str,
+    change: impl FnOnce(&mut Session),
+) -> Result<Finished, Box<dyn Error + Send + Sync>> {
+    let mut session = sessions.open(Some(token)).await?;
+    change(&mut session);
+    Ok(sessions.commit(session).await?)
 }
 
 /// Returns the counter of a session over a path that works. Returns `None` if there is no such
