@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sessile_conformance::{self, Harness};
+use sessile_conformance::Harness;
 use sessile_core::Timestamp;
 use sessile_sim::{Call, Direct, Handle, Link, Lost, Node, Reply, SimStore};
 
@@ -72,7 +72,7 @@ impl Harness for World<Shuffled> {
 }
 
 impl Harness for World<Direct> {
-    type Store = Immediate<SimStore>;
+    type Store = SimStore;
 
     async fn store(&self) -> Self::Store {
         self.link.node(self.holds)
@@ -110,12 +110,12 @@ fn finish<F: Future>(future: F) -> F::Output {
 
 #[test]
 fn the_simulated_store_is_a_store() {
-    finish(conformance::all(&World::<Direct>::new(false)));
-    finish(conformance::all(&World::<Shuffled>::new(false)));
+    finish(sessile_conformance::all(&World::<Direct>::new(false)));
+    finish(sessile_conformance::all(&World::<Shuffled>::new(false)));
 }
 
 #[test]
 fn the_simulated_store_is_a_store_with_held_records() {
-    finish(conformance::all(&World::<Direct>::new(true)));
-    finish(conformance::all(&World::<Shuffled>::new(true)));
+    finish(sessile_conformance::all(&World::<Direct>::new(true)));
+    finish(sessile_conformance::all(&World::<Shuffled>::new(true)));
 }

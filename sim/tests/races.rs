@@ -12,14 +12,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
-use sessile_core::engine::Upkeep;
+use sessile_core::engine::{Clock, Entropy, EntropyError, Upkeep};
 use sessile_core::store::BlockingStore;
 use sessile_core::{
-    BlockingSessions, Clock, CommitError, Counter, CreateWhen, Entropy, EntropyError, Granularity,
-    Key, OnConflict, Persist, Policy, RotationReason, Session, SessionId, Timestamp, Token,
-    TokenUpdate,
+    BlockingSessions, CommitError, Counter, CreateWhen, Granularity, Key, OnConflict, Persist,
+    Policy, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate,
 };
-use sessile_sim::{Direct, Rng, SimError, SimStore};
+use sessile_sim::{Direct, Rng, SimStore};
 
 const KEYS: [Key<u64>; 2] = [Key::new("a"), Key::new("b")];
 const COUNTER: Counter = Counter::new("n");
@@ -39,7 +38,7 @@ enum Turn {
     Add(usize, i64),
     Rotate(usize),
     Invalidate(usize),
-    Flush(usize),
+    Save(usize),
     Commit(usize),
     Compact(usize),
     Pass(u64),
@@ -76,7 +75,7 @@ struct Rules {
     granularity: Granularity,
     on_conflict: OnConflict,
     persist: Persist,
-    create: Create,
+    create: CreateWhen,
     holds: bool,
 }
 
@@ -104,6 +103,8 @@ struct Request {
     log: Option<usize>,
     ended: Option<usize>,
     has_ended: bool,
+    /// It was told that its session has ended, and stays told so.
+    is_over: bool,
     base: Values,
     own: BTreeMap<&'static str, Own>,
     looked: BTreeSet<&'static str>,
@@ -243,6 +244,9 @@ impl Model {
         let is_alive = self.alive(number);
         let expires_at = self.now + IDLE;
         let log = &mut self.logs[number];
+        if request.is_over {
+            return End::Gone;
+        }
         if !request.is_dirty() && !forced && !request.rotate {
             if is_alive && is_last {
                 log.expires_at = expires_at;
@@ -250,6 +254,7 @@ impl Model {
             return End::Done;
         }
         if !is_alive {
+            request.is_over = true;
             return End::Gone;
         }
         if rules.positions(request, forced) && request.version != Some(log.version) {
@@ -388,7 +393,7 @@ impl ReferenceStateMachine for Model {
             3 => (slot.clone(), -2..4_i64).prop_map(|(slot, number)| Turn::Add(slot, number)),
             1 => slot.clone().prop_map(Turn::Rotate),
             1 => slot.clone().prop_map(Turn::Invalidate),
-            3 => slot.clone().prop_map(Turn::Flush),
+            3 => slot.clone().prop_map(Turn::Save),
             5 => slot.prop_map(Turn::Commit),
         ];
         if closed.is_empty() {
@@ -408,7 +413,7 @@ impl ReferenceStateMachine for Model {
             | Turn::Add(slot, _)
             | Turn::Rotate(slot)
             | Turn::Invalidate(slot)
-            | Turn::Flush(slot)
+            | Turn::Save(slot)
             | Turn::Commit(slot) => is_open(*slot),
         }
     }
@@ -438,7 +443,7 @@ impl ReferenceStateMachine for Model {
             // The token of a session that does not exist yet is new anyway.
             Turn::Rotate(slot) => state.request(slot).rotate = true,
             Turn::Invalidate(slot) => state.request(slot).invalidate(),
-            Turn::Flush(slot) => state.write(slot, false),
+            Turn::Save(slot) => state.write(slot, false),
             Turn::Commit(slot) => state.write(slot, true),
             Turn::Compact(_) => {}
             Turn::Pass(millis) => state.now += millis,
@@ -450,24 +455,27 @@ impl ReferenceStateMachine for Model {
 /// The engine on the simulated store.
 struct Engine {
     server: Direct,
-    nodes: Vec<BlockingSessions<SimStore, Arc<Clock>>>,
-    clock: Arc<Clock>,
+    nodes: Vec<BlockingSessions<SimStore>>,
+    system: Arc<System>,
     tokens: [Option<Token>; CLIENTS],
     requests: [Option<(usize, usize, Session)>; SLOTS],
     /// The log of each log of the model.
     ids: Vec<SessionId>,
 }
 
-struct Clock {
+/// Time that passes when it is told to, and randomness from a seed.
+struct System {
     now: AtomicU64,
     rng: Mutex<Rng>,
 }
 
-impl Outside for Clock {
+impl Clock for System {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::Relaxed))
     }
+}
 
+impl Entropy for System {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         self.rng.lock().expect("nobody panics while drawing").fill(bytes);
         Ok(())
@@ -485,12 +493,12 @@ impl Engine {
         self.requests[slot] = Some((client, node, session.expect("nothing fails here")));
     }
 
-    fn flush(&mut self, slot: usize) -> End {
+    fn save(&mut self, slot: usize) -> End {
         let (client, node, session) = self.requests[slot].take().expect("the request is open");
-        let (session, end) = match self.nodes[node].flush(session) {
+        let (session, end) = match self.nodes[node].save(session) {
             Ok(session) => (session, End::Done),
             Err(failed) => {
-                let (session, error) = failed.into_parts();
+                let (session, error, _) = failed.into_parts();
                 (session, ended(&error))
             }
         };
@@ -501,7 +509,7 @@ impl Engine {
 
     fn commit(&mut self, slot: usize) -> End {
         let (client, node, session) = self.requests[slot].take().expect("the request is open");
-        match self.nodes[node].close(session) {
+        match self.nodes[node].commit(session) {
             Ok(finished) => {
                 self.obey(client, finished.token_update());
                 if let Some(upkeep) = finished.upkeep() {
@@ -510,7 +518,7 @@ impl Engine {
                 End::Done
             }
             Err(failed) => {
-                let (session, error) = failed.into_parts();
+                let (session, error, _) = failed.into_parts();
                 self.obey(client, session.token_update());
                 ended(&error)
             }
@@ -532,7 +540,7 @@ impl Engine {
     }
 }
 
-fn ended(error: &CommitError<SimError>) -> End {
+fn ended(error: &CommitError) -> End {
     match error {
         CommitError::Gone => End::Gone,
         CommitError::Conflict { .. } => End::Conflict,
@@ -562,12 +570,15 @@ impl StateMachineTest for Races {
             .build()
             .expect("the rules do not contradict each other");
         let rng = Mutex::new(Rng::new(1));
-        let clock = Arc::new(Clock { now: model.now.into(), rng });
+        let system = Arc::new(System { now: model.now.into(), rng });
         let server = Direct::default();
-        let node = || BlockingSessions::new(server.node(holds), Arc::clone(&clock), policy.clone());
+        let node = || {
+            let system = || Arc::clone(&system);
+            BlockingSessions::new(server.node(holds), system(), system(), policy.clone())
+        };
         let nodes = (0..NODES).map(|_| node()).collect();
         let (tokens, requests, ids) = (Default::default(), Default::default(), Vec::new());
-        Engine { server, nodes, clock, tokens, requests, ids }
+        Engine { server, nodes, system, tokens, requests, ids }
     }
 
     fn apply(mut engine: Engine, model: &Model, turn: Turn) -> Engine {
@@ -588,7 +599,7 @@ impl StateMachineTest for Races {
             }
             Turn::Rotate(slot) => engine.session(slot).rotate(RotationReason::PrivilegeChange),
             Turn::Invalidate(slot) => engine.session(slot).invalidate(),
-            Turn::Flush(slot) => assert_eq!(engine.flush(slot), model.end),
+            Turn::Save(slot) => assert_eq!(engine.save(slot), model.end),
             Turn::Commit(slot) => assert_eq!(engine.commit(slot), model.end),
             Turn::Compact(client) => {
                 if let Some(token) = &engine.tokens[client] {
@@ -596,7 +607,7 @@ impl StateMachineTest for Races {
                     upkeep.expect("nothing fails here");
                 }
             }
-            Turn::Pass(millis) => drop(engine.clock.now.fetch_add(millis, Ordering::Relaxed)),
+            Turn::Pass(millis) => drop(engine.system.now.fetch_add(millis, Ordering::Relaxed)),
         }
         engine
     }
@@ -605,7 +616,7 @@ impl StateMachineTest for Races {
         let store = engine.server.node(false);
         assert_eq!(engine.ids.len(), model.logs.len());
         for (id, log) in engine.ids.iter().zip(&model.logs) {
-            let found = store.load(*id, engine.clock.now()).expect("nothing fails here");
+            let found = store.load(*id, engine.system.now()).expect("nothing fails here");
             let Some(found) = found else {
                 assert!(log.expires_at <= model.now, "a session is lost");
                 continue;

@@ -51,7 +51,7 @@ fn holds(rules: Rules, nodes: &[NodeRules], requests: Vec<Request>) {
 #[test]
 fn a_commit_sent_again_lives_no_longer_than_its_session() {
     let rules = Rules { idle: 120, absolute: Some(120), ..RULES };
-    let ops = [Op::Edit(1), Op::Flush(vec![Op::Login(1), Op::Set(0, 2)])];
+    let ops = [Op::Edit(1), Op::Save(vec![Op::Login(1), Op::Set(0, 2)])];
     let fates = [fine(1, 1), fine(1, 1), Fate::Late(43)];
     holds(rules, &[NODE], vec![request(67, &ops, &fates)]);
 }
@@ -109,7 +109,7 @@ fn an_emptied_session_that_others_emptied_too_still_comes_last() {
 // attributes fell below zero and the next look at all of them panicked.
 #[test]
 fn what_is_added_while_a_session_is_created_is_counted() {
-    let ops = [Op::Add(0, -1), Op::Flush(vec![Op::Add(0, 1)]), Op::RemoveCounter(0)];
+    let ops = [Op::Add(0, -1), Op::Save(vec![Op::Add(0, 1)]), Op::RemoveCounter(0)];
     let rules = Rules { granularity: Granularity::Whole, persist: Persist::ALWAYS, ..RULES };
     holds(rules, &[NODE], vec![request(151, &ops, &[])]);
 }

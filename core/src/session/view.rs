@@ -384,6 +384,9 @@ impl View {
     /// Forgets what came since, which all came to nothing.
     pub(crate) fn settle(&mut self) {
         debug_assert!(!self.is_dirty(), "what is dirty is written");
+        // Setting what was there is no change, but a conflict depends on it like on a read
+        // (what_a_save_found_unchanged_still_conflicts_later).
+        self.note_written();
         self.since = Edits::default();
     }
 

@@ -145,6 +145,22 @@ fn update_does_it_again_on_what_others_left() {
 }
 
 #[test]
+fn what_a_save_found_unchanged_still_conflicts_later() {
+    both(&policy(|rules| rules.on_conflict(OnConflict::Reject)), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut slow = world.open(&client);
+        set_a(1)(&mut slow);
+        let mut slow = world.save(slow);
+        world.visit(&mut client, set_a(2));
+        set_b(1)(&mut slow);
+        let CommitError::Conflict { names } = error(world.commit(slow)) else {
+            panic!("it set what another request changed")
+        };
+        assert_eq!(names, ["a"]);
+    });
+}
+
+#[test]
 fn a_commit_that_others_always_come_before_is_given_up() {
     both(&Policy::default(), |world| {
         let client = world.visitor(hit(1));
