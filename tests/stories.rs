@@ -3,10 +3,12 @@
 
 mod common;
 
+use std::error::Error;
 use std::thread;
 
 use sessile::{
-    CommitError, Counter, Granularity, Key, Limits, List, Map, OnConflict, Policy, RotationReason,
+    CommitError, Counter, Failed, GetError, Granularity, Key, Limits, List, Map, OnConflict,
+    Policy, RotationReason, SetError,
 };
 
 use common::{Asked, World};
@@ -388,4 +390,28 @@ fn a_session_ends_when_it_is_idle_and_its_last_access_is_known() {
     drop(session);
     world.clock.pass(30_000);
     assert!(world.open(&token).is_new());
+}
+
+/// An application's handler, with an error type that takes everything.
+fn handle<E>(world: &World, token: &str, counter: &Counter) -> Result<(), E>
+where
+    E: From<SetError> + From<GetError> + From<Box<Failed>>,
+{
+    let mut session = world.open(token);
+    session.get(&NAME)?;
+    session.add(counter, 1)?;
+    let _ = world.sessions.commit(session)?;
+    Ok(())
+}
+
+#[test]
+fn every_error_goes_into_a_boxed_error_and_into_anyhow() {
+    let world = World::new();
+    let token = ada(&world);
+    handle::<Box<dyn Error + Send + Sync>>(&world, &token, &VISITS).unwrap();
+    let name = Counter::new("name");
+    let boxed = handle::<Box<dyn Error + Send + Sync>>(&world, &token, &name).unwrap_err();
+    let anyhow = handle::<anyhow::Error>(&world, &token, &name).unwrap_err();
+    assert_eq!(boxed.to_string(), anyhow.to_string());
+    assert!(boxed.is::<SetError>() && anyhow.is::<SetError>());
 }

@@ -4,7 +4,9 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
-use sessile_core::{Finished, Key, Session, Sessions};
+use sessile_core::{
+    CommitError, Finished, Key, Limits, List, Map, Policy, Session, Sessions, SetError,
+};
 use sessile_store_redis::RedisStore;
 use sessile_testkit::{Server, eventually};
 use tokio::task::JoinSet;
@@ -152,6 +154,50 @@ async fn two_writers_of_different_attributes_lose_none_of_ten_thousand_writes() 
     report(&format!("two writers: {} trials, {lost} lost, {held:?}", SESSIONS as u64 * ROUNDS));
     assert_eq!(lost, 0);
     assert!(held.hits > held.reloads, "{held:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_eight_tasks_on_two_nodes_push_insert_and_update_all_counts() {
+    const SEEN: List<u64> = List::new("seen");
+    const CART: Map<u64> = Map::new("cart");
+    const TOTAL: Key<u64> = Key::new("total");
+    let world = World::new(Server::start());
+    let limits = Limits { attributes_max: 2000, ..Limits::default() };
+    let policy = Policy::builder().limits(limits).build().expect("the policy is valid");
+    let node = || Sessions::new(world.direct(), Outdoors, Outdoors, policy.clone());
+    let nodes = [node(), node()];
+    let token = started(&nodes[0]).await;
+    let mut tasks = JoinSet::new();
+    for task in 0..8_u8 {
+        let (node, token) = (nodes[usize::from(task % 2)].clone(), token.clone());
+        tasks.spawn(async move {
+            for round in 0..100 {
+                let number = u64::from(task) * 100 + round;
+                let change = |session: &mut Session| -> Result<(), SetError> {
+                    session.push(&SEEN, number)?;
+                    session.set(&CART.entry(&number.to_string()), number)?;
+                    session.update(&TOTAL, |total| *total += 1)
+                };
+                loop {
+                    let mut session = open(&node, &token).await;
+                    change(&mut session).expect("it is within the limits");
+                    match node.commit(session).await {
+                        Ok(_) => break,
+                        // So many at once may come first that a commit gives up.
+                        Err(failed) => assert!(matches!(failed.error(), CommitError::Contended)),
+                    }
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let session = open(&nodes[0], &token).await;
+    assert_eq!(session.get(&TOTAL).expect("a number"), Some(800));
+    let items = session.items(&SEEN).collect::<Result<Vec<_>, _>>();
+    let mut seen = items.expect("they are numbers");
+    seen.sort_unstable();
+    assert_eq!(seen, (0..800).collect::<Vec<_>>());
+    assert_eq!(session.entries(&CART).count(), 800);
 }
 
 async fn open(sessions: &TestSessions, token: &str) -> Session {
