@@ -6,10 +6,10 @@ mod sample;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use sessile_core::{
-    Action, Change, Codec, Delta, EncodeError, Key, Record, Session, SetError, Timestamp, Value,
-    ValueRef, begin, fold,
-};
+use sessile_core::engine::{Opening, begin};
+use sessile_core::log::{Change, Codec, Delta, EncodeError, Record, Value, ValueRef, fold};
+use sessile_core::store::Action;
+use sessile_core::{Key, Session, SetError, Timestamp};
 
 use crate::fixture::{NOW, POLICY, action, commit, first_record, open, token};
 use crate::heap::bounded;
@@ -63,7 +63,7 @@ fn sets<T: Sample>(input: &mut Input<'_>) -> Vec<Value> {
 /// Sets a value in a session, writes it, and reads it again.
 fn set<T: Sample>(key: &Key<T>, value: &T) -> Result<Option<Value>, EncodeError> {
     let mut session = fresh();
-    match session.set(key, value) {
+    match session.set(key, value.clone()) {
         Ok(()) => {}
         Err(SetError::Encode { source, .. }) => {
             assert_eq!((session.len(), session.get(key).map(|v| v.is_some())), (0, Ok(false)));
@@ -74,21 +74,21 @@ fn set<T: Sample>(key: &Key<T>, value: &T) -> Result<Option<Value>, EncodeError>
             return Ok(None);
         }
     }
-    let stored = session.stored(key.name()).expect("it is set").expect("it is set");
+    let stored = session.value(key.name()).expect("it is set").expect("it is set");
     shown(stored.as_ref());
     let is_compact = stored.as_ref().codec() == Codec::POSTCARD;
     let read = same(session.get(key), value, is_compact, "before it is written");
     let Some(read) = read.filter(|_| T::KEPT || is_compact) else {
         return Ok(Some(stored));
     };
-    let Some(Action::Create { record, .. }) = action(session) else { panic!("it is written") };
-    let bytes = record.snapshot().expect("it can be written").to_vec();
+    let Some(Action::Create(create)) = action(session) else { panic!("it is written") };
+    let bytes = create.record.snapshot().expect("it can be written").to_vec();
     let record = Arc::new(Record::decode(bytes).expect("it can be read"));
     let record = Arc::new(fold(&first_record(), &holding(&record), 0));
     let mut session = load(&record);
     same(session.get(key), value, is_compact, "after it was written");
-    session.set(key, &read).expect("what was read can be set");
-    assert_eq!(session.stored(key.name()), Ok(Some(stored.clone())), "there is one spelling");
+    session.set(key, read.clone()).expect("what was read can be set");
+    assert_eq!(session.value(key.name()), Ok(Some(stored.clone())), "there is one spelling");
     assert!(action(session).is_none(), "what is there already is not written");
     let mut session = load(&record);
     *session.get_mut(key).expect("it can be read").expect("it is there") = read;
@@ -114,7 +114,7 @@ where
 fn reads<T: Sample>(codec: Codec, bytes: &[u8]) {
     let key = key::<T>(codec);
     let mut session = with(codec, bytes);
-    shown(session.stored(key.name()).expect("it is there").expect("it is there").as_ref());
+    shown(session.value(key.name()).expect("it is there").expect("it is there").as_ref());
     let read = bounded(bytes.len(), FACTOR, CONSTANT, || session.get(&key));
     let Ok(value) = read else {
         return;
@@ -125,15 +125,15 @@ fn reads<T: Sample>(codec: Codec, bytes: &[u8]) {
     if let Some((_, shorter)) = bytes.split_last() {
         assert!(with(codec, shorter).get(&key).is_err(), "a byte is missing");
     }
-    if session.set(&key, &value).is_err() {
+    if session.set(&key, value.clone()).is_err() {
         return;
     }
-    let first = session.stored(key.name());
+    let first = session.value(key.name());
     let is_compact = codec == Codec::POSTCARD;
     let again = same(session.get(&key), &value, is_compact, "after it was set");
     if let Some(again) = again.filter(|_| T::KEPT || is_compact) {
-        session.set(&key, &again).expect("it was set before");
-        assert_eq!(session.stored(key.name()), first, "there is one spelling");
+        session.set(&key, again).expect("it was set before");
+        assert_eq!(session.value(key.name()), first, "there is one spelling");
     }
 }
 
@@ -160,7 +160,7 @@ fn holding(record: &Record) -> Delta {
 }
 
 fn fresh() -> Session {
-    let sessile_core::Opening::Fresh(session) = begin(&POLICY, None) else {
+    let Opening::Fresh(session) = begin(&POLICY, None) else {
         panic!("there is no token");
     };
     session

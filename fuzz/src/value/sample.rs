@@ -13,7 +13,7 @@ use crate::input::Input;
 
 /// A type values of which can be made of bytes.
 pub(super) trait Sample:
-    Clone + Debug + DeserializeOwned + Serialize + Send + 'static
+    Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
 {
     /// Every value of it can be set.
     const ALWAYS: bool = true;
