@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sessile_core::{Change, DecodeError, Delta, Record, fold};
+use sessile_core::log::{Change, DecodeError, Delta, Record, fold};
 
 use crate::fixture::first_record;
 use crate::format::{RawChange, RawDelta, checksum};
@@ -41,7 +41,7 @@ fn compare(delta: &Delta, raw: &RawDelta) {
     assert_eq!(delta.replaces_all(), raw.replace);
     let until = delta.rotation().map(|rotation| rotation.accepted_until.map(|t| t.as_millis()));
     assert_eq!(until, raw.rotation.as_ref().map(|(_, _, until)| *until));
-    let nothing = raw.rotation.is_none() && raw.principal.is_none() && raw.idle_timeout.is_none();
+    let nothing = raw.rotation.is_none() && raw.principal.is_none() && raw.lifetime.is_none();
     assert_eq!(delta.is_empty(), nothing && !raw.replace && raw.changes.is_empty());
     assert!(delta.names().eq(raw.changes.keys()));
     for ((_, change), raw) in delta.changes().zip(raw.changes.values()) {

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use sessile_core::{Clock, Entropy, EntropyError, Policy, Session, SessionId, Timestamp, Token, Ttl};
-use sessile_core::engine::{Opening, Step, begin};
+use sessile_core::engine::{Clock, Entropy, EntropyError, Opening, Step, begin};
 use sessile_core::log::{CommitId, Record, Stamp};
 use sessile_core::store::{Action, Loaded, Position};
+use sessile_core::{Policy, Session, SessionId, Timestamp, Token, Ttl};
 
 /// A clock that moves when told to, and randomness that counts.
 #[derive(Debug)]
@@ -33,11 +33,13 @@ impl Counting {
     }
 }
 
-impl Outside for Counting {
+impl Clock for Counting {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::Relaxed))
     }
+}
 
+impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed) + 1;
         let (count, rest) = bytes.split_at_mut(8.min(bytes.len()));
@@ -47,7 +49,7 @@ impl Outside for Counting {
     }
 }
 
-/// The default policy, made once: it describes every type it meets.
+/// The default policy, made once.
 pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
 
 /// Returns a token of the one session there is.
@@ -72,13 +74,13 @@ pub(crate) fn open(record: Arc<Record>, token: &Token, now: Timestamp) -> Sessio
     };
     let position = Position::new(1, Stamp::first(commit(0)));
     let remaining = record.idle_timeout().as_duration();
-    let loaded = Loaded { record, position, remaining, tail_bytes: 0 };
-    loading.resume(Some(loaded), now)
+    loading.resume(Some(Loaded::new(record, position, remaining)), now)
 }
 
 /// Starts the commit of a session and returns what it wants applied.
 pub(crate) fn action(session: Session) -> Option<Action> {
-    match session.commit(&Counting::new()) {
+    let counting = Counting::new();
+    match session.commit(counting.now(), &counting) {
         Ok(Step::Apply(pending)) => Some(pending.action().clone()),
         Ok(Step::Done(_)) => None,
         Ok(Step::Load(_)) => panic!("the position is known"),

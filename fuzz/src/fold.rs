@@ -9,7 +9,7 @@ use sessile_core::Timestamp;
 use sessile_core::log::{Delta, Fold, Record, fold};
 
 use crate::fixture::{NOW, first_record, open, token};
-use crate::format::{RawChange, RawDelta};
+use crate::format::{Lifetime, RawChange, RawDelta};
 use crate::input::Input;
 use model::{Model, Standing};
 
@@ -50,8 +50,11 @@ pub fn run(data: &[u8]) {
 }
 
 fn compare(record: &Arc<Record>, model: &Model) {
-    let head = (record.generation(), record.principal(), record.idle_timeout().as_millis());
-    assert_eq!(head, (model.generation, model.principal.as_deref(), model.idle_timeout));
+    let (idle, deadline) = (record.idle_timeout().as_millis(), record.deadline());
+    assert_eq!(idle, model.lifetime.idle_timeout);
+    assert_eq!(deadline.map(Timestamp::as_millis), model.lifetime.deadline);
+    let head = (record.generation(), record.principal());
+    assert_eq!(head, (model.generation, model.principal.as_deref()));
     assert_eq!(record.len(), model.attributes.len());
     for ((name, attribute), (known, stored)) in record.iter().zip(&model.attributes) {
         assert_eq!(name, known);
@@ -94,7 +97,9 @@ fn delta(input: &mut Input<'_>) -> RawDelta {
         delta.principal = Some(input.flag().then(|| input.text(4)));
     }
     if kind & 0x04 != 0 {
-        delta.idle_timeout = Some(1 + input.number() % 1000);
+        let (own, idle_timeout) = (input.byte() % 4, 1 + input.number() % 1000);
+        let deadline = input.flag().then(|| NOW - 2 + u64::from(input.byte() % 4));
+        delta.lifetime = Some(Lifetime { own, idle_timeout, deadline });
     }
     delta.changes = changes(input, usize::from(kind % 4), delta.replace);
     delta

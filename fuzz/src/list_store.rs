@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sessile_core::{SessionId, Timestamp, Ttl};
 use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp};
-use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, Position};
+use sessile_core::store::{
+    Action, Append, BlockingStore, Compact, Failure, Loaded, Outcome, Position,
+};
+use sessile_core::{SessionId, Timestamp, Ttl};
 
 /// What a store may get wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -73,10 +75,10 @@ impl ListStore {
 impl BlockingStore for ListStore {
     type Error = DecodeError;
 
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<DecodeError>> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, DecodeError> {
         let logs = self.logs();
         let log = logs.get(&id).filter(|log| self.is_alive(log, now));
-        log.map(|log| log.fold(now)).transpose().map_err(Failure::NotApplied)
+        log.map(|log| log.fold(now)).transpose()
     }
 
     fn apply(
@@ -88,14 +90,14 @@ impl BlockingStore for ListStore {
         let mut logs = self.logs();
         let log = logs.get_mut(&id).filter(|log| self.is_alive(log, now));
         Ok(match (action, log) {
-            (Action::Create { record, stamp, ttl }, None) => {
-                let body = record.snapshot().expect("a new record can be written").to_vec();
-                let entries = vec![(body, stamp.encode())];
-                let expires_at = now + ttl.as_duration();
-                logs.insert(id, Log { entries, first: *stamp, expires_at });
+            (Action::Create(create), None) => {
+                let body = create.record.snapshot().expect("a new record can be written").to_vec();
+                let entries = vec![(body, create.stamp.encode())];
+                let expires_at = now + create.ttl.as_duration();
+                logs.insert(id, Log { entries, first: create.stamp, expires_at });
                 Outcome::Done(None)
             }
-            (Action::Create { stamp, .. }, Some(log)) if log.first.commit == stamp.commit => {
+            (Action::Create(create), Some(log)) if log.first.commit == create.stamp.commit => {
                 Outcome::Done(None)
             }
             (Action::Create(_), Some(_)) => Outcome::Exists,
@@ -107,20 +109,15 @@ impl BlockingStore for ListStore {
             }
             (Action::Compact(_), None) => Outcome::Moved,
             (_, None) => Outcome::Gone,
-            (Action::Append { delta, stamp, ttl }, Some(log)) => {
-                log.append(delta, *stamp, now + ttl.as_duration(), self.flaw)
-            }
-            (Action::AppendAt { delta, stamp, ttl, position }, Some(log)) => {
-                let is_there = log.stamp() == position.stamp() || self.has(Flaw::IgnoresPositions);
-                if !is_there {
+            (Action::Append(append), Some(log)) => {
+                let is_there = append.at.is_none_or(|at| log.stamp() == at.stamp());
+                if !is_there && !self.has(Flaw::IgnoresPositions) {
                     return Ok(Outcome::Moved);
                 }
-                log.append(delta, *stamp, now + ttl.as_duration(), self.flaw)
+                log.append(append, now, self.flaw)
             }
-            (Action::Compact { record, position }, Some(log)) => {
-                log.compact(record, *position, self.flaw)
-            }
-            (Action::Touch { ttl }, Some(log)) => log.touch(*ttl, now),
+            (Action::Compact(compact), Some(log)) => log.compact(compact, self.flaw),
+            (Action::Touch(touch), Some(log)) => log.touch(touch.ttl, now),
         })
     }
 }
@@ -141,29 +138,23 @@ impl Log {
             Ok((Delta::decode(body)?, Stamp::decode(stamp)?.attempt))
         };
         let deltas = tail.iter().map(entry).collect::<Result<Vec<_>, DecodeError>>()?;
-        Ok(Loaded {
-            record: Fold::whole(Arc::new(Record::decode(snapshot.0.clone())?), &deltas),
-            position: Position::new(self.len(), self.stamp()),
-            remaining: self.expires_at.since(now),
-            tail_bytes: tail.iter().map(|(body, _)| body.len()).sum(),
-        })
+        let record = Fold::whole(Arc::new(Record::decode(snapshot.0.clone())?), &deltas);
+        let position = Position::new(self.len(), self.stamp());
+        let mut loaded = Loaded::new(record, position, self.expires_at.since(now));
+        loaded.tail_bytes = tail.iter().map(|(body, _)| body.len()).sum();
+        Ok(loaded)
     }
 
-    fn append(
-        &mut self,
-        delta: &Delta,
-        stamp: Stamp,
-        expires_at: Timestamp,
-        flaw: Option<Flaw>,
-    ) -> Outcome {
-        self.expires_at = expires_at;
+    fn append(&mut self, append: &Append, now: Timestamp, flaw: Option<Flaw>) -> Outcome {
+        self.expires_at = now + append.ttl.as_duration();
         if flaw != Some(Flaw::LosesAppends) {
-            self.entries.push((delta.encode(), stamp.encode()));
+            self.entries.push((append.delta.encode(), append.stamp.encode()));
         }
-        Outcome::Done(Some(Position::new(self.len(), stamp))
+        Outcome::Done(Some(Position::new(self.len(), append.stamp)))
     }
 
-    fn compact(&mut self, record: &Record, position: Position, flaw: Option<Flaw>) -> Outcome {
+    fn compact(&mut self, compact: &Compact, flaw: Option<Flaw>) -> Outcome {
+        let Compact { record, position, .. } = compact;
         let last = usize::try_from(position.entries()).expect("a length fits in memory") - 1;
         let is_there =
             self.entries.get(last).is_some_and(|(_, at)| *at == position.stamp().encode());

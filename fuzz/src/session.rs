@@ -48,7 +48,7 @@ fn program(data: &[u8], flaw: Option<Flaw>) {
     let mut nodes = Side::new(Arc::new(Nodes::new()), policy.clone());
     let mut model = Model::new(policy);
     let mut history = History(Vec::new());
-    let mut closing = Place::ALL.map(Op::Close).into_iter();
+    let mut closing = Place::ALL.map(Op::Commit).into_iter();
     loop {
         let is_over = input.is_empty() || history.0.len() >= STEPS;
         let op = match is_over {

@@ -1,6 +1,10 @@
 //! Stored snapshots.
 
-use sessile_core::{Action, CommitId, Counter, DecodeError, Key, Record, Session, Timestamp};
+use std::collections::BTreeSet;
+
+use sessile_core::log::{CommitId, DecodeError, Record};
+use sessile_core::store::Action;
+use sessile_core::{Counter, Key, Session, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::fixture::{NOW, POLICY, action, open, token};
@@ -33,7 +37,7 @@ fn check(bytes: &[u8]) {
     assert_eq!(record.snapshot(), Some(bytes), "a snapshot has one spelling");
     compare(&record, &raw);
     assert!(format!("{record:?}").len() < 256, "sizes are shown and nothing else");
-    let is_over = raw.deadline.is_some_and(|deadline| deadline <= NOW);
+    let is_over = raw.lifetime.deadline.is_some_and(|deadline| deadline <= NOW);
     let session = open(record.into(), &token(SECRET), Timestamp::from_millis(NOW));
     assert!(!is_over || session.is_new(), "its time is up");
     if !session.is_new() && !session.is_stale() {
@@ -44,8 +48,8 @@ fn check(bytes: &[u8]) {
 fn compare(record: &Record, raw: &RawSnapshot) {
     assert_eq!(record.size(), record.snapshot().map_or(0, <[u8]>::len));
     assert_eq!(record.created_at().as_millis(), raw.created_at);
-    assert_eq!(record.idle_timeout().as_millis(), raw.idle_timeout);
-    assert_eq!(record.deadline().map(Timestamp::as_millis), raw.deadline);
+    assert_eq!(record.idle_timeout().as_millis(), raw.lifetime.idle_timeout);
+    assert_eq!(record.deadline().map(Timestamp::as_millis), raw.lifetime.deadline);
     assert_eq!(record.generation(), raw.generation);
     assert_eq!(record.principal(), raw.principal.as_deref());
     assert!(raw.commits.iter().all(|commit| record.remembers(CommitId::from_bytes(*commit))));
@@ -66,7 +70,12 @@ fn compare(record: &Record, raw: &RawSnapshot) {
 
 /// Reads every attribute and changes one: a damaged one is an error and spoils no other.
 fn used(mut session: Session, raw: &RawSnapshot) {
-    assert!(session.names().iter().eq(raw.attributes.iter().map(|stored| &stored.name)));
+    // Entries and items stand for the collection they are of.
+    let collection = |stored: &Stored| {
+        stored.name.split(['\u{1e}', '\u{1f}']).next().unwrap_or_default().to_owned()
+    };
+    let names: BTreeSet<_> = raw.attributes.iter().map(collection).collect();
+    assert!(session.names().iter().eq(&names));
     for stored in &raw.attributes {
         let text = session.get(&Key::<String>::named(stored.name.clone()));
         let compact = session.get(&Key::<Vec<u64>>::named(stored.name.clone()).postcard(1));
@@ -76,7 +85,7 @@ fn used(mut session: Session, raw: &RawSnapshot) {
         }
         let readable = [text.is_ok(), compact.is_ok(), count.is_ok()];
         assert!(readable.iter().filter(|is| **is).count() < 2, "a value has one codec");
-        let seen = session.stored(&stored.name).expect("nothing is lent out");
+        let seen = session.value(&stored.name).expect("nothing is lent out");
         assert_eq!(seen.map(|value| value.as_ref().bytes().to_vec()).as_ref(), Some(&stored.bytes));
     }
     let before = session.len();
@@ -99,11 +108,11 @@ fn used(mut session: Session, raw: &RawSnapshot) {
 /// Checks that a commit writes the one attribute that was set.
 fn written(session: Session, raw: &RawSnapshot) {
     // Its time may be up while it is being used.
-    let Some(Action::Append { delta, ttl, .. }) = action(session) else {
+    let Some(Action::Append(append)) = action(session) else {
         panic!("an attribute was set");
     };
-    assert!(delta.names().eq([NEW.name()]));
-    assert!(ttl.as_millis() <= raw.idle_timeout);
+    assert!(append.delta.names().eq([NEW.name()]));
+    assert!(append.ttl.as_millis() <= raw.lifetime.idle_timeout);
 }
 
 const NEW: Key<u64> = Key::new("new");

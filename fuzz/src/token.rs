@@ -1,7 +1,7 @@
 //! Tokens as clients present them.
 
-use sessile_core::{SessionId, Token};
 use sessile_core::engine::{Opening, begin};
+use sessile_core::{SessionId, Token};
 
 use crate::fixture::POLICY;
 use crate::heap::bounded;

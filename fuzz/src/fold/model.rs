@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::format::{RawChange, RawDelta, checksum};
+use crate::format::{Lifetime, RawChange, RawDelta, checksum};
 
 /// What a log amounts to.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(super) struct Model {
     pub(super) attributes: BTreeMap<String, Stored>,
     pub(super) generation: u64,
     pub(super) principal: Option<String>,
-    pub(super) idle_timeout: u64,
+    pub(super) lifetime: Lifetime,
     /// It holds changes of a kind nobody here knows.
     pub(super) foreign: bool,
     verifier: [u8; 32],
@@ -42,7 +42,7 @@ impl Model {
             attributes: BTreeMap::new(),
             generation: 0,
             principal: None,
-            idle_timeout: 400 * 24 * 60 * 60 * 1000,
+            lifetime: Lifetime { idle_timeout: 400 * 24 * 60 * 60 * 1000, ..Lifetime::default() },
             foreign: false,
             verifier,
             replaced: VecDeque::new(),
@@ -64,7 +64,7 @@ impl Model {
         if let Some(principal) = &delta.principal {
             self.principal.clone_from(principal);
         }
-        self.idle_timeout = delta.idle_timeout.unwrap_or(self.idle_timeout);
+        self.lifetime = delta.lifetime.unwrap_or(self.lifetime);
         if delta.replace {
             self.attributes.clear();
         }
@@ -138,6 +138,10 @@ impl Model {
 
     /// Says what a verifier is; of several places it may be found at, the newest counts.
     pub(super) fn standing(&self, verifier: [u8; 32], now: u64) -> Standing {
+        // To a token whose session is over, it is as if it had never been.
+        if self.lifetime.deadline.is_some_and(|deadline| deadline <= now) {
+            return Standing::Forged;
+        }
         if self.verifier == verifier {
             return Standing::Accepted;
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::Reader;
-use super::{BODY_MAX, COUNT_MAX, HEAD, checksum, varint};
+use super::reader::{Lifetime, Reader};
+use super::wire::{self, BODY_MAX, COUNT_MAX, HEAD, checksum, varint};
 
 /// A delta as bytes say it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -14,7 +14,7 @@ pub(crate) struct RawDelta {
     /// The verifier that is replaced, the new one, and how long the former is accepted.
     pub(crate) rotation: Option<([u8; 32], [u8; 32], Option<u64>)>,
     pub(crate) principal: Option<Option<String>>,
-    pub(crate) idle_timeout: Option<u64>,
+    pub(crate) lifetime: Option<Lifetime>,
     pub(crate) changes: BTreeMap<String, RawChange>,
 }
 
@@ -34,19 +34,18 @@ impl RawDelta {
         varint(&mut out, self.generation);
         let principal = self.principal.as_ref().map_or(0, |to| if to.is_some() { 4 } else { 8 });
         let rotates = u8::from(self.rotation.is_some()) << 1;
-        let idles = u8::from(self.idle_timeout.is_some()) << 4;
-        out.push(u8::from(self.replace) | rotates | principal | idles);
+        let lives = u8::from(self.lifetime.is_some()) << 4;
+        out.push(u8::from(self.replace) | rotates | principal | lives);
         if let Some((replaces, verifier, accepted_until)) = &self.rotation {
             out.extend(replaces);
             out.extend(verifier);
-            out.push(u8::from(accepted_until.is_some()));
-            accepted_until.iter().for_each(|time| varint(&mut out, *time));
+            wire::time(&mut out, *accepted_until);
         }
         if let Some(Some(principal)) = &self.principal {
             put(&mut out, principal.as_bytes());
         }
-        if let Some(idle_timeout) = self.idle_timeout {
-            varint(&mut out, idle_timeout);
+        if let Some(lifetime) = self.lifetime {
+            lifetime.write(&mut out);
         }
         varint(&mut out, self.changes.len() as u64);
         for (name, change) in &self.changes {
@@ -91,7 +90,7 @@ impl RawDelta {
             delta.principal = Some(None);
         }
         if flags & 16 != 0 {
-            delta.idle_timeout = Some(reader.ttl()?);
+            delta.lifetime = Some(reader.lifetime()?);
         }
         for _ in 0..reader.len(COUNT_MAX)? {
             let name = reader.text()?;

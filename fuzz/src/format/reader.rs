@@ -1,6 +1,23 @@
 //! Stored bytes, read from the front. `None` is a refusal.
 
-use super::{TEXT_MAX, TTL_MAX};
+use super::wire::{self, TEXT_MAX, TTL_MAX};
+
+/// How long a session lives, as bytes say it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Lifetime {
+    /// 1 for an idle timeout and 2 for a deadline of its own.
+    pub(crate) own: u8,
+    pub(crate) idle_timeout: u64,
+    pub(crate) deadline: Option<u64>,
+}
+
+impl Lifetime {
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        out.push(self.own);
+        wire::varint(out, self.idle_timeout);
+        wire::time(out, self.deadline);
+    }
+}
 
 /// Stored bytes, read from the front.
 pub(super) struct Reader<'a> {
@@ -33,7 +50,7 @@ impl<'a> Reader<'a> {
             if byte < 0x80 {
                 let value = u64::try_from(value).ok()?;
                 let mut canonical = Vec::new();
-                super::varint(&mut canonical, value);
+                wire::varint(&mut canonical, value);
                 return (canonical == self.bytes[start..self.at]).then_some(value);
             }
         }
@@ -59,8 +76,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn ttl(&mut self) -> Option<u64> {
-        self.varint().filter(|ttl| (1..=TTL_MAX).contains(ttl))
+    pub(super) fn lifetime(&mut self) -> Option<Lifetime> {
+        let own = self.byte().filter(|flags| *flags < 4)?;
+        let idle_timeout = self.varint().filter(|ttl| (1..=TTL_MAX).contains(ttl))?;
+        Some(Lifetime { own, idle_timeout, deadline: self.time()? })
     }
 
     /// Accepts what was read if nothing is left.

@@ -1,14 +1,13 @@
 //! A snapshot as bytes say it.
 
-use super::reader::Reader;
-use super::{COUNT_MAX, HEAD, checksum};
+use super::reader::{Lifetime, Reader};
+use super::wire::{COUNT_MAX, HEAD, checksum};
 
 /// A snapshot as bytes say it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct RawSnapshot {
     pub(crate) created_at: u64,
-    pub(crate) idle_timeout: u64,
-    pub(crate) deadline: Option<u64>,
+    pub(crate) lifetime: Lifetime,
     pub(crate) generation: u64,
     pub(crate) verifier: [u8; 32],
     pub(crate) principal: Option<String>,
@@ -76,8 +75,7 @@ impl RawSnapshot {
         let flags = reader.byte().filter(|flags| is_known && matches!(flags, 0 | 2))?;
         let mut snapshot = Self {
             created_at: reader.varint()?,
-            idle_timeout: reader.ttl()?,
-            deadline: reader.time()?,
+            lifetime: reader.lifetime()?,
             generation: reader.varint()?,
             ..Self::default()
         };

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sessile_core::{BlockingStore, Granularity, OnConflict, Policy, Record, SessionId};
+use sessile_core::log::{Record, ValueRef};
+use sessile_core::store::BlockingStore;
+use sessile_core::{Granularity, Limits, OnConflict, Policy, SessionId};
 
-use super::op::{Content, GROUP, Name, Op, Place};
+use super::op::{Content, Name, Op, Place};
 use super::side::{Answer, Side, View};
 
 type Attributes = BTreeMap<&'static str, Content>;
@@ -38,18 +40,16 @@ struct Request {
     id: Option<SessionId>,
     is_stale: bool,
     base: Attributes,
-    over: BTreeMap<&'static str, (Held, bool)>,
+    over: BTreeMap<&'static str, Held>,
     everything: bool,
     principal: Option<Option<String>>,
     base_principal: Option<String>,
-    doomed: Option<SessionId>,
-    /// It changed something by the key of a group.
-    knows_group: bool,
+    to_delete: Option<SessionId>,
     /// A write failed, and what it looks like now the model did not follow.
     is_unsure: bool,
 }
 
-/// What a request did to an attribute; beside it, whether by the key of a group.
+/// What a request did to an attribute.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Held {
     Set(Content),
@@ -75,8 +75,8 @@ impl Model {
                 self.open(*place, token.as_ref().map(|text| text.as_str()), answer);
             }
             Op::Drop(place) => self.places[place.0] = None,
-            Op::Flush(place) => self.write(*place, false, answer, side),
-            Op::Close(place) | Op::Neglect(place) => self.write(*place, true, answer, side),
+            Op::Save(place) => self.write(*place, false, answer, side),
+            Op::Commit(place) | Op::Neglect(place) => self.write(*place, true, answer, side),
             Op::Set(place, ..)
             | Op::Push(place, ..)
             | Op::Add(place, ..)
@@ -110,7 +110,7 @@ impl Model {
             return;
         }
         assert_eq!(record.principal(), log.principal.as_deref());
-        let stored = |(name, attribute): (&str, sessile_core::ValueRef<'_>)| {
+        let stored = |(name, attribute): (&str, ValueRef<'_>)| {
             (name.to_owned(), (attribute.codec().id(), attribute.bytes().to_vec()))
         };
         let stored: BTreeMap<_, _> = record.iter().map(stored).collect();
@@ -144,7 +144,7 @@ impl Model {
         side: &Side<S>,
     ) {
         let Some(mut request) = self.places[place.0].take() else { return };
-        if let Some(id) = request.doomed.take() {
+        if let Some(id) = request.to_delete.take() {
             // That comes first, whatever becomes of the rest.
             self.logs.insert(id, None);
             self.compare(id, side.load(id).as_ref().map(|(record, _)| &**record));
@@ -194,7 +194,6 @@ impl Model {
             is_stale: request.is_stale,
             is_unsure: request.is_unsure,
             base_principal: answer.itself.principal.clone(),
-            knows_group: request.knows_group,
             ..Request::default()
         };
         let Some(id) = next.id else {
@@ -297,7 +296,7 @@ impl Model {
 impl Log {
     fn is(&self, record: &Record) -> bool {
         let same = |((name, stored), (known, held)): ((&str, _), (&&str, &Content))| {
-            let stored: sessile_core::ValueRef<'_> = stored;
+            let stored: ValueRef<'_> = stored;
             name == *known && held.stored() == (stored.codec().id(), stored.bytes().to_vec())
         };
         record.len() == self.attributes.len() && record.iter().zip(&self.attributes).all(same)
@@ -326,10 +325,10 @@ impl Request {
         let below = self.base.get(name.0);
         match self.over.get(name.0) {
             None => below.cloned(),
-            Some((Held::Set(content), _)) => Some(content.clone()),
-            Some((Held::Removed, _)) => None,
-            Some((Held::Add(0), _)) => below.cloned(),
-            Some((Held::Add(number), _)) => match below {
+            Some(Held::Set(content)) => Some(content.clone()),
+            Some(Held::Removed) => None,
+            Some(Held::Add(0)) => below.cloned(),
+            Some(Held::Add(number)) => match below {
                 None => Some(Content::Count(*number)),
                 Some(Content::Count(count)) => Some(Content::Count(count.wrapping_add(*number))),
                 Some(other) => Some(other.clone()),
@@ -341,32 +340,24 @@ impl Request {
         Name::ALL.iter().filter_map(|name| Some((name.0, self.get(*name)?))).collect()
     }
 
-    /// Returns what is different, groups whole.
+    /// Returns what is different.
     fn changes(&self) -> BTreeMap<&'static str, Held> {
-        let is_dirty = |(name, (held, _)): &(&&'static str, &(Held, bool))| match held {
+        let is_dirty = |(name, held): &(&&'static str, &Held)| match held {
             Held::Set(content) => self.base.get(**name) != Some(content),
             Held::Removed => self.base.contains_key(**name),
             Held::Add(number) => *number != 0,
         };
-        let dirty: Vec<_> = self.over.iter().filter(is_dirty).collect();
-        let is_grouped = dirty.iter().any(|(_, (_, is_grouped))| *is_grouped);
-        let mut changes: BTreeMap<_, _> =
-            dirty.into_iter().map(|(name, (held, _))| (*name, held.clone())).collect();
-        for name in GROUP.names().iter().filter(|_| is_grouped) {
-            changes.insert(name, self.get(Name(name)).map_or(Held::Removed, Held::Set));
-        }
-        changes
+        let dirty = self.over.iter().filter(is_dirty);
+        dirty.map(|(name, held)| (*name, held.clone())).collect()
     }
 
-    fn put(&mut self, name: Name, held: Held, is_grouped: bool) {
-        let is_grouped = is_grouped && name.is_grouped();
-        self.knows_group |= is_grouped;
-        self.over.insert(name.0, (held, is_grouped));
+    fn put(&mut self, name: Name, held: Held) {
+        self.over.insert(name.0, held);
     }
 
     /// Takes in what a session did that touches no store.
     fn change(&mut self, op: &Op, answer: &Answer, policy: &Policy) {
-        let has_room = *policy.limits() == sessile_core::Limits::default() && !self.is_unsure;
+        let has_room = *policy.limits() == Limits::default() && !self.is_unsure;
         let expect = |wanted: bool| {
             let is_right = answer.is_ok == wanted || self.is_unsure || !answer.is_ok && !has_room;
             assert!(is_right, "{op:?}: {}", answer.said);
@@ -381,7 +372,7 @@ impl Request {
             Op::Set(_, name, content) => {
                 expect(true);
                 if answer.is_ok {
-                    self.put(*name, Held::Set(content.clone()), true);
+                    self.put(*name, Held::Set(content.clone()));
                 }
             }
             Op::Push(_, name, byte, in_place) => {
@@ -393,7 +384,7 @@ impl Request {
                 expect(list.is_some());
                 if let Some(list) = list.as_mut().filter(|_| answer.is_ok) {
                     list.push(*byte);
-                    self.put(*name, Held::Set(Content::List(list.clone())), true);
+                    self.put(*name, Held::Set(Content::List(list.clone())));
                 }
             }
             Op::Add(_, name, number) => {
@@ -410,12 +401,12 @@ impl Request {
             Op::Remove(_, name) => {
                 assert!(self.is_unsure || answer.is_ok == self.get(*name).is_some());
                 if answer.is_ok {
-                    self.put(*name, Held::Removed, true);
+                    self.put(*name, Held::Removed);
                 }
             }
             Op::Clear(_) => {
                 for name in self.view().into_keys() {
-                    self.put(Name(name), Held::Removed, self.knows_group);
+                    self.put(Name(name), Held::Removed);
                 }
             }
             Op::Look(..) | Op::LookAtAll(_) => self.look(answer),
@@ -425,17 +416,17 @@ impl Request {
 
     fn add(&mut self, name: Name, count: i64, number: i64) {
         let below = self.base.get(name.0);
-        let above = self.over.get(name.0).filter(|(held, _)| match held {
+        let above = self.over.get(name.0).filter(|held| match held {
             Held::Set(content) => below != Some(content),
             Held::Removed => below.is_some(),
             Held::Add(_) => true,
         });
         let held = match above {
             None => Held::Add(number),
-            Some((Held::Add(total), _)) => Held::Add(total.wrapping_add(number)),
+            Some(Held::Add(total)) => Held::Add(total.wrapping_add(number)),
             Some(_) => Held::Set(Content::Count(count.wrapping_add(number))),
         };
-        self.put(name, held, false);
+        self.put(name, held);
     }
 
     fn look(&self, answer: &Answer) {
@@ -449,9 +440,8 @@ impl Request {
             Op::Principal(_, to) if answer.is_ok => self.principal = Some(to.clone()),
             Op::Login(_, to) if answer.is_ok => self.principal = Some(Some(to.clone())),
             Op::Invalidate(_) => {
-                let doomed = self.id.take().or(self.doomed);
-                let Self { is_stale, knows_group, .. } = *self;
-                *self = Self { doomed, is_stale, knows_group, ..Self::default() };
+                let to_delete = self.id.take().or(self.to_delete);
+                *self = Self { to_delete, is_stale: self.is_stale, ..Self::default() };
             }
             _ => {}
         }

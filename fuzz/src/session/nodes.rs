@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sessile_core::{SessionId, Timestamp};
 use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+use sessile_core::{SessionId, Timestamp};
 use sessile_sim::{Direct, SimError, SimStore};
 
 /// Two nodes that take turns, so that what one holds is what the other has changed since.
@@ -29,7 +29,7 @@ impl Nodes {
 impl BlockingStore for Nodes {
     type Error = SimError;
 
-    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Failure<SimError>> {
+    fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, SimError> {
         self.next().load(id, now)
     }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sessile_core::{Counter, CreateWhen, Granularity, Key, Limits, OnConflict, Persist, Policy, RotationReason};
+use sessile_core::{
+    Counter, CreateWhen, Granularity, Key, Limits, OnConflict, Persist, Policy, RotationReason,
+};
 
 use crate::input::Input;
 
@@ -32,9 +34,9 @@ pub(super) enum Op {
     Login(Place, String),
     Idle(Place, Duration),
     Invalidate(Place),
-    Flush(Place),
-    /// Closes the session; upkeep is left out by [`Op::Neglect`].
-    Close(Place),
+    Save(Place),
+    /// Commits the session; upkeep is left out by [`Op::Neglect`].
+    Commit(Place),
     Neglect(Place),
     Drop(Place),
     Pass(Duration),
@@ -45,19 +47,14 @@ pub(super) enum Op {
 pub(super) struct Name(pub(super) &'static str);
 
 impl Name {
-    pub(super) const ALL: [Self; 7] =
-        [Self("a"), Self("b"), Self("hits"), Self("list"), Self("g1"), Self("g2"), Self(MANUAL)];
+    pub(super) const ALL: [Self; 5] =
+        [Self("a"), Self("b"), Self("hits"), Self("list"), Self(MANUAL)];
 
-    pub(super) fn is_grouped(self) -> bool {
-        GROUP.names().contains(&self.0)
+    pub(super) const fn key<T>(self) -> Key<T> {
+        Key::new(self.0)
     }
 
-    pub(super) fn key<T>(self) -> Key<T> {
-        let key = Key::new(self.0);
-        if self.is_grouped() { key.in_group(GROUP) } else { key }
-    }
-
-    pub(super) fn counter(self) -> Counter {
+    pub(super) const fn counter(self) -> Counter {
         Counter::new(self.0)
     }
 }
@@ -92,8 +89,8 @@ impl Op {
             23 => Self::Login(place, input.text(3)),
             24 => Self::Idle(place, input.pick(&TIMES)),
             25 => Self::Invalidate(place),
-            26..=27 => Self::Flush(place),
-            28 => Self::Close(place),
+            26..=27 => Self::Save(place),
+            28 => Self::Commit(place),
             29 => Self::Neglect(place),
             30 => Self::Drop(place),
             _ => Self::Pass(input.pick(&TIMES)),
@@ -166,7 +163,6 @@ pub(super) fn policy(input: &mut Input<'_>) -> Policy {
 
 /// What sets the manual mark, where there is one.
 pub(super) const MANUAL: &str = "!";
-pub(super) const GROUP: Group = Group::new(&["g1", "g2"]);
 
 const TIMES: [Duration; 8] = [
     Duration::from_millis(1),

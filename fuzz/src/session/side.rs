@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sessile_core::{BlockingSessions, Clock, CommitError, Entropy, Finished, Policy, Session, SessionId, SetError, Token, TokenUpdate};
-use sessile_core::engine::{Opening, begin};
+use sessile_core::engine::{Clock, Opening, begin};
 use sessile_core::log::Record;
-use sessile_core::store::{BlockingStore, Loaded};
+use sessile_core::store::BlockingStore;
+use sessile_core::{
+    BlockingSessions, CommitError, Finished, Key, Policy, Session, SessionId, SetError, Token,
+    TokenUpdate,
+};
 
 use super::op::{Content, Name, Op, Place};
 use crate::fixture::Counting;
@@ -15,8 +18,8 @@ use crate::fixture::Counting;
 /// The production path over one store, with what clients hold.
 pub(super) struct Side<S: BlockingStore> {
     store: Arc<S>,
-    outside: Arc<Counting>,
-    sessions: BlockingSessions<Arc<S>, Arc<Counting>>,
+    counting: Arc<Counting>,
+    sessions: BlockingSessions<Arc<S>>,
     open: [Option<Session>; 3],
     tokens: Vec<Token>,
 }
@@ -70,9 +73,10 @@ impl Itself {
 
 impl<S: BlockingStore> Side<S> {
     pub(super) fn new(store: Arc<S>, policy: Policy) -> Self {
-        let outside = Arc::new(Counting::new());
-        let sessions = BlockingSessions::new(Arc::clone(&store), Arc::clone(&outside), policy);
-        Self { store, outside, sessions, open: [None, None, None], tokens: Vec::new() }
+        let counting = Arc::new(Counting::new());
+        let system = || Arc::clone(&counting);
+        let sessions = BlockingSessions::new(Arc::clone(&store), system(), system(), policy);
+        Self { store, counting, sessions, open: [None, None, None], tokens: Vec::new() }
     }
 
     pub(super) fn tokens(&self) -> &[Token] {
@@ -80,12 +84,12 @@ impl<S: BlockingStore> Side<S> {
     }
 
     pub(super) fn drawn(&self) -> u64 {
-        self.outside.drawn()
+        self.counting.drawn()
     }
 
     pub(super) fn load(&self, id: SessionId) -> Option<(Arc<Record>, Duration)> {
-        let loaded = self.store.load(id, self.outside.now()).expect("the store works");
-        loaded.map(|Loaded { record, remaining, .. }| (record, remaining))
+        let loaded = self.store.load(id, self.counting.now()).expect("the store works");
+        loaded.map(|loaded| (loaded.record, loaded.remaining))
     }
 
     /// Returns what a request that is under way sees.
@@ -97,11 +101,11 @@ impl<S: BlockingStore> Side<S> {
     pub(super) fn step(&mut self, op: &Op) -> Answer {
         match op {
             Op::Pass(time) => {
-                self.outside.pass(*time);
+                self.counting.pass(*time);
                 Answer::default()
             }
             Op::Open(place, token) => self.open(*place, *token),
-            Op::Flush(place) | Op::Close(place) | Op::Neglect(place) => self.write(op, *place),
+            Op::Save(place) | Op::Commit(place) | Op::Neglect(place) => self.write(op, *place),
             Op::Drop(place) => {
                 self.open[place.0] = None;
                 Answer::default()
@@ -130,7 +134,7 @@ impl<S: BlockingStore> Side<S> {
         let token = token.map(|index| self.tokens[index].expose());
         let text = token.as_ref().map(|text| text.as_str());
         let session = self.sessions.open(text).expect("the store works");
-        let asks = matches!(begin(self.sessions.as_async().policy(), text), Opening::Load(_));
+        let asks = matches!(begin(self.sessions.policy(), text), Opening::Load(_));
         assert_eq!(asks, token.is_some());
         let itself = Itself::of(&session);
         self.open[place.0] = Some(session);
@@ -141,19 +145,19 @@ impl<S: BlockingStore> Side<S> {
         let Some(session) = self.open[place.0].take() else { return Answer::default() };
         let before = self.tokens.len();
         let (is_ok, conflict, said) = match op {
-            Op::Flush(_) => match self.sessions.flush(session) {
+            Op::Save(_) => match self.sessions.save(session) {
                 Ok(session) => {
                     self.learn(session.token_update());
                     self.open[place.0] = Some(session);
                     (true, Vec::new(), String::new())
                 }
                 Err(failed) => {
-                    let (session, error) = failed.into_parts();
+                    let (session, error, _) = failed.into_parts();
                     self.open[place.0] = Some(session);
                     failure(error)
                 }
             },
-            _ => match self.sessions.close(session) {
+            _ => match self.sessions.commit(session) {
                 Ok(finished) => {
                     self.finish(op, &finished);
                     let answer = Answer {
@@ -176,14 +180,14 @@ impl<S: BlockingStore> Side<S> {
     fn finish(&mut self, op: &Op, finished: &Finished) {
         self.learn(finished.token_update());
         // Only a store that keeps a list has something to do, so nothing of it is in the answer.
-        if let Some(upkeep) = finished.upkeep().filter(|_| matches!(op, Op::Close(_))) {
+        if let Some(upkeep) = finished.upkeep().filter(|_| matches!(op, Op::Commit(_))) {
             self.sessions.upkeep(upkeep).expect("the store works");
         }
     }
 
-    fn learn(&mut self, notice: &TokenUpdate) {
-        if let TokenUpdate::Issue(token) = notice {
-            // A session that was flushed goes on saying what it said.
+    fn learn(&mut self, update: &TokenUpdate) {
+        if let TokenUpdate::Issue(token) = update {
+            // A session that was saved goes on saying what it said.
             let verifier = token.verifier();
             if self.tokens.iter().all(|known| known.verifier() != verifier) {
                 self.tokens.push(token.clone());
@@ -197,7 +201,7 @@ impl<S: BlockingStore> Side<S> {
     }
 }
 
-fn failure<E>(error: CommitError<E>) -> (bool, Vec<String>, String) {
+fn failure(error: CommitError) -> (bool, Vec<String>, String) {
     let said = error.to_string();
     let conflict = match error {
         CommitError::Conflict { names } => names,
@@ -216,9 +220,9 @@ fn change(session: &mut Session, op: &Op) -> Answer {
     };
     match op {
         Op::Set(_, name, content) => done(match content {
-            Content::Text(text) => session.set(&name.key::<String>(), text),
-            Content::Number(number) => session.set(&name.key::<u8>(), number),
-            Content::List(bytes) => session.set(&name.key::<Vec<u8>>(), bytes),
+            Content::Text(text) => session.set(&name.key::<String>(), text.clone()),
+            Content::Number(number) => session.set(&name.key::<u8>(), *number),
+            Content::List(bytes) => session.set(&name.key::<Vec<u8>>(), bytes.clone()),
             Content::Count(number) => session.add(&name.counter(), *number).map(|_| ()),
         }),
         Op::Push(_, name, byte, true) => done(match session.get_mut(&name.key::<Vec<u8>>()) {
@@ -243,7 +247,7 @@ fn change(session: &mut Session, op: &Op) -> Answer {
         Op::Look(_, name) => look(session, &[*name]),
         Op::LookAtAll(_) => {
             let names = session.names();
-            assert!(names.iter().all(|name| session.contains(name)));
+            assert!(names.iter().all(|name| session.contains(&Key::<()>::named(name.clone()))));
             look(session, &Name::ALL)
         }
         Op::Rotate(_, reason) => done({

@@ -11,7 +11,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-use super::Member;
+use super::member::Member;
 use super::sample::Sample;
 use crate::input::Input;
 

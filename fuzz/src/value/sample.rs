@@ -11,9 +11,12 @@ use serde::de::DeserializeOwned;
 
 use crate::input::Input;
 
+/// How deeply samples are nested.
+pub(super) const DEPTH: u8 = 6;
+
 /// A type values of which can be made of bytes.
 pub(super) trait Sample:
-    Clone + Debug + DeserializeOwned + Serialize + Send + 'static
+    Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
 {
     /// Every value of it can be set.
     const ALWAYS: bool = true;
@@ -139,7 +142,7 @@ impl<T: Sample> Sample for Vec<T> {
     fn sample(input: &mut Input<'_>, depth: u8) -> Self {
         let Some(depth) = depth.checked_sub(1) else { return Self::new() };
         let count = input.below(16);
-        if count == 15 && depth + 1 == super::DEPTH {
+        if count == 15 && depth + 1 == DEPTH {
             let many = usize::from(u16::from_le_bytes(input.array())) % 1100;
             return vec![T::sample(input, depth); many];
         }
