@@ -330,3 +330,8 @@ clauses! {
         /// Whatever runs at the same time as a delete, the log is absent afterwards.
         a_delete_wins_over_what_runs_beside_it;
 }
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
