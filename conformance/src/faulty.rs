@@ -11,43 +11,29 @@ use sessile_core::{SessionId, Timestamp};
 
 /// A store that fails as a plan tells it to, call by call.
 ///
-/// For testing what drives stores. The plan is given the number of the call, counted from 0, and
-/// what is called.
+/// For tests of programs that use stores: what does your application answer if the store is down? The
+/// plan gets the number of the call, counted from 0, and the kind of call.
 ///
 /// # Example
 ///
 /// ```
 /// use sessile_conformance::{Call, Fault, Faulty};
-/// # use core::{future::Future, pin::pin, task::{Context, Poll, Waker}};
-/// # use sessile_core::engine::EntropyError;
-/// # use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
-/// # use sessile_core::{SessionId, Timestamp};
-/// # use sessile_core::store::Store;
-/// # struct Nothing;
-/// # type Answer<T> = Result<T, Failure<EntropyError>>;
-/// # impl BlockingStore for Nothing {
-/// #     type Error = EntropyError;
-/// #     fn load(&self, _: SessionId, _: Timestamp) -> Answer<Option<Loaded>> {
-/// #         Ok(None)
-/// #     }
-/// #     fn apply(&self, _: SessionId, _: &Action, _: Timestamp) -> Answer<Outcome> {
-/// #         Ok(Outcome::Done(None))
-/// #     }
-/// # }
-/// # let store = Nothing;
-/// # let id = SessionId::from_bytes([1; 16]);
-/// # fn now<F: Future>(call: F) -> Poll<F::Output> {
-/// #     pin!(call).poll(&mut Context::from_waker(Waker::noop()))
-/// # }
+/// use sessile_core::store::Store;
+/// use sessile_core::{SessionId, Timestamp};
+/// use sessile_store_memory::MemoryStore;
 ///
 /// // Every second load fails.
-/// let store = Faulty::new(store, |number, call| match call {
+/// let store = Faulty::new(MemoryStore::new(), |number, call| match call {
 ///     Call::Load if number % 2 == 1 => Fault::Refuse,
 ///     _ => Fault::None,
 /// });
-/// assert!(matches!(now(store.load(id, Timestamp::default())), Poll::Ready(Ok(None))));
-/// let second = now(store.load(id, Timestamp::default()));
-/// assert!(matches!(second, Poll::Ready(Err(Failure::NotApplied(_)))));
+/// # let (id, now) = (SessionId::from_bytes([1; 16]), Timestamp::from_millis(1_000));
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// assert!(store.load(id, now).await.is_ok());
+/// assert!(store.load(id, now).await.is_err());
+/// # });
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Faulty<S> {
     store: S,
@@ -59,7 +45,7 @@ pub struct Faulty<S> {
 type Plan = dyn Fn(u64, Call) -> Fault + Send + Sync;
 
 impl<S> Faulty<S> {
-    /// Creates a store that does what `store` does, but for what `plan` says.
+    /// Creates a store that does what `store` does, unless the plan names a fault.
     pub fn new(store: S, plan: impl Fn(u64, Call) -> Fault + Send + Sync + 'static) -> Self {
         Self { store, plan: Box::new(plan), calls: AtomicU32::new(0) }
     }
@@ -86,7 +72,7 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Self::Error> {
         let load = || async { self.store.load(id, now).await.map_err(Failure::NotApplied) };
-        self.meet(Call::Load, load).await.map_err(Failure::into_source)
+        self.call(Call::Load, load).await.map_err(Failure::into_source)
     }
 
     async fn apply(
@@ -95,12 +81,13 @@ impl<S: Store> Store for Faulty<S> {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
-        self.meet(Call::of(action), || self.store.apply(id, action, now)).await
+        self.call(Call::of(action), || self.store.apply(id, action, now)).await
     }
 }
 
 impl<S: Store> Faulty<S> {
-    async fn meet<T, F>(
+    /// Makes one call with the fault that is planned for it.
+    async fn call<T, F>(
         &self,
         call: Call,
         act: impl Fn() -> F + Send,
@@ -117,10 +104,10 @@ impl<S: Store> Faulty<S> {
             Fault::Lose => Err(Failure::Unknown(injected())),
             Fault::LoseAnswer => act().await.and_then(|_| Err(Failure::Unknown(injected()))),
             Fault::Duplicate => {
-                let said = act().await;
-                // What is said of the copy reaches nobody.
+                let answer = act().await;
+                // The answer to the copy is lost.
                 drop(act().await);
-                said
+                answer
             }
             Fault::Delay(polls) => {
                 delay(polls).await;
@@ -144,7 +131,7 @@ impl<S: fmt::Debug> fmt::Debug for Faulty<S> {
     }
 }
 
-/// What is called on a store.
+/// The kind of a call to a store.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "closed, as actions are")]
 pub enum Call {
@@ -184,19 +171,19 @@ pub enum Fault {
     /// Nothing.
     #[default]
     None,
-    /// It fails before anything is done, and says so: [`Failure::NotApplied`].
+    /// Nothing is done, and the store says so: [`Failure::NotApplied`].
     Refuse,
-    /// It never arrives, and nobody can tell: nothing is done, and [`Failure::Unknown`].
+    /// The call never arrives, so nothing is done: [`Failure::Unknown`].
     Lose,
-    /// It is done and its answer is lost: [`Failure::Unknown`].
+    /// The call is done and its answer is lost: [`Failure::Unknown`].
     LoseAnswer,
-    /// It is done twice, stamp and all; the answer is the first one's.
+    /// The call is done twice, under the same stamp. The answer is that of the first.
     Duplicate,
-    /// It is done after it was polled that many times.
+    /// The call is done after it was polled that many times.
     Delay(u32),
-    /// Nothing is done, and it never ends: whoever waits must give up.
+    /// Nothing is done, and the call never ends. The caller must give up.
     Hang,
-    /// It is done, and never ends: whoever waits must give up.
+    /// The call is done and never ends. The caller must give up.
     HangAfter,
 }
 
@@ -204,9 +191,9 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "closed: it was planned or it was not")]
 pub enum FaultyError<E> {
-    /// The plan said so.
+    /// The plan named a fault.
     Injected,
-    /// The store below failed by itself.
+    /// The store below failed by itself. Its error is the source.
     Store(E),
 }
 
@@ -228,7 +215,7 @@ impl<E: Error + 'static> Error for FaultyError<E> {
     }
 }
 
-/// Is pending that many times, and asks to be polled again each time.
+/// Waits until it was polled that many times, and asks to be polled each time.
 async fn delay(polls: u32) {
     let mut left = polls;
     poll_fn(|context| {

@@ -100,3 +100,8 @@ pub use session::{Session, TokenUpdate};
 pub use sessions::{Sessions, UpdateError};
 pub use timestamp::{Timestamp, Ttl};
 pub use token::{SessionId, Token, TokenError, TokenText};
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,4 @@
-//! The session store in this process: the reference every other store is measured by.
+//! The session store in this process.
 //!
 //! Each log is kept folded, as the one record it amounts to, and a load shares that record and
 //! copies nothing. Logs are spread over shards with a lock each; nothing waits, and no lock is held
@@ -29,32 +29,35 @@ pub use sweeper::Sweeper;
 
 /// A store that keeps sessions in this process.
 ///
-/// A [`BlockingStore`]; [`Immediate`](sessile_core::Immediate) makes a
-/// [`Store`](sessile_core::Store) of it, and an [`Arc`] of it is a store as well. Unlimited unless
-/// [built](MemoryStore::builder) otherwise. `Debug` shows sizes only.
+/// A [`Store`](sessile_core::store::Store) and a [`BlockingStore`], and so is an [`Arc`] of it.
+/// Without limits unless [built](MemoryStore::builder) otherwise. `Debug` shows sizes only.
 ///
-/// An expired log is absent from the moment its ttl has passed, but its memory is freed only when
-/// it is asked for, when room is needed, or by [`MemoryStore::sweep`]: call that now and then,
-/// or let a [`Sweeper`] do it.
+/// An expired log is absent from the moment its ttl has passed. Its memory is freed when it is
+/// asked for, when room is needed, or by [`MemoryStore::sweep`]: call that now and then, or let a
+/// [`Sweeper`] do it.
 ///
 /// # Example
 ///
 /// ```
-/// use sessile_core::{BlockingSessions, Key, Policy, Timestamp, TokenUpdate};
 /// use sessile_core::engine::{Clock, Entropy, EntropyError};
+/// use sessile_core::{BlockingSessions, Key, Policy, Timestamp, TokenUpdate};
 /// use sessile_store_memory::MemoryStore;
 ///
 /// # struct Fixed;
-/// # impl Outside for Fixed {
+/// # impl Clock for Fixed {
 /// #     fn now(&self) -> Timestamp { Timestamp::from_millis(1_000) }
+/// # }
+/// # impl Entropy for Fixed {
 /// #     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> { bytes.fill(7); Ok(()) }
 /// # }
-/// # let outside = Fixed;
+/// # let (clock, entropy) = (Fixed, Fixed);
 /// const NAME: Key<String> = Key::new("name");
 /// let store = MemoryStore::builder().max_sessions(10_000).build()?;
-/// let sessions = BlockingSessions::new(store, outside, Policy::default());
+/// let sessions = BlockingSessions::new(store, clock, entropy, Policy::default());
 ///
-/// let (_, finished) = sessions.update(None, |session| session.set(&NAME, "Ada".to_owned()))?;
+/// let mut session = sessions.open(None)?;
+/// session.set(&NAME, "Ada".to_owned())?;
+/// let finished = sessions.commit(session)?;
 /// let TokenUpdate::Issue(token) = finished.token_update() else { panic!() };
 /// let session = sessions.open(Some(token.expose().as_str()))?;
 /// assert_eq!(session.get(&NAME)?.as_deref(), Some("Ada"));
@@ -254,3 +257,8 @@ const SHARDS: usize = 16;
 
 /// How many logs are looked at before a lock is given back to others.
 const SWEPT_AT_ONCE: usize = 256;
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -103,3 +103,8 @@ pub use refusal::{Reason, ServerReply};
 pub use server_clock::{ClockOffset, ServerClock};
 pub use store::RedisStore;
 pub use url::UrlError;
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

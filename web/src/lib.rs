@@ -36,3 +36,8 @@ pub use layer::{SessionLayer, SessionService};
 pub use operations::Operations;
 pub use session::WebSession;
 pub use transport::{Transport, Transports, TransportsError};
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

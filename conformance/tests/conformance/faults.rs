@@ -1,13 +1,16 @@
 //! `Faulty` fails as told and does nothing else.
 
+use std::error::Error;
+use std::iter::successors;
 use std::task::Poll;
 
 use sessile_conformance::{Call, Fault, Faulty, FaultyError, Harness};
-use sessile_core::log::{Change, CommitId, Delta, Record, Stamp};
-use sessile_core::store::{Action, Failure, Outcome, Store};
+use sessile_core::log::{Change, CommitId, DecodeError, Delta, Record, Stamp};
+use sessile_core::store::{Action, Append, Create, Failure, Outcome, Store};
 use sessile_core::{SessionId, Timestamp, Token, Ttl};
 
-use crate::list::{Bug, World};
+use crate::bug::Bug;
+use crate::list::{ListStore, world};
 use crate::{poll_once, run};
 
 #[test]
@@ -29,7 +32,7 @@ fn a_refused_call_does_nothing_and_says_so() {
 }
 
 #[test]
-fn a_lost_call_does_nothing_and_nobody_can_tell() {
+fn a_lost_call_does_nothing_and_its_fate_is_unknown() {
     let (store, below) = faulty(|call| on_append(call, Fault::Lose));
     run(store.apply(ID, &create(), NOW)).unwrap();
     let said = run(store.apply(ID, &append(), NOW));
@@ -84,11 +87,30 @@ fn a_hanging_call_never_ends_whether_or_not_it_was_done() {
     }
 }
 
-type Handle = <World as Harness>::Store;
+#[test]
+fn a_load_that_fails_is_an_error_and_never_no_log() {
+    for fault in [Fault::Refuse, Fault::Lose, Fault::LoseAnswer] {
+        let plan = move |call| if call == Call::Load { fault } else { Fault::None };
+        let (store, _) = faulty(plan);
+        run(store.apply(ID, &create(), NOW)).unwrap();
+        assert!(matches!(run(store.load(ID, NOW)), Err(FaultyError::Injected)));
+    }
+}
+
+#[test]
+fn an_error_says_its_cause_once() {
+    let below = DecodeError::NewerFormat { version: 9 };
+    let error = Failure::NotApplied(FaultyError::Store(below));
+    let chain = successors(Some(&error as &dyn Error), |&error| error.source());
+    let lines: Vec<String> = chain.map(ToString::to_string).collect();
+    let causes = lines.iter().filter(|line| line.contains(&below.to_string())).count();
+    assert_eq!((lines.len(), causes), (3, 1), "{lines:?}");
+    assert!(FaultyError::<DecodeError>::Injected.source().is_none());
+}
 
 /// Makes a store that fails by plan, and one on the same world that does not.
-fn faulty(plan: impl Fn(Call) -> Fault + Send + Sync + 'static) -> (Faulty<Handle>, Handle) {
-    let world = World::new(Bug::None);
+fn faulty(plan: impl Fn(Call) -> Fault + Send + Sync + 'static) -> (Faulty<ListStore>, ListStore) {
+    let world = world(Bug::None);
     (Faulty::new(run(world.store()), move |_, call| plan(call)), run(world.store()))
 }
 
