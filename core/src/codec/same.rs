@@ -13,6 +13,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -109,55 +110,58 @@ pub(super) fn is_permuted<T: Serialize>(format: Format, one: &T, other: &T) -> b
 /// Reports whether bytes may mean the same: they are the same bytes in another order, or maps of which
 /// one has keys the other lacks, as when a field was added to a struct.
 pub(super) fn may_be_same(format: Format, known: &[u8], bytes: &[u8]) -> bool {
-    if are_permuted(known, bytes) {
-        return true;
+    match format {
+        Format::Postcard { .. } => are_permuted(known, bytes),
+        // Most values are texts and numbers.
+        Format::Cbor if !is_container(known) || !is_container(bytes) => false,
+        Format::Cbor => {
+            let are_alike = || are_alike(&mut Items::new(known), &mut Items::new(bytes), DEPTH_MAX);
+            are_permuted(known, bytes) || are_alike().unwrap_or(false)
+        }
     }
-    let may_be_older = format == Format::Cbor && item::check(known).is_ok();
-    may_be_older && are_alike(&mut Items::new(known), &mut Items::new(bytes)).unwrap_or(false)
 }
 
+fn is_container(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| matches!(first >> 5, item::ARRAY | item::MAP))
+}
+
+/// Reports whether bytes may be the same in another order: what they and their powers add up to is.
 fn are_permuted(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let mut counts = [0_isize; 256];
-    for (one, other) in one.iter().zip(other) {
-        counts[usize::from(*one)] += 1;
-        counts[usize::from(*other)] -= 1;
-    }
-    counts.iter().all(|count| *count == 0)
+    let sums = |bytes: &[u8]| {
+        bytes.iter().fold((0_u64, 0_u64), |(sum, squares), byte| {
+            let byte = u64::from(*byte);
+            (sum + byte, squares + byte * byte)
+        })
+    };
+    one.len() == other.len() && sums(one) == sums(other)
 }
 
-/// Reports whether two items, both checked, are the same but for keys that only one of them has.
-fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>) -> Result<bool, Malformed> {
+/// Reports whether two items are the same but for keys that only one of them has.
+fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>, depth: usize) -> Result<bool, Malformed> {
+    let depth_inside = depth.checked_sub(1).ok_or(Malformed);
     match (one.next()?, other.next()?) {
         (Item::Array(len), Item::Array(other_len)) if len == other_len => {
             for _ in 0..len {
-                if !are_alike(one, other)? {
+                if !are_alike(one, other, depth_inside?)? {
                     return Ok(false);
                 }
             }
             Ok(true)
         }
-        (Item::Map(len), Item::Map(other_len)) => {
-            let (mut left, mut other_left) = (len, other_len);
+        (Item::Map(mut left), Item::Map(mut other_left)) => {
             while left > 0 && other_left > 0 {
-                let (key, other_key) = (one.clone().skipped()?, other.clone().skipped()?);
-                if key <= other_key {
-                    one.skip()?;
-                    left -= 1;
-                }
-                if other_key <= key {
-                    other.skip()?;
-                    other_left -= 1;
-                }
-                let is_alike = match key.cmp(other_key) {
-                    core::cmp::Ordering::Less => one.skip().map(|()| true)?,
-                    core::cmp::Ordering::Greater => other.skip().map(|()| true)?,
-                    core::cmp::Ordering::Equal => are_alike(one, other)?,
-                };
-                if !is_alike {
-                    return Ok(false);
+                let (before, other_before) = (one.clone(), other.clone());
+                match one.skipped()?.cmp(other.skipped()?) {
+                    Ordering::Equal if !are_alike(one, other, depth_inside?)? => return Ok(false),
+                    Ordering::Equal => (left, other_left) = (left - 1, other_left - 1),
+                    Ordering::Less => {
+                        one.skip()?;
+                        (left, *other) = (left - 1, other_before);
+                    }
+                    Ordering::Greater => {
+                        other.skip()?;
+                        (other_left, *one) = (other_left - 1, before);
+                    }
                 }
             }
             (0..2 * left).try_for_each(|_| one.skip())?;
