@@ -58,9 +58,7 @@ fn same_but_for_order(
         return false;
     }
     let (known_orders, value_orders) = (known.orders(), value.orders());
-    let Some(shortest) = known_orders.0.values().map(|order| order.shortest).min() else {
-        return false;
-    };
+    let Some(shortest) = known_orders.shortest_unlike(&value_orders) else { return false };
     let mut unordered = BTreeSet::new();
     for _ in 0..rounds(shortest) {
         let Some((known_again, value_again)) = again() else { return false };
@@ -125,7 +123,7 @@ fn is_container(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| matches!(first >> 5, item::ARRAY | item::MAP))
 }
 
-/// Reports whether bytes may be the same in another order: what they and their powers add up to is.
+/// Reports whether bytes may be the same in another order: they and their squares add up to the same.
 fn are_permuted(one: &[u8], other: &[u8]) -> bool {
     let sums = |bytes: &[u8]| {
         bytes.iter().fold((0_u64, 0_u64), |(sum, squares), byte| {
@@ -204,6 +202,8 @@ struct Order {
     /// Hashes of the elements, added up, where they are alike but for the order of what is in them.
     /// If that does not change they were only exchanged.
     exact: u128,
+    /// The orders of all of them, one after the other.
+    all: u128,
     /// The length of the shortest of them.
     shortest: usize,
 }
@@ -317,7 +317,7 @@ impl Orders {
     /// Notes the order of a sequence.
     fn note(&mut self, path: Path, elements: &[Node<'_>]) {
         let are_alike = elements.iter().all(|element| element.content == elements[0].content);
-        let order = Order { sum: 0, exact: 0, shortest: usize::MAX };
+        let order = Order { sum: 0, exact: 0, all: 0, shortest: usize::MAX };
         let order = self.0.entry(path).or_insert(order);
         let mut sequence = 0_u128;
         for element in elements {
@@ -329,7 +329,16 @@ impl Orders {
             sequence = hash(&[&sequence.to_le_bytes(), &known.to_le_bytes()]);
         }
         order.sum = order.sum.wrapping_add(sequence);
+        order.all = hash(&[&order.all.to_le_bytes(), &sequence.to_le_bytes()]);
         order.shortest = order.shortest.min(elements.len());
+    }
+
+    /// Returns the length of the shortest sequence that is not the same in the other value.
+    fn shortest_unlike(&self, other: &Self) -> Option<usize> {
+        let is_unlike = |(path, order): &(&Path, &Order)| {
+            other.0.get(path).is_none_or(|other| order.all != other.all)
+        };
+        self.0.iter().filter(is_unlike).map(|(_, order)| order.shortest).min()
     }
 
     /// Returns the ways to sequences whose elements come in another order in the other value.
