@@ -156,7 +156,8 @@ impl Format {
         same::is_same(self, (&known, stored.bytes()), (value, encoded.as_ref().bytes()))
     }
 
-    /// Reports whether [`Format::is_same`] is worth asking: cheap, and never wrong if it says no.
+    /// Reports whether [`Format::is_same`] is worth asking: cheap, and wrong only where what a type
+    /// writes has changed in more than its fields.
     pub(crate) fn may_be_same(self, stored: ValueRef<'_>, encoded: ValueRef<'_>) -> bool {
         let is_one_codec = stored.codec() == encoded.codec();
         is_one_codec && same::may_be_same(self, stored.bytes(), encoded.bytes())

@@ -149,19 +149,19 @@ impl Val {
 
     /// A number as it is stored.
     pub(crate) fn number(number: u64) -> Self {
-        Self::Bytes(varint(number))
+        Self::Bytes(head(0x00, number))
     }
 
     /// A list of numbers as it is stored.
     pub(crate) fn list(numbers: &[u64]) -> Self {
-        let mut bytes = varint(numbers.len() as u64);
-        numbers.iter().for_each(|number| bytes.extend(varint(*number)));
+        let mut bytes = head(0x80, numbers.len() as u64);
+        numbers.iter().for_each(|number| bytes.extend(head(0x00, *number)));
         Self::Bytes(bytes)
     }
 
     /// A text as it is stored.
     pub(crate) fn text(text: &str) -> Self {
-        let mut bytes = varint(text.len() as u64);
+        let mut bytes = head(0x60, text.len() as u64);
         bytes.extend(text.as_bytes());
         Self::Bytes(bytes)
     }
@@ -169,8 +169,13 @@ impl Val {
     /// Returns the number a stored number is.
     pub(crate) fn as_number(&self) -> Option<u64> {
         let Self::Bytes(bytes) = self else { return None };
-        let digits = bytes.iter().enumerate().take(9);
-        Some(digits.fold(0, |sum, (place, byte)| sum | u64::from(byte & 0x7f) << (7 * place)))
+        match **bytes {
+            [small @ 0..24] => Some(small.into()),
+            [24..28, ref digits @ ..] => {
+                Some(digits.iter().fold(0, |sum, digit| sum << 8 | u64::from(*digit)))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -178,10 +183,10 @@ impl fmt::Debug for Val {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => write!(f, "#{number}"),
-            Self::Bytes(bytes) if bytes.len() < 10 => {
-                write!(f, "{}", self.as_number().unwrap_or_default())
-            }
-            Self::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::Bytes(bytes) => match self.as_number() {
+                Some(number) => write!(f, "{number}"),
+                None => write!(f, "{} bytes", bytes.len()),
+            },
         }
     }
 }
@@ -195,14 +200,17 @@ pub(crate) fn name_of(name: &str) -> Name {
     NAMES.into_iter().find(|known| *known == name).unwrap_or("?")
 }
 
-fn varint(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number >= 0x80 {
-        bytes.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number.to_le_bytes()[0]);
-    bytes
+/// Returns the head of a CBOR item: the shortest there is.
+fn head(major: u8, argument: u64) -> Vec<u8> {
+    let bytes = argument.to_be_bytes();
+    let (short, from) = match argument {
+        0..24 => return vec![major | bytes[7]],
+        24..0x100 => (24, 7),
+        0x100..0x1_0000 => (25, 6),
+        0x1_0000..0x1_0000_0000 => (26, 4),
+        _ => (27, 0),
+    };
+    [&[major | short], &bytes[from..]].concat()
 }
 
 /// The names programs use.

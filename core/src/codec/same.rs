@@ -171,7 +171,6 @@ fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>, depth: usize) -> Result
 }
 
 /// A described value as a tree.
-#[derive(Debug)]
 struct Node<'a> {
     bytes: &'a [u8],
     /// A hash of what it is, whatever the order of its sequences.
@@ -179,7 +178,6 @@ struct Node<'a> {
     kind: Kind<'a>,
 }
 
-#[derive(Debug)]
 enum Kind<'a> {
     Scalar,
     /// Elements whose order may mean nothing.

@@ -25,8 +25,8 @@ pub(super) enum Form {
     },
 }
 
-/// Room that is used again for each value.
-#[derive(Debug, Default)]
+/// Room that is used again for each value. Not `Debug`, because it holds values.
+#[derive(Default)]
 pub(crate) struct Scratch {
     /// What was written.
     pub(super) out: Vec<u8>,
