@@ -4,4 +4,4 @@ mod measure;
 mod scenario;
 
 pub use measure::{Cost, instructions, ratio};
-pub use scenario::{Counted, Scenario};
+pub use scenario::{Account, Counted, Scenario};

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
 use sessile_core::engine::{Answer, Clock, Entropy, EntropyError, Loading, Opening, Step, begin};
 use sessile_core::log::Record;
 use sessile_core::store::{Action, Loaded, Position};
@@ -21,6 +22,33 @@ pub struct Scenario {
     text: Key<Cow<'static, str>>,
     written: &'static str,
     other: &'static str,
+    account: Option<Key<Account>>,
+}
+
+/// A struct of five fields.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "it stands for a struct of anybody's")]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Account {
+    pub id: u64,
+    pub name: String,
+    pub email: Option<String>,
+    pub roles: Vec<String>,
+    pub is_active: bool,
+}
+
+impl Account {
+    /// Returns an account with something in every field.
+    #[must_use]
+    pub fn ada() -> Self {
+        Self {
+            id: 123_456,
+            name: "Ada Lovelace".to_owned(),
+            email: Some("ada@example.com".to_owned()),
+            roles: vec!["admin".to_owned(), "author".to_owned()],
+            is_active: true,
+        }
+    }
 }
 
 /// A clock that stands still and randomness that counts: neither is measured.
@@ -52,6 +80,16 @@ impl Scenario {
     /// If the engine does not store it, which is a bug.
     #[must_use]
     pub fn new(attributes: usize, bytes: usize) -> Self {
+        Self::with_account(attributes, bytes, None)
+    }
+
+    /// The same, and an account, which the request reads and changes as well.
+    ///
+    /// # Panics
+    ///
+    /// If the engine does not store it, which is a bug.
+    #[must_use]
+    pub fn with_account(attributes: usize, bytes: usize, account: Option<Key<Account>>) -> Self {
         let limits = sessile_core::Limits { attributes_max: 10_000, ..Default::default() };
         let policy = Policy::builder().limits(limits).build().expect("the limits are valid");
         let number: Key<u64> = Key::new("number");
@@ -63,6 +101,9 @@ impl Scenario {
             session.set(&key, "x".repeat(bytes)).expect("it is within the limits");
         }
         session.set(&number, 42_u64).expect("a number can be set");
+        if let Some(account) = &account {
+            session.set(account, Account::ada()).expect("an account can be set");
+        }
         session.reserve(NOW, &Counted::default()).expect("counting never fails");
         let Ok(Step::Apply(pending)) = session.commit(NOW, &Counted::default()) else {
             unreachable!("a new session is created")
@@ -91,6 +132,7 @@ impl Scenario {
             text: Key::new("attribute-7"),
             written: "y".repeat(bytes).leak(),
             other: "z".repeat(bytes).leak(),
+            account,
         }
     }
 
@@ -144,6 +186,11 @@ impl Scenario {
         debug_assert!(text.is_some() && number == Some(42), "the session is the stored one");
         let value = if text.as_deref() == Some(self.other) { self.written } else { self.other };
         session.set(&self.text, value.into()).expect("it is within the limits");
+        if let Some(key) = &self.account {
+            let mut account = session.get(key).expect("it is an account").unwrap_or_default();
+            account.id += 1;
+            session.set(key, account).expect("an account can be set");
+        }
         let Ok(Step::Apply(pending)) = session.commit(NOW, entropy) else {
             unreachable!("something changed")
         };

@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use sessile_benches::{Cost, Scenario, instructions, ratio};
+use sessile_benches::{Account, Cost, Scenario, instructions, ratio};
+use sessile_core::Key;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -14,8 +15,10 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
     let (small, large) = (Scenario::new(20, 200), Scenario::new(1000, 200));
     let entropy = Default::default();
     let snapshot = small.snapshot();
+    let account = |key: Key<Account>| Scenario::with_account(20, 200, Some(key));
+    let (cbor, postcard) = (account(Key::new("x")), account(Key::new("x").postcard(1)));
     let measure = || {
-        let runs: [&mut dyn FnMut(); 5] = [
+        let runs: [&mut dyn FnMut(); 7] = [
             &mut || {
                 black_box(small.held(&entropy));
             },
@@ -29,11 +32,17 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
             &mut || {
                 black_box(small.from_token(&entropy));
             },
+            &mut || {
+                black_box(cbor.held(&entropy));
+            },
+            &mut || {
+                black_box(postcard.held(&entropy));
+            },
         ];
-        let [held, held_large, copy, from_copy, from_token] = Cost::of(HEAP, runs);
-        [held, held_large, from_copy - copy, from_token]
+        let [held, held_large, copy, from_copy, from_token, cbor, postcard] = Cost::of(HEAP, runs);
+        [held, held_large, from_copy - copy, from_token, cbor, postcard]
     };
-    let are_met = |[held, held_large, from_bytes, _]: &[Cost; 4]| {
+    let are_met = |[held, held_large, from_bytes, ..]: &[Cost; 6]| {
         ratio(held_large, held) <= LARGE_MAX && ratio(from_bytes, held) <= BYTES_MAX
     };
     // Whatever else the machine does can spoil a ratio, but not all of the time.
@@ -43,11 +52,13 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
             costs = measure();
         }
     }
-    let [held, held_large, from_bytes, from_token] = costs;
+    let [held, held_large, from_bytes, from_token, cbor, postcard] = costs;
     println!("20 x 200 B, held record:    {held}");
     println!("1000 x 200 B, held record:  {held_large}");
     println!("20 x 200 B, from bytes:     {from_bytes}");
     println!("20 x 200 B, from token:     {from_token}");
+    println!("and a struct, CBOR:         {cbor}");
+    println!("and a struct, postcard:     {postcard}");
     println!("1000 attributes for 20:     {:.2}x", ratio(&held_large, &held));
     println!("from bytes for held:        {:.2}x", ratio(&from_bytes, &held));
 

@@ -2,11 +2,11 @@
 //!
 //! The default is deterministic CBOR (RFC 8949, section 4.2.1): a value has one spelling, it can be
 //! looked at without its type, and serde's own rules say what a changed type reads. Items are
-//! written and read by minicbor. Its layer for serde is not used, because it does neither sort maps
-//! nor bound nesting, quotes values in errors, and writes a unit and a character in ways that
-//! serde's untagged types do not read back; a wrapper would replace all of it but the scalars.
-//! cbor4ii has the same gaps, reads a struct a quarter slower, and writes a text of unknown length
-//! in pieces.
+//! written and read by minicbor: as fast as cbor4ii, three times as fast as ciborium at reading
+//! (`cargo bench -p sessile-benches --bench codecs`), and unlike cbor4ii it never writes a long text
+//! in pieces. Its layer for serde is not used. It neither sorts maps nor bounds nesting, quotes
+//! values in errors, and writes units and characters as serde's untagged types do not read them:
+//! only the scalars would be left.
 //!
 //! Postcard is the compact choice for hot keys. It says nothing about what it wrote, so a value is
 //! read back when it is set, and refused unless that gives the same value.
@@ -95,7 +95,8 @@ impl Format {
         same::is_same(self, (&known, stored.bytes()), (value, encoded.as_ref().bytes()))
     }
 
-    /// Reports whether [`Format::is_same`] is worth asking: cheap, and never wrong if it says no.
+    /// Reports whether [`Format::is_same`] is worth asking: cheap, and wrong only where what a type
+    /// writes has changed in more than its fields.
     pub(crate) fn may_be_same(self, stored: ValueRef<'_>, encoded: ValueRef<'_>) -> bool {
         let is_one_codec = stored.codec() == encoded.codec();
         is_one_codec && same::may_be_same(self, stored.bytes(), encoded.bytes())

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::raw::{self, RawChange, RawDelta};
 use common::{A, Client, Content, Fault, HITS, NAME, World};
+use serde::{Deserialize, Serialize};
 use sessile_core::log::{
     Change, Codec, CommitId, DecodeError, Delta, Fold, Record, Rotation, Stamp, Value,
 };
@@ -183,6 +184,66 @@ fn a_stamp_is_stored_like_this() {
     assert_eq!(Stamp::decode(&stamp.encode()), Ok(stamp));
     for wrong in [0, 16, 19, 21, 40] {
         assert!(Stamp::decode(&vec![0; wrong]).is_err());
+    }
+}
+
+/// One of every kind of thing serde knows.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+struct Kinds {
+    unsigned: (u8, u64, u128),
+    signed: (i8, i64, i128),
+    floats: (f32, f64),
+    text: String,
+    letter: char,
+    truth: bool,
+    unit: (),
+    nothing: Option<u8>,
+    something: Option<u8>,
+    map: BTreeMap<String, u16>,
+    numbers: BTreeMap<i32, bool>,
+    variants: Vec<Variant>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+enum Variant {
+    Unit,
+    Newtype(u8),
+    Tuple(u8, u8),
+    Struct { x: u8 },
+}
+
+fn kinds() -> Kinds {
+    Kinds {
+        unsigned: (200, u64::MAX, u128::MAX),
+        signed: (-1, i64::MIN, i128::MIN),
+        floats: (0.1, -5.0),
+        text: "na\u{ef}ve".to_owned(),
+        letter: '\u{1f36a}',
+        truth: true,
+        unit: (),
+        nothing: None,
+        something: Some(7),
+        map: [("long name".to_owned(), 1), ("b".to_owned(), 256), ("a".to_owned(), 24)].into(),
+        numbers: [(-1, true), (0, false), (1000, true)].into(),
+        variants: vec![
+            Variant::Unit,
+            Variant::Newtype(1),
+            Variant::Tuple(1, 2),
+            Variant::Struct { x: 3 },
+        ],
+    }
+}
+
+#[test]
+fn a_value_of_every_kind_is_stored_like_this() {
+    let world = World::by_default();
+    let plain = Key::<Kinds>::new("kinds");
+    for (file, key) in [("cbor.hex", plain.clone()), ("postcard.hex", plain.postcard(300))] {
+        let client = world.visitor(|session| session.set(&key, kinds()).expect("it can be set"));
+        let session = world.open(&client);
+        let stored = session.value("kinds").expect("it can be stored").expect("it is there");
+        assert_golden(file, stored.as_ref().bytes());
+        assert_eq!(session.get(&key), Ok(Some(kinds())));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::log::{Log, same};
 use crate::model::{Name, Standing, State, Val, values_of};
 use crate::script::SKEW;
-use crate::stored::secret_of;
+use crate::stored::{Lifetime, secret_of};
 use crate::violation::Kind;
 use crate::visit::{Effect, Own};
 
@@ -426,10 +426,15 @@ fn compare(log: &Log, version: usize, state: &State, loaded: &Loaded) -> Option<
         return Some((kind_of(log, version, &wrong, first, is, should), what));
     }
     let record = &loaded.record;
-    let deadline = record.deadline().map(|deadline| deadline.as_millis());
-    let head = (record.generation(), record.principal(), record.idle_timeout().as_millis());
-    let wanted = (state.generation, state.principal.as_deref(), state.lifetime.idle);
-    (head != wanted || deadline != state.lifetime.deadline).then(|| {
+    let times = (
+        record.created_at().as_millis(),
+        record.idle_timeout().as_millis(),
+        record.deadline().map(|deadline| deadline.as_millis()),
+    );
+    let head = (record.generation(), record.principal(), times);
+    let Lifetime { idle, deadline, .. } = state.lifetime;
+    let wanted = (state.generation, state.principal.as_deref(), (state.created_at, idle, deadline));
+    (head != wanted).then(|| {
         (Kind::OrderViolation, format!("{name} has the head {head:?}, and must have {wanted:?}"))
     })
 }

@@ -4,25 +4,52 @@
 //! what the type makes of it: it reads everything there is, a field goes by its name and not by a
 //! number, and a type that unwraps itself without end is stopped.
 
+use minicbor::data::Type;
+use minicbor::decode::{self, Decoder};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Unexpected, Visitor};
 
 use crate::codec::bounds::DEPTH_MAX;
-use crate::codec::item::{self, Item, Items};
 use crate::codec::refusal::Refusal;
 
-/// Reads a value out of bytes that were [checked](item::check).
+/// Reads a value out of bytes that were [checked](crate::codec::item::check).
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    let mut reader = Reader { items: Items::new(bytes), depth: 0 };
+    let mut reader = Reader { items: Decoder::new(bytes), depth: 0 };
     let value = T::deserialize(&mut reader)?;
-    if reader.items.is_at_end() { Ok(value) } else { Err(Refusal::MALFORMED) }
+    if reader.peek().is_none() { Ok(value) } else { Err(Refusal::MALFORMED) }
 }
 
 struct Reader<'de> {
-    items: Items<'de>,
+    items: Decoder<'de>,
     depth: usize,
 }
 
+/// The bytes were checked, so all that can happen is that a type goes on behind their end.
+impl From<decode::Error> for Refusal {
+    fn from(_: decode::Error) -> Self {
+        Self::MALFORMED
+    }
+}
+
 impl<'de> Reader<'de> {
+    /// Returns the first byte of the next item.
+    fn peek(&self) -> Option<u8> {
+        self.items.input().get(self.items.position()).copied()
+    }
+
+    fn is_at_text(&self) -> bool {
+        self.peek().is_some_and(|byte| byte >> 5 == 3)
+    }
+
+    /// Steps over the next byte.
+    fn step(&mut self) {
+        self.items.set_position(self.items.position() + 1);
+    }
+
+    /// The error of a type that expected something else than the next item.
+    fn unexpected(&self, expected: &dyn de::Expected) -> Refusal {
+        self.peek().map_or(Refusal::MALFORMED, |byte| de::Error::invalid_type(kind(byte), expected))
+    }
+
     /// Reads what is inside of something. The checked bytes bound nesting, but not how often a type
     /// unwraps the same bytes.
     fn inside<R>(
@@ -55,28 +82,30 @@ impl<'de> Reader<'de> {
         })
     }
 
-    fn array<V: Visitor<'de>>(&mut self, len: usize, visitor: V) -> Result<V::Value, Refusal> {
+    fn array<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Refusal> {
+        if self.peek().is_none_or(|byte| byte >> 5 != 4) {
+            return Err(self.unexpected(&visitor));
+        }
+        let len = len(self.items.array()?)?;
         self.elements::<V>(len, false, |elements| visitor.visit_seq(elements))
     }
 
-    fn map<V: Visitor<'de>>(&mut self, len: usize, visitor: V) -> Result<V::Value, Refusal> {
-        self.elements::<V>(len, false, |elements| visitor.visit_map(elements))
-    }
-
-    /// Reads a struct: a map whose keys are names.
-    fn fields<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.items.next()? {
-            Item::Map(len) => self.elements::<V>(len, true, |elements| visitor.visit_map(elements)),
-            item => Err(de::Error::invalid_type(kind(item), &visitor)),
+    /// Reads a map, and if it is a struct, one whose keys are names.
+    fn map<V: Visitor<'de>>(
+        &mut self,
+        has_named_keys: bool,
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        if self.peek().is_none_or(|byte| byte >> 5 != 5) {
+            return Err(self.unexpected(&visitor));
         }
+        let len = len(self.items.map()?)?;
+        self.elements::<V>(len, has_named_keys, |elements| visitor.visit_map(elements))
     }
 
     /// Insists that the next item is a name.
-    fn name_ahead(&mut self) -> Result<(), Refusal> {
-        if self.items.is_at_text() {
-            return Ok(());
-        }
-        Err(de::Error::invalid_type(kind(self.items.next()?), &"a name"))
+    fn name_ahead(&self) -> Result<(), Refusal> {
+        if self.is_at_text() { Ok(()) } else { Err(self.unexpected(&"a name")) }
     }
 }
 
@@ -93,29 +122,31 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.items.next()? {
+        match self.items.datatype()? {
             // `Option` takes it as `None`; other types take it as a unit.
-            Item::Null => visitor.visit_unit(),
-            Item::Bool(bool) => visitor.visit_bool(bool),
-            Item::Positive(number) => match u64::try_from(number) {
-                Ok(number) => visitor.visit_u64(number),
-                Err(_) => visitor.visit_u128(number),
-            },
-            Item::Negative(number) => match i64::try_from(number) {
-                Ok(number) => visitor.visit_i64(number),
-                Err(_) => visitor.visit_i128(number),
-            },
-            Item::F32(float) => visitor.visit_f32(float),
-            Item::F64(float) => visitor.visit_f64(float),
-            Item::Text(text) => visitor.visit_borrowed_str(text),
-            Item::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
-            Item::Array(len) => self.array(len, visitor),
-            Item::Map(len) => self.map(len, visitor),
+            Type::Null => {
+                self.step();
+                visitor.visit_unit()
+            }
+            Type::Bool => visitor.visit_bool(self.items.bool()?),
+            Type::U8 | Type::U16 | Type::U32 | Type::U64 => visitor.visit_u64(self.items.u64()?),
+            Type::I8 | Type::I16 | Type::I32 | Type::I64 => visitor.visit_i64(self.items.i64()?),
+            Type::Int => visitor.visit_i128(self.items.int()?.into()),
+            Type::F32 => visitor.visit_f32(self.items.f32()?),
+            Type::F64 => visitor.visit_f64(self.items.f64()?),
+            Type::String => visitor.visit_borrowed_str(self.items.str()?),
+            Type::Bytes => visitor.visit_borrowed_bytes(self.items.bytes()?),
+            Type::Array => self.array(visitor),
+            Type::Map => self.map(false, visitor),
+            Type::Tag if self.peek() == Some(POSITIVE) => visitor.visit_u128(self.items.u128()?),
+            Type::Tag => visitor.visit_i128(self.items.i128()?),
+            _ => Err(Refusal::MALFORMED),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        if self.items.eat(item::NULL) {
+        if self.peek() == Some(NULL) {
+            self.step();
             return visitor.visit_none();
         }
         self.inside(|reader| visitor.visit_some(reader))
@@ -130,10 +161,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.items.next()? {
-            Item::Array(len) => self.array(len, visitor),
-            item => Err(de::Error::invalid_type(kind(item), &visitor)),
-        }
+        self.array(visitor)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Refusal> {
@@ -150,10 +178,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.items.next()? {
-            Item::Map(len) => self.map(len, visitor),
-            item => Err(de::Error::invalid_type(kind(item), &visitor)),
-        }
+        self.map(false, visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -162,7 +187,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        self.fields(visitor)
+        self.map(true, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -171,13 +196,14 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        if self.items.is_at_text() {
+        if self.is_at_text() {
             return visitor.visit_enum(Variant { reader: self, has_value: false });
         }
-        if self.items.eat(item::MAP_OF_ONE) {
+        if self.peek() == Some(MAP_OF_ONE) {
+            self.step();
             return self.inside(|reader| visitor.visit_enum(Variant { reader, has_value: true }));
         }
-        Err(de::Error::invalid_type(kind(self.items.next()?), &visitor))
+        Err(self.unexpected(&visitor))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
@@ -278,7 +304,7 @@ impl<'de> de::VariantAccess<'de> for Variant<'_, 'de> {
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Refusal> {
         self.value("a variant with elements")?;
-        de::Deserializer::deserialize_seq(self.reader, visitor)
+        self.reader.array(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -287,20 +313,31 @@ impl<'de> de::VariantAccess<'de> for Variant<'_, 'de> {
         visitor: V,
     ) -> Result<V::Value, Refusal> {
         self.value("a variant with fields")?;
-        self.reader.fields(visitor)
+        self.reader.map(true, visitor)
     }
 }
 
-/// Describes what kind of value an item is, without the value.
-const fn kind(item: Item<'_>) -> Unexpected<'static> {
-    match item {
-        Item::Null => Unexpected::Unit,
-        Item::Bool(_) => Unexpected::Bool(false),
-        Item::Positive(_) | Item::Negative(_) => Unexpected::Signed(0),
-        Item::F32(_) | Item::F64(_) => Unexpected::Float(0.0),
-        Item::Text(_) => Unexpected::Str(""),
-        Item::Bytes(_) => Unexpected::Bytes(&[]),
-        Item::Array(_) => Unexpected::Seq,
-        Item::Map(_) => Unexpected::Map,
+/// Takes a length, which is never indefinite in what was checked.
+fn len(len: Option<u64>) -> Result<usize, Refusal> {
+    len.and_then(|len| usize::try_from(len).ok()).ok_or(Refusal::MALFORMED)
+}
+
+/// Describes what kind of value an item is, by its first byte.
+const fn kind(first: u8) -> Unexpected<'static> {
+    match first >> 5 {
+        0 | 1 | 6 => Unexpected::Signed(0),
+        2 => Unexpected::Bytes(&[]),
+        3 => Unexpected::Str(""),
+        4 => Unexpected::Seq,
+        5 => Unexpected::Map,
+        _ if first == NULL => Unexpected::Unit,
+        _ if first < NULL => Unexpected::Bool(false),
+        _ => Unexpected::Float(0.0),
     }
 }
+
+const NULL: u8 = 0xf6;
+/// The tag of a large integer that is not negative.
+const POSITIVE: u8 = 0xc2;
+/// The head of a map of one entry.
+const MAP_OF_ONE: u8 = 0xa1;

@@ -7,8 +7,6 @@ use core::fmt::{self, Write as _};
 
 use serde::de::{self, Expected, Unexpected};
 
-use crate::codec::item::Malformed;
-
 /// Why a type did not take a stored value.
 ///
 /// It is the source of a [`GetError`](crate::GetError). The text says what kind of value was found
@@ -49,12 +47,6 @@ impl fmt::Display for Refusal {
 }
 
 impl Error for Refusal {}
-
-impl From<Malformed> for Refusal {
-    fn from(_: Malformed) -> Self {
-        Self::MALFORMED
-    }
-}
 
 impl de::Error for Refusal {
     /// Drops the message, which may quote the value.

@@ -1,10 +1,10 @@
 //! Whether two values of one type mean the same although their bytes differ.
 //!
-//! Serde writes a `HashSet` as it writes a `Vec`, and nothing says that the order of one of them
-//! means nothing. But what has no order does not keep one: decoded and encoded again, it comes in
-//! another, now or the next time. So both values are read back until every sequence in which they
-//! differ was seen to change its order, which a sequence that has one never does. Then the
-//! sequences that have none are sorted, and what is left is compared byte for byte.
+//! Serde writes a `HashSet` as it writes a `Vec`, and nothing says that the order of one of them means
+//! nothing. But what has no order does not keep one: decoded and encoded again, it comes in another,
+//! now or the next time. So both values are read back until every sequence in which they differ was
+//! seen to change its order, which a sequence that has one never does. Then the sequences that have
+//! none are sorted, and what is left is compared byte for byte.
 //!
 //! A sequence is known by the way to it: map keys, places in tuples, and for elements of other
 //! sequences what they are, whatever the order of what is in them. So one that has an order never
@@ -13,6 +13,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,8 +24,7 @@ use crate::codec::format::Format;
 use crate::codec::item::{self, Item, Items, Malformed};
 use crate::codec::write::{Buffer, MARK};
 
-/// Reports whether two values mean the same. Each comes with its bytes; the first was read from
-/// them.
+/// Reports whether two values mean the same. Each comes with its bytes; the first was read from them.
 pub(super) fn is_same<T: DeserializeOwned + Serialize>(
     format: Format,
     (known, known_bytes): (&T, &[u8]),
@@ -56,9 +56,7 @@ fn same_but_for_order(
         return false;
     }
     let (known_orders, value_orders) = (known.orders(), value.orders());
-    let Some(shortest) = known_orders.0.values().map(|order| order.shortest).min() else {
-        return false;
-    };
+    let Some(shortest) = known_orders.shortest_unlike(&value_orders) else { return false };
     let mut unordered = BTreeSet::new();
     for _ in 0..rounds(shortest) {
         let Some((known_again, value_again)) = again() else { return false };
@@ -86,8 +84,8 @@ fn same_but_for_order(
     false
 }
 
-/// Returns how many times two values are read back before sequences of that length are taken to
-/// have an order.
+/// Returns how many times two values are read back before sequences of that length are taken to have
+/// an order.
 ///
 /// A hash set of two elements keeps the order it was read in 9 times of 16. There are two chances a
 /// round, and longer ones have more.
@@ -105,62 +103,61 @@ pub(super) fn is_permuted<T: Serialize>(format: Format, one: &T, other: &T) -> b
     }
 }
 
-/// Reports whether bytes may mean the same: they are the same bytes in another order, or maps of
-/// which one has keys the other lacks, as when a field was added to a struct.
+/// Reports whether bytes may mean the same: they are the same bytes in another order, or maps of which
+/// one has keys the other lacks, as when a field was added to a struct.
 pub(super) fn may_be_same(format: Format, known: &[u8], bytes: &[u8]) -> bool {
-    // Most values are scalars, and of those no two spellings mean the same.
-    if format == Format::Cbor && !item::is_container(bytes) {
-        return false;
+    match format {
+        Format::Postcard { .. } => are_permuted(known, bytes),
+        // Most values are texts and numbers.
+        Format::Cbor if !is_container(known) || !is_container(bytes) => false,
+        Format::Cbor => {
+            let are_alike = || are_alike(&mut Items::new(known), &mut Items::new(bytes), DEPTH_MAX);
+            are_permuted(known, bytes) || are_alike().unwrap_or(false)
+        }
     }
-    if are_permuted(known, bytes) {
-        return true;
-    }
-    let may_be_older = format == Format::Cbor && item::check(known).is_ok();
-    may_be_older && are_alike(&mut Items::new(known), &mut Items::new(bytes)).unwrap_or(false)
 }
 
+fn is_container(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| matches!(first >> 5, item::ARRAY | item::MAP))
+}
+
+/// Reports whether bytes may be the same in another order: they and their squares add up to the same.
 fn are_permuted(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let mut counts = [0_isize; 256];
-    for (one, other) in one.iter().zip(other) {
-        counts[usize::from(*one)] += 1;
-        counts[usize::from(*other)] -= 1;
-    }
-    counts.iter().all(|count| *count == 0)
+    let sums = |bytes: &[u8]| {
+        bytes.iter().fold((0_u64, 0_u64), |(sum, squares), byte| {
+            let byte = u64::from(*byte);
+            (sum + byte, squares + byte * byte)
+        })
+    };
+    one.len() == other.len() && sums(one) == sums(other)
 }
 
-/// Reports whether two items, both checked, are the same but for keys that only one of them has.
-fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>) -> Result<bool, Malformed> {
+/// Reports whether two items are the same but for keys that only one of them has.
+fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>, depth: usize) -> Result<bool, Malformed> {
+    let depth_inside = depth.checked_sub(1).ok_or(Malformed);
     match (one.next()?, other.next()?) {
         (Item::Array(len), Item::Array(other_len)) if len == other_len => {
             for _ in 0..len {
-                if !are_alike(one, other)? {
+                if !are_alike(one, other, depth_inside?)? {
                     return Ok(false);
                 }
             }
             Ok(true)
         }
-        (Item::Map(len), Item::Map(other_len)) => {
-            let (mut left, mut other_left) = (len, other_len);
+        (Item::Map(mut left), Item::Map(mut other_left)) => {
             while left > 0 && other_left > 0 {
-                let (key, other_key) = (one.clone().skipped()?, other.clone().skipped()?);
-                if key <= other_key {
-                    one.skip()?;
-                    left -= 1;
-                }
-                if other_key <= key {
-                    other.skip()?;
-                    other_left -= 1;
-                }
-                let is_alike = match key.cmp(other_key) {
-                    core::cmp::Ordering::Less => one.skip().map(|()| true)?,
-                    core::cmp::Ordering::Greater => other.skip().map(|()| true)?,
-                    core::cmp::Ordering::Equal => are_alike(one, other)?,
-                };
-                if !is_alike {
-                    return Ok(false);
+                let (before, other_before) = (one.clone(), other.clone());
+                match one.skipped()?.cmp(other.skipped()?) {
+                    Ordering::Equal if !are_alike(one, other, depth_inside?)? => return Ok(false),
+                    Ordering::Equal => (left, other_left) = (left - 1, other_left - 1),
+                    Ordering::Less => {
+                        one.skip()?;
+                        (left, *other) = (left - 1, other_before);
+                    }
+                    Ordering::Greater => {
+                        other.skip()?;
+                        (other_left, *one) = (other_left - 1, before);
+                    }
                 }
             }
             (0..2 * left).try_for_each(|_| one.skip())?;
@@ -172,7 +169,6 @@ fn are_alike(one: &mut Items<'_>, other: &mut Items<'_>) -> Result<bool, Malform
 }
 
 /// A described value as a tree.
-#[derive(Debug)]
 struct Node<'a> {
     bytes: &'a [u8],
     /// A hash of what it is, whatever the order of its sequences.
@@ -180,7 +176,6 @@ struct Node<'a> {
     kind: Kind<'a>,
 }
 
-#[derive(Debug)]
 enum Kind<'a> {
     Scalar,
     /// Elements whose order may mean nothing.
@@ -203,6 +198,8 @@ struct Order {
     /// Hashes of the elements, added up, where they are alike but for the order of what is in them.
     /// If that does not change they were only exchanged.
     exact: u128,
+    /// The orders of all of them, one after the other.
+    all: u128,
     /// The length of the shortest of them.
     shortest: usize,
 }
@@ -316,7 +313,7 @@ impl Orders {
     /// Notes the order of a sequence.
     fn note(&mut self, path: Path, elements: &[Node<'_>]) {
         let are_alike = elements.iter().all(|element| element.content == elements[0].content);
-        let order = Order { sum: 0, exact: 0, shortest: usize::MAX };
+        let order = Order { sum: 0, exact: 0, all: 0, shortest: usize::MAX };
         let order = self.0.entry(path).or_insert(order);
         let mut sequence = 0_u128;
         for element in elements {
@@ -328,7 +325,16 @@ impl Orders {
             sequence = hash(&[&sequence.to_le_bytes(), &known.to_le_bytes()]);
         }
         order.sum = order.sum.wrapping_add(sequence);
+        order.all = hash(&[&order.all.to_le_bytes(), &sequence.to_le_bytes()]);
         order.shortest = order.shortest.min(elements.len());
+    }
+
+    /// Returns the length of the shortest sequence that is not the same in the other value.
+    fn shortest_unlike(&self, other: &Self) -> Option<usize> {
+        let is_unlike = |(path, order): &(&Path, &Order)| {
+            other.0.get(path).is_none_or(|other| order.all != other.all)
+        };
+        self.0.iter().filter(is_unlike).map(|(_, order)| order.shortest).min()
     }
 
     /// Returns the ways to sequences whose elements come in another order in the other value.

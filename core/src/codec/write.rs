@@ -30,8 +30,8 @@ pub(super) enum Form {
 /// Bytes of one value. Most values fit on the stack, so writing one allocates nothing.
 pub(super) type Buffer = SmallVec<[u8; 512]>;
 
-/// Where one value is written.
-#[derive(Debug, Default)]
+/// Where one value is written. Not `Debug`, because it holds values.
+#[derive(Default)]
 pub(super) struct Scratch {
     /// What was written.
     pub(super) out: Buffer,

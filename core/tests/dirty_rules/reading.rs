@@ -168,6 +168,9 @@ fn another_version_of_a_postcard_key_is_another_type() {
     });
 }
 
+/// Stored bytes, the type they are read as, and what it says of them.
+type Row<'a> = (&'a [u8], fn(&[u8]) -> String, &'a str);
+
 #[test]
 fn a_refusal_says_what_was_found_and_what_was_expected() {
     #[derive(Debug, Deserialize, Serialize)]
@@ -187,7 +190,7 @@ fn a_refusal_says_what_was_found_and_what_was_expected() {
         Two(u8),
     }
 
-    let rows: &[(&[u8], fn(&[u8]) -> String, &str)] = &[
+    let rows: &[Row<'_>] = &[
         (b"\x19\x01\x2c", refusal::<u8>, "found an integer out of range, expected u8"),
         (b"\xf6", refusal::<u8>, "found null, expected u8"),
         (b"\xf5", refusal::<String>, "found a boolean, expected a string"),

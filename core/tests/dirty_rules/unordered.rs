@@ -27,14 +27,14 @@ where
             nothing(&|session| session.set(&key, make()).expect("it was set before"));
         }
         nothing(&|session| {
-            let read = session.get(&key).unwrap().expect("it is there");
+            let read = session.get(&key).expect("it can be read").expect("it is there");
             session.set(&key, read).expect("it was set before");
         });
         nothing(&|session| session.edit(&key, |value| *value = make()).expect("it is there"));
         nothing(&|session| {
-            *session.get_mut(&key).unwrap().expect("it is there") = make();
+            *session.get_mut(&key).expect("it can be read").expect("it is there") = make();
         });
-        nothing(&|session| drop(session.get_mut(&key).unwrap().cloned()));
+        nothing(&|session| drop(session.get_mut(&key).expect("it can be read").cloned()));
         nothing(&|session| {
             session.set(&key, T::default()).expect("it can be set");
             session.set(&key, make()).expect("it was set before");
@@ -70,7 +70,11 @@ where
                 session.edit(&key, |value| value.clone_from(after)).expect("it can be set");
             });
             is_written(&|session| {
-                session.get_mut(&key).unwrap().expect("it is there").clone_from(after);
+                session
+                    .get_mut(&key)
+                    .expect("it can be read")
+                    .expect("it is there")
+                    .clone_from(after);
             });
         }
     }

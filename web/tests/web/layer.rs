@@ -518,10 +518,7 @@ async fn every_failure_becomes_the_applications_own_response() {
     client.get(&app, "/write").await;
     let answer = client.get(&app, "/misread").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(
-        answer.text,
-        "sorry: attribute \"name\" holds another type of value, or a damaged one"
-    );
+    assert_eq!(answer.text, "sorry: attribute \"name\" was written by another codec");
 }
 
 #[tokio::test]
