@@ -36,6 +36,11 @@ for target in thumbv7em-none-eabihf wasm32-unknown-unknown; do
     cargo build --quiet -p sessile-core --all-features --target "$target"
 done
 
+if cargo deny --version >/dev/null 2>&1; then
+    say 'dependencies'
+    cargo deny --offline check licenses bans sources
+fi
+
 say 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --quiet --workspace --all-features --no-deps
 
