@@ -360,7 +360,7 @@ fn what_concurrent_requests_push_insert_and_update_all_counts() {
                             Ok(_) => break,
                             // So many at once may come first that a commit gives up.
                             Err(failed) => {
-                                assert!(matches!(failed.error(), CommitError::Contended))
+                                assert!(matches!(failed.error(), CommitError::Contended));
                             }
                         }
                     }

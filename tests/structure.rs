@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The crates of the workspace, by the folder of their source.
 const CRATES: [&str; 10] = [
@@ -203,7 +203,7 @@ fn the_search_for_circles_finds_one() {
 }
 
 /// Returns the public functions of `impl NAME {` blocks.
-fn public_functions(path: &PathBuf, of: &str) -> BTreeSet<String> {
+fn public_functions(path: &Path, of: &str) -> BTreeSet<String> {
     let text = source(path);
     let mut functions = BTreeSet::new();
     for block in text.split(&format!("\nimpl {of} {{\n")).skip(1) {

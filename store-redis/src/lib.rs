@@ -37,7 +37,7 @@
 //! without a ttl.
 //!
 //! The engine compares other times, above all the absolute deadline, with the time its
-//! [`Outside`](sessile_core::Outside) shows. Give it a [`ServerClock`], made by the `clock` of a
+//! [`Clock`](sessile_core::engine::Clock) shows. Give it a [`ServerClock`], made by the `clock` of a
 //! store, and that time is the server's too. Each new connection asks `TIME` once. A node whose
 //! clock is off by an hour then neither refuses a session that lives nor accepts one that ended.
 //! The error left is half a round trip.
