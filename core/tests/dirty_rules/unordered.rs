@@ -62,7 +62,7 @@ where
                 let written = written(&world, &copy, work);
                 assert_eq!(written, ["value"]);
                 world.visit(&mut copy, |session| {
-                    session.set(&key, before.clone()).expect("it can be set")
+                    session.set(&key, before.clone()).expect("it can be set");
                 });
             };
             is_written(&|session| session.set(&key, after.clone()).expect("it can be set"));
