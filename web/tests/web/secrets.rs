@@ -23,7 +23,7 @@ impl Write for Log {
         Ok(bytes.len())
     }
 
-    fn save(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }
