@@ -52,11 +52,21 @@ pub enum Bug {
     TokenById,
     /// A request for a session that ended meanwhile is written as a new session.
     GoneCreatesAnew,
+    /// What was pushed to a list is forgotten when others came first.
+    PushLostByRebase,
+    /// The closure of an update is not run again when others came first.
+    UpdateNotRunAgain,
+    /// What is discarded is written.
+    DiscardForgotten,
+    /// Of two changes of an attribute, the earlier one counts once a write has failed.
+    EarlierEditLast,
+    /// An entry of a map lands under the key of another.
+    EntryUnderOtherKey,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::HeldAdvancedByAppend,
         Self::HeldValidatedByLength,
         Self::CompactByLength,
@@ -79,6 +89,11 @@ impl Bug {
         Self::LoadErrorIsAbsence,
         Self::TokenById,
         Self::GoneCreatesAnew,
+        Self::PushLostByRebase,
+        Self::UpdateNotRunAgain,
+        Self::DiscardForgotten,
+        Self::EarlierEditLast,
+        Self::EntryUnderOtherKey,
     ];
 }
 
