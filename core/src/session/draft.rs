@@ -122,7 +122,10 @@ fn draft_append(
     let ttl = ttl.ok_or(CommitError::Gone)?;
     let depends_on_position =
         session.on_conflict == OnConflict::Reject || session.view.since().has_updates();
-    let is_positioned = is_whole_or_void || is_dirty && depends_on_position;
+    // What came to nothing is written again where others may have undone it since, so it depends
+    // on the position like any change.
+    let writes = is_dirty || session.view.fulfilled().next().is_some();
+    let is_positioned = is_whole_or_void || writes && depends_on_position;
     let at = end.position.filter(|_| is_positioned);
     if is_positioned && at.is_none() {
         return Ok(Draft::Locate(end.id));

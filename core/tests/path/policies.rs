@@ -26,6 +26,28 @@ fn two_requests_that_write_different_attributes_both_survive() {
 }
 
 #[test]
+fn under_reject_a_removal_that_came_to_nothing_undoes_nothing_others_did_since() {
+    for persist in [Persist::AT_END, Persist::ALWAYS] {
+        let reject = policy(|rules| rules.on_conflict(OnConflict::Reject).persist(persist));
+        both(&reject, |world| {
+            let mut client = world.visitor(set_a(1));
+            let mut slow = world.open(&client);
+            hit(1)(&mut slow);
+            // Another request comes first, and on top of what it left the store fails.
+            world.visit(&mut client, set_b(2));
+            world.store.fail(2, Fault::NotApplied);
+            let failed = world.commit(slow).expect_err("the store refused");
+            assert!(matches!(failed.error(), CommitError::NotApplied), "{failed}");
+            let mut slow = failed.into_session();
+            world.visit(&mut client, hit(5));
+            assert!(slow.remove(&HITS));
+            drop(world.commit(slow));
+            assert_eq!(seen(world, &client), (Some(1), Some(2), 5), "{persist}");
+        });
+    }
+}
+
+#[test]
 fn of_two_requests_that_write_one_attribute_the_later_wins_unless_that_is_refused() {
     for conflict in [OnConflict::Merge, OnConflict::Reject] {
         both(&policy(|rules| rules.on_conflict(conflict)), |world| {
