@@ -6,9 +6,10 @@ use sessile_sim::{Bug, Kind, Rng, Script, Tally, explain, run, shrink};
 
 const FIXED: u64 = 20_000;
 const FRESH: Duration = Duration::from_secs(5);
-/// What these found is mended: a removal others made too that did not come last, and a save that was
-/// called a success after another one had said that the session has ended.
-const FOUND: [u64; 2] = [90_760_697, 401_327_756];
+/// What these found is mended: a removal others made too that did not come last, a save that was
+/// called a success after another one had said that the session has ended, and a removal that came
+/// to nothing and still undid, under reject, what others did since.
+const FOUND: [u64; 3] = [90_760_697, 401_327_756, 184_643];
 
 /// Runs a seed; if something happens that must not, shows how little it takes.
 #[track_caller]
