@@ -10,6 +10,7 @@ use core::fmt;
 use core::iter;
 use core::ops::Range;
 
+use crate::log::delta::Delta;
 use crate::log::lifetime::Lifetime;
 use crate::log::limits;
 use crate::log::stamp::CommitId;
@@ -42,6 +43,9 @@ pub(crate) struct RecordHead {
     pub(crate) lifetime: Lifetime,
     /// How many rotations there have been.
     pub(crate) generation: u64,
+    /// How many there had been after the last change of privilege: what was written under fewer is
+    /// void.
+    pub(crate) privilege: u64,
     pub(crate) verifier: Verifier,
     /// The oldest first.
     pub(crate) replaced: Vec<Replaced>,
@@ -61,11 +65,23 @@ pub(crate) struct Committed {
     pub(crate) commit: CommitId,
     /// It was sent more than once, so an early attempt may still arrive.
     pub(crate) resent: bool,
+    /// It changed nothing but this list.
+    pub(crate) void: bool,
 }
 
 impl Committed {
     /// The size of a remembered commit, in bytes.
     const LEN: usize = 17;
+
+    /// Returns a commit that was sent once and counts.
+    pub(crate) const fn once(commit: CommitId) -> Self {
+        Self { commit, resent: false, void: false }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend(self.commit.as_bytes());
+        out.push(u8::from(self.resent) | u8::from(self.void) << 1);
+    }
 }
 
 /// What a presented verifier is to a record.
@@ -95,11 +111,12 @@ impl Record {
                 created_at,
                 lifetime: Lifetime::by_policy(idle_timeout, deadline),
                 generation: 0,
+                privilege: 0,
                 verifier,
                 replaced: Vec::new(),
                 principal: None,
             },
-            &[Committed { commit, resent: false }],
+            &[Committed::once(commit)],
             &[],
         )
     }
@@ -160,6 +177,14 @@ impl Record {
         self.head.generation
     }
 
+    /// Reports whether a delta still counts behind what this record holds: one that was written
+    /// before the last change of privilege does not, nor one under a rotation this log never saw (a
+    /// failover forgot it), nor one whose rotation replaces a verifier that is not current.
+    #[must_use]
+    pub fn takes(&self, delta: &Delta) -> bool {
+        self.head.takes(delta)
+    }
+
     /// Returns the principal: the user the session belongs to.
     #[must_use]
     pub fn principal(&self) -> Option<&str> {
@@ -170,6 +195,11 @@ impl Record {
     #[must_use]
     pub fn remembers(&self, commit: CommitId) -> bool {
         self.commits().any(|known| known.commit == commit)
+    }
+
+    /// Reports whether a commit counts; `None` if this record does not remember it.
+    pub(crate) fn counts(&self, commit: CommitId) -> Option<bool> {
+        self.commits().find(|known| known.commit == commit).map(|known| !known.void)
     }
 
     /// Reports whether every commit folded since a certain one is among those this record
@@ -257,7 +287,8 @@ impl Record {
     pub(crate) fn commits(&self) -> impl Iterator<Item = Committed> {
         self.bytes[self.commits.clone()].chunks_exact(Committed::LEN).map(|stored| Committed {
             commit: CommitId::from_bytes(stored[..16].try_into().expect("16 of 17 bytes")),
-            resent: stored[16] != 0,
+            resent: stored[16] & 1 != 0,
+            void: stored[16] & 2 != 0,
         })
     }
 
@@ -277,8 +308,7 @@ impl Record {
         head.write(&mut bytes);
         wire::put_len(&mut bytes, commits.len());
         for committed in commits {
-            bytes.extend(committed.commit.as_bytes());
-            bytes.push(u8::from(committed.resent));
+            committed.write(&mut bytes);
         }
         wire::put_len(&mut bytes, attributes.len());
         for (name, attribute) in attributes {
@@ -368,7 +398,7 @@ fn read_commits(reader: &mut Reader<'_>) -> Result<Range<usize>, DecodeError> {
     let count = reader.len(limits::RECENT_COMMITS + limits::RESENT_COMMITS)?;
     let start = reader.position();
     let stored = reader.take(count * Committed::LEN)?;
-    if stored.chunks_exact(Committed::LEN).any(|committed| committed[16] > 1) {
+    if stored.chunks_exact(Committed::LEN).any(|committed| committed[16] > 3) {
         return Err(DecodeError::NotCanonical);
     }
     Ok(start..reader.position())
@@ -419,6 +449,7 @@ impl RecordHead {
         wire::put_varint(out, self.created_at.as_millis());
         self.lifetime.write(out);
         wire::put_varint(out, self.generation);
+        wire::put_varint(out, self.privilege);
         out.extend(self.verifier.as_bytes());
         wire::put_len(out, self.replaced.len());
         for replaced in &self.replaced {
@@ -438,6 +469,10 @@ impl RecordHead {
         let created_at = Timestamp::from_millis(reader.varint()?);
         let lifetime = Lifetime::read(reader)?;
         let generation = reader.varint()?;
+        let privilege = reader.varint()?;
+        if privilege > generation {
+            return Err(DecodeError::NotCanonical);
+        }
         let verifier = Verifier::from_bytes(reader.array()?);
         let mut replaced = Vec::new();
         for _ in 0..reader.len(limits::REPLACED)? {
@@ -454,6 +489,7 @@ impl RecordHead {
             created_at,
             lifetime,
             generation,
+            privilege,
             verifier,
             replaced,
             principal,

@@ -15,11 +15,11 @@ use crate::log::delta::RotationReason;
 use crate::log::record::{Record, VerifierStatus};
 use crate::policy::OnConflict;
 use crate::session::draft::{Draft, draft, draft_again, extent};
-use crate::session::origin::{LogEnd, Origin};
+use crate::session::origin::{LogEnd, Origin, due_ttl};
 use crate::session::outbox::{Envelope, Outbox};
 use crate::session::upkeep::{Upkeep, upkeep};
 use crate::session::{Session, TokenUpdate};
-use crate::store::action::{Action, Delete, Outcome};
+use crate::store::action::{Action, Delete, Outcome, Touch};
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
@@ -233,6 +233,30 @@ impl Commit {
         self.advance(now, entropy)
     }
 
+    /// Takes in that the write was applied, and others may have come before it: then it renewed
+    /// nothing, and how long the log is to live is what they left.
+    fn acknowledged_late(
+        self,
+        envelope: Envelope,
+        log: &Loaded,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Step, Box<Failed>> {
+        let id = envelope.id;
+        let lifetime = &log.record.head().lifetime;
+        let due = due_ttl(lifetime, log.remaining, &self.session.policy, now);
+        let is_end = self.is_last && !self.is_behind;
+        match (self.acknowledged(envelope, None, now, entropy)?, due) {
+            (Step::Done(finished), Some(ttl)) if is_end => {
+                let Finished { session, upkeep } = finished;
+                let commit = Self { upkeep, ..Self::new(session, true) };
+                let touch = Touch::new(ttl).behind(log.position.stamp());
+                Ok(commit.apply(id, Arc::new(touch.into())))
+            }
+            (step, _) => Ok(step),
+        }
+    }
+
     /// Takes out the write that is in flight, or was lost.
     fn take_sent(&mut self) -> Envelope {
         let envelope = self.session.outbox.take_undecided();
@@ -326,6 +350,10 @@ impl Pending {
             _ if commit.session.to_delete.is_some() => commit.advance(now, entropy),
             // A touch carries no data: whether it was done changes nothing for this request.
             (Action::Touch(_) | Action::Compact(_), _) => Ok(commit.done()),
+            // Others came in between, perhaps a change of privilege that makes it void.
+            (Action::Append(_), Answer::Done(Outcome::Late)) => {
+                Ok(commit.load(id, ReloadReason::Lost))
+            }
             (_, Answer::Done(Outcome::Done(position))) => {
                 let envelope = commit.take_sent();
                 commit.acknowledged(envelope, position, now, entropy)
@@ -414,20 +442,18 @@ impl Commit {
     ) -> Result<Step, Box<Failed>> {
         let mut envelope = self.take_sent();
         let stamp = envelope.action.stamp().expect("a write has a stamp");
-        let is_applied = found.as_ref().is_some_and(|log| log.record.remembers(stamp.commit));
+        let counts = found.as_ref().and_then(|log| log.record.counts(stamp.commit));
         match found {
-            Some(log) if is_applied && self.session.has_won(&envelope, &log.record, now) => {
+            Some(log) if counts == Some(true) => {
                 // A token that another rotation replaced before the client heard of it is not sent:
                 // the client has, or is about to get, the newer one.
                 envelope.token.take_if(|token| {
                     let status = log.record.status_of(&token.verifier(), now);
                     status != VerifierStatus::Current
                 });
-                self.acknowledged(envelope, None, now, entropy)
+                self.acknowledged_late(envelope, &log, now, entropy)
             }
-            Some(log) if is_applied => {
-                // The append was folded behind another rotation, or without one it builds on, and
-                // is void whole.
+            Some(log) if counts == Some(false) => {
                 self.session.view.thaw();
                 self.rebase_onto(id, log, now, entropy)
             }
@@ -444,11 +470,11 @@ impl Commit {
                 Err(self.fail(CommitError::Gone))
             }
             Some(log) if self.session.is_based_on(&log.record) => {
-                if is_overtaken(&envelope, &log) {
+                if !can_still_count(&envelope, &log) {
                     self.session.view.thaw();
                     return self.rebase_onto(id, log, now, entropy);
                 }
-                match draft_again(&self.session, envelope, &log, now) {
+                match draft_again(envelope, &log, now) {
                     Some(again) => Ok(self.send(again)),
                     None => {
                         self.session.view.thaw();
@@ -477,23 +503,21 @@ impl Commit {
             return self.retry(now, entropy);
         };
         let (verifier, last_accessed_at) = (end.verifier, end.last_accessed_at);
-        let continues = log.record.continues(base);
-        if !continues || log.record.generation() != base.generation() {
-            // A grace that ends while the request runs puts no client out: it came in time.
+        let is_out = base.generation() < log.record.head().privilege;
+        let is_renewed = base.generation() != log.record.generation();
+        if !log.record.continues(base) {
+            // A failover forgot a rotation, and perhaps the token with it. A grace that ends while
+            // the request runs puts no client out: it came in time.
             let status = log.record.status_of(&verifier, Timestamp::default());
-            let is_out = matches!(status, VerifierStatus::Stale | VerifierStatus::Forged);
-            if !session.yield_rotation(&log.record, is_out) {
-                return Err(self.fail(CommitError::Superseded));
-            }
-            if is_out && !continues {
-                // A failover forgot a rotation, and with it the token.
+            if matches!(status, VerifierStatus::Stale | VerifierStatus::Forged) {
                 return Err(self.fail(CommitError::Gone));
             }
-            if is_out {
-                // A request whose token a change of privilege replaced sees nothing of what came
-                // after it. Its changes still count, on top of what it saw.
-                return self.retry(now, entropy);
-            }
+        }
+        if is_out {
+            return self.put_out(&log.record, now, entropy);
+        }
+        if is_renewed && !session.yield_rotation() {
+            return Err(self.fail(CommitError::Superseded));
         }
         match session.rebase(&log) {
             Ok(()) => {}
@@ -501,6 +525,25 @@ impl Commit {
         }
         let end = LogEnd::loaded(id, verifier, &log, now);
         self.session.origin = Origin::Loaded(LogEnd { last_accessed_at, ..end });
+        self.retry(now, entropy)
+    }
+
+    /// Goes on after a change of privilege that replaced the token of this request: it writes
+    /// nothing any more, and there is nothing to report if the change is what it wanted as well.
+    fn put_out(
+        mut self,
+        record: &Record,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Step, Box<Failed>> {
+        let intent = &mut self.session.view.since_mut().intent;
+        let principal = intent.principal.as_ref();
+        let is_other = principal.is_some_and(|wanted| wanted.as_deref() != record.principal());
+        if is_other || intent.changes_lifetime() {
+            return Err(self.fail(CommitError::Superseded));
+        }
+        (intent.rotation, intent.principal) = (None, None);
+        self.session.origin = Origin::Stale;
         self.retry(now, entropy)
     }
 }
@@ -522,11 +565,10 @@ impl Session {
                 self.view.adopt(Some(Arc::clone(&create.record)));
             }
             (Action::Append(append), Origin::Loaded(end)) => {
-                // Others may have appended in between unless it had a position: what this session
-                // holds is not the log's end then.
-                let is_end = append.at.is_some() && !envelope.is_blind;
+                // Sent again behind what this session has not seen, it is not the end of what this
+                // session holds.
                 end.verifier = verifier.unwrap_or(end.verifier);
-                let position = position.filter(|_| is_end);
+                let position = position.filter(|_| !envelope.is_blind);
                 end.appended(&append.delta, append.stamp, position, append.ttl, now);
                 self.outbox = Outbox::Acknowledged(envelope);
             }
@@ -543,15 +585,6 @@ impl Session {
         }
     }
 
-    /// Reports whether an applied write counts: it is void if its rotation lost, or if the log
-    /// never saw a rotation it builds on.
-    fn has_won(&self, envelope: &Envelope, record: &Record, now: Timestamp) -> bool {
-        let is_known =
-            |token: &Token| record.status_of(&token.verifier(), now) != VerifierStatus::Forged;
-        self.view.base().is_none_or(|base| record.continues(base))
-            && envelope.token.as_ref().is_none_or(is_known)
-    }
-
     /// Reports whether the log still shows what this session was loaded from, so that everything
     /// appended since is among the commits it remembers.
     fn is_based_on(&self, record: &Record) -> bool {
@@ -559,26 +592,14 @@ impl Session {
         end.is_some_and(|end| record.remembers_all_since(end.stamp.commit))
     }
 
-    /// Gives up a rotation that another one came before; `false` if that would leave a promise
-    /// unfulfilled. `is_out` if the token of this request is refused now.
-    fn yield_rotation(&mut self, record: &Record, is_out: bool) -> bool {
-        let on_conflict = self.on_conflict;
+    /// Gives up a renewal that another one came before; `false` if it is a change of privilege.
+    fn yield_rotation(&mut self) -> bool {
         let intent = &mut self.view.since_mut().intent;
-        let is_unfulfilled = if is_out {
-            let principal = intent.principal.as_ref();
-            let is_other = principal.is_some_and(|wanted| wanted.as_deref() != record.principal());
-            is_other || intent.changes_lifetime() || on_conflict == OnConflict::Reject
-        } else {
-            intent.rotation == Some(RotationReason::PrivilegeChange)
-        };
-        if is_unfulfilled {
-            return false;
+        let may_yield = intent.rotation != Some(RotationReason::PrivilegeChange);
+        if may_yield {
+            intent.rotation = None;
         }
-        intent.rotation = None;
-        if is_out {
-            intent.principal = None;
-        }
-        true
+        may_yield
     }
 
     /// Puts what others left below this session's changes.
@@ -596,15 +617,13 @@ impl Session {
     }
 }
 
-/// Reports whether the log has moved past the only position the write may be appended at, so that
-/// it will never be applied any more.
-fn is_overtaken(envelope: &Envelope, log: &Loaded) -> bool {
-    match &*envelope.action {
-        Action::Append(append) if !envelope.is_blind => {
-            append.at.is_some_and(|position| position.stamp() != log.position.stamp())
-        }
-        _ => false,
-    }
+/// Reports whether a write that is not in the log may still be sent: the log has not moved past the
+/// only position it may be appended at, and it would not be void.
+fn can_still_count(envelope: &Envelope, log: &Loaded) -> bool {
+    let Action::Append(append) = &*envelope.action else { return false };
+    let is_overtaken = !envelope.is_blind
+        && append.at.is_some_and(|position| position.stamp() != log.position.stamp());
+    !is_overtaken && log.record.takes(&append.delta)
 }
 
 impl Answer {

@@ -21,7 +21,6 @@ use crate::session::outbox::Envelope;
 use crate::session::view::{Changes, Extent};
 use crate::store::action::{Action, Append, Create, Touch};
 use crate::store::loaded::Loaded;
-use crate::store::position::Position;
 use crate::timestamp::{Timestamp, Ttl};
 use crate::token::SessionId;
 
@@ -77,6 +76,7 @@ fn draft_create(
         created_at: reserved.created_at,
         lifetime,
         generation: 0,
+        privilege: 0,
         verifier: reserved.token.verifier(),
         replaced: Vec::new(),
         principal: principal.map(ToOwned::to_owned),
@@ -84,7 +84,7 @@ fn draft_create(
     let ttl = lifetime.ttl(now).ok_or(CommitError::Gone)?;
     let changes = session.view.changes(Extent::Whole, now, stamp.commit).list;
     let attributes: Vec<(&str, ValueRef<'_>)> = changes.iter().filter_map(attribute).collect();
-    let commits = [Committed { commit: stamp.commit, resent: false }];
+    let commits = [Committed::once(stamp.commit)];
     let record = Arc::new(Record::assemble(head, &commits, &attributes));
     let token = Some(reserved.token.clone());
     let action = Arc::new(Create::new(record, stamp, ttl).into());
@@ -115,9 +115,9 @@ fn draft_append(
     let is_whole_or_void = reason.is_some() || principal.is_some() || lifetime.is_some();
     let is_dirty = extent != Extent::Dirty || session.view.is_dirty();
     if !is_dirty && !is_forced && !is_whole_or_void {
-        let is_due = is_last && end.touch_is_due(&record.head().lifetime, &session.policy);
-        let touch = ttl.filter(|_| is_due).map(|ttl| Draft::Touch(end.id, Touch::new(ttl)));
-        return Ok(touch.unwrap_or(Draft::Nothing));
+        let due = end.due_ttl(&record.head().lifetime, &session.policy, now);
+        let touch = |ttl| Draft::Touch(end.id, Touch::new(ttl).behind(end.stamp));
+        return Ok(due.filter(|_| is_last).map_or(Draft::Nothing, touch));
     }
     let ttl = ttl.ok_or(CommitError::Gone)?;
     let depends_on_position =
@@ -155,7 +155,10 @@ fn draft_append(
     if len > max {
         return Err(SetError::SessionTooLarge { len, max }.into());
     }
-    let action = Arc::new(append(delta, stamp, ttl, at));
+    let due = end.due_ttl(&record.head().lifetime, &session.policy, now);
+    let ttl = if is_positioned { Some(ttl) } else { due };
+    let append = Append { at, ttl, behind: Some(end.stamp), ..Append::new(delta, stamp, Ttl::MAX) };
+    let action = Arc::new(append.into());
     Ok(Draft::Write(Envelope { id: end.id, action, token, is_blind: false }, None))
 }
 
@@ -164,25 +167,15 @@ fn draft_append(
 ///
 /// It is to be appended where the log was seen to end without it, and nowhere else: should it be
 /// late, an earlier one may have arrived and be long forgotten.
-pub(crate) fn draft_again(
-    session: &Session,
-    envelope: Envelope,
-    log: &Loaded,
-    now: Timestamp,
-) -> Option<Envelope> {
+pub(crate) fn draft_again(envelope: Envelope, log: &Loaded, now: Timestamp) -> Option<Envelope> {
     let Action::Append(last) = &*envelope.action else {
         return None;
     };
-    let record = session.view.base()?;
-    let lifetime = last.delta.lifetime.unwrap_or(record.head().lifetime);
+    let lifetime = last.delta.lifetime.unwrap_or(log.record.head().lifetime);
     let (ttl, stamp) = (lifetime.ttl(now)?, last.stamp.next());
     let is_blind = envelope.is_blind || last.at.is_none();
-    let action = Arc::new(append(last.delta.clone(), stamp, ttl, Some(log.position)));
-    Some(Envelope { action, is_blind, ..envelope })
-}
-
-fn append(delta: Delta, stamp: Stamp, ttl: Ttl, at: Option<Position>) -> Action {
-    Action::Append(Append { at, ..Append::new(delta, stamp, ttl) })
+    let append = Append::new(last.delta.clone(), stamp, ttl).at(log.position);
+    Some(Envelope { action: Arc::new(append.into()), is_blind, ..envelope })
 }
 
 /// Decides how much of the attributes is written.

@@ -1,5 +1,7 @@
 //! Where a session comes from: nowhere yet, a log, or a log its token no longer opens.
 
+use core::time::Duration;
+
 use crate::log::delta::Delta;
 use crate::log::lifetime::Lifetime;
 use crate::log::stamp::Stamp;
@@ -111,31 +113,43 @@ impl LogEnd {
         delta: &Delta,
         stamp: Stamp,
         position: Option<Position>,
-        ttl: Ttl,
+        ttl: Option<Ttl>,
         now: Timestamp,
     ) {
         self.stamp = stamp;
         self.position = position;
         self.tail_bytes += delta.size_hint();
-        self.expires_at = now + ttl.as_duration();
-        self.loaded_at = now;
+        if let Some(ttl) = ttl {
+            self.expires_at = now + ttl.as_duration();
+            self.loaded_at = now;
+        }
     }
 
-    /// Reports whether so much of the idle timeout has passed that reading must renew it, or the
-    /// ttl is longer than it should be.
-    pub(crate) fn touch_is_due(&self, lifetime: &Lifetime, policy: &Policy) -> bool {
-        let Some(full) = lifetime.ttl(self.loaded_at) else {
-            return false;
-        };
-        // A session with an idle timeout of its own is touched in proportion.
-        let share = |millis: u64| {
-            let scaled = u128::from(millis) * u128::from(lifetime.idle_timeout.as_millis());
-            u64::try_from(scaled / u128::from(policy.idle_timeout().as_millis()))
-                .unwrap_or(u64::MAX)
-        };
-        let interval = share(timestamp::millis(policy.touch_interval()));
-        let remaining = timestamp::millis(self.expires_at.since(self.loaded_at));
-        let full = full.as_millis();
-        remaining > full.saturating_add(interval) || remaining.saturating_add(interval) <= full
+    /// Returns the ttl that is to be renewed now, if it is to be.
+    pub(crate) fn due_ttl(
+        &self,
+        lifetime: &Lifetime,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Option<Ttl> {
+        due_ttl(lifetime, self.expires_at.since(now), policy, now)
     }
+}
+
+/// Returns the ttl of a log that lives on for `remaining`, if so much of the idle timeout has passed
+/// that its use must be noted, or it lives longer than it should.
+pub(crate) fn due_ttl(
+    lifetime: &Lifetime,
+    remaining: Duration,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Ttl> {
+    let ttl = lifetime.ttl(now)?;
+    // A session with an idle timeout of its own is touched in proportion.
+    let interval = u128::from(timestamp::millis(policy.touch_interval()))
+        * u128::from(lifetime.idle_timeout.as_millis())
+        / u128::from(policy.idle_timeout().as_millis());
+    let (remaining, full) = (remaining.as_millis(), u128::from(ttl.as_millis()));
+    let is_due = remaining > full + interval || remaining + interval <= full;
+    is_due.then_some(ttl)
 }
