@@ -12,10 +12,6 @@ const SET: Key<HashSet<u32>> = Key::new("set");
 const X: Key<String> = Key::new("x");
 const Y: Key<String> = Key::new("y");
 
-fn policy(change: impl Fn(sessile_core::PolicyBuilder) -> sessile_core::PolicyBuilder) -> Policy {
-    change(Policy::builder()).build().expect("the policy can be")
-}
-
 fn rejecting() -> Policy {
     policy(|builder| builder.on_conflict(OnConflict::Reject))
 }
@@ -143,7 +139,7 @@ fn a_counter_others_removed_as_well_is_added_to_afterwards() {
 }
 
 #[test]
-fn a_removal_others_made_too_comes_last_even_if_a_login_came_between() {
+fn a_removal_others_made_too_does_not_come_after_a_login() {
     let world = World::by_default();
     let mut client = world.visitor(set_b(1));
     let mut slow = world.open(&client);
@@ -162,9 +158,9 @@ fn a_removal_others_made_too_comes_last_even_if_a_login_came_between() {
         set_b(3)(session);
         login("ada")(session);
     });
-    let finished = world.walk(step).unwrap();
-    assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
-    assert_eq!(seen(&world, &client), (Some(2), None, 0));
+    let failed = world.walk(step).unwrap_err();
+    assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+    assert_eq!(seen(&world, &client), (None, Some(3), 0));
 }
 
 /// A failover forgot the rotation the request builds on.

@@ -108,18 +108,36 @@ fn a_lifetime_is_kept_until_there_is_something_to_store() {
     });
 }
 
+/// "1 min" lived for 10, and "30 days" were gone after an hour: what was loaded earlier said so.
+#[test]
+fn a_lifetime_is_never_undone_by_a_request_that_loaded_earlier() {
+    let requests: [Work; 3] =
+        [|_| {}, |session| set_b(2)(session), |session| login("ada")(session)];
+    let long = policy(|rules| rules.max_idle_timeout(10 * HOUR).absolute_timeout(20 * HOUR));
+    for (idle, passed) in [(2 * MINUTE, MINUTE), (9 * HOUR, MINUTE), (9 * HOUR, 20 * MINUTE)] {
+        both(&long, |world| {
+            for request in requests {
+                let mut client = world.visitor(set_a(1));
+                let mut slow = world.open(&client);
+                world.pass(passed);
+                world.visit(&mut client, |session| session.set_idle_timeout(idle).unwrap());
+                let lives_until = world.now() + idle;
+                request(&mut slow);
+                world.leave(&mut client, slow);
+                let ends_at = world.store.ends_at(client.id());
+                assert_eq!(ends_at, Some(lives_until), "{idle:?}, {passed:?} after it was loaded");
+            }
+        });
+    }
+}
+
 #[test]
 fn a_session_that_lives_longer_than_it_should_is_cut_back() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(set_a(1));
-        let mut slow = world.open(&client);
-        world.visit(&mut client, |session| session.set_idle_timeout(MINUTE).unwrap());
-        // This one does not know of the shorter life.
-        set_b(2)(&mut slow);
-        drop(world.commit(slow).expect("it is written"));
-        assert_eq!(world.store.last_ttl(), Some(30 * MINUTE));
+        world.store.lengthen(client.id(), HOUR);
         world.visit(&mut client, |_| {});
-        assert_eq!(world.store.last_ttl(), Some(MINUTE));
+        assert_eq!(world.store.last_ttl(), Some(30 * MINUTE));
     });
 }
 
@@ -137,6 +155,12 @@ fn when_a_session_was_used_last_can_be_told_from_its_ttl() {
         let session = world.save(session);
         assert_eq!(session.last_accessed_at(), Some(created_at), "before this request");
         drop(world.commit(session).expect("there is nothing to write"));
+        // As exact as the touch interval: less than that is not worth a write of its own.
+        assert_eq!(world.open(&client).last_accessed_at(), Some(created_at));
+        world.pass(MINUTE);
+        let mut session = world.open(&client);
+        set_a(3)(&mut session);
+        drop(world.commit(session).expect("it is written"));
         let written_at = world.now();
         world.pass(MINUTE);
         assert_eq!(world.open(&client).last_accessed_at(), Some(written_at));

@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use common::{
     A, B, Broken, CART, Call, Client, Content, Driver, Fault, HITS, HOUR, MINUTE, NAME, SECOND,
-    World, both,
+    World, both, policy,
 };
 use sessile_core::engine::{Opening, Pending, Step, Upkeep, begin};
 use sessile_core::store::{Action, Outcome};
 use sessile_core::{
-    CommitError, CreateWhen, Failed, Finished, Granularity, OnConflict, Persist, Policy,
+    CommitError, CreateWhen, Failed, Finished, Granularity, List, OnConflict, Persist, Policy,
     RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl, UpdateError,
 };
 

@@ -6,6 +6,8 @@ use sessile_core::engine::Answer;
 use crate::common::raw::{self, RawDelta};
 use crate::*;
 
+const ITEMS: List<u8> = List::new("items");
+
 #[test]
 fn a_change_of_privilege_refuses_the_old_token_at_once() {
     both(&Policy::default(), |world| {
@@ -101,24 +103,55 @@ fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing()
 
 #[test]
 fn of_two_concurrent_rotations_one_wins_and_the_other_keeps_its_changes() {
-    use RotationReason::{PrivilegeChange, Renewal};
-    for (first, second) in [(Renewal, Renewal), (PrivilegeChange, Renewal)] {
-        both(&Policy::default(), |world| {
-            let mut client = world.visitor(hit(1));
-            let (mut one, mut two) = (world.open(&client), world.open(&client));
-            hit(10)(&mut one);
-            set_a(1)(&mut one);
-            one.rotate(first);
-            hit(100)(&mut two);
-            set_b(2)(&mut two);
-            two.rotate(second);
-            world.leave(&mut client, one);
-            let finished = world.commit(two).expect("its changes are kept");
-            assert!(
-                matches!(finished.token_update(), TokenUpdate::Unchanged),
-                "{first:?} {second:?}"
-            );
-            assert_eq!(seen(world, &client), (Some(1), Some(2), 111), "{first:?} {second:?}");
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(hit(1));
+        let (mut one, mut two) = (world.open(&client), world.open(&client));
+        hit(10)(&mut one);
+        set_a(1)(&mut one);
+        one.rotate(RotationReason::Renewal);
+        hit(100)(&mut two);
+        set_b(2)(&mut two);
+        two.rotate(RotationReason::Renewal);
+        world.leave(&mut client, one);
+        let finished = world.commit(two).expect("its changes are kept");
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+        assert_eq!(seen(world, &client), (Some(1), Some(2), 111));
+    });
+}
+
+/// Whatever it writes, and in whatever way: nothing of it is ever seen by who logged in.
+#[test]
+fn a_token_from_before_a_login_writes_nothing_after_it() {
+    let writes: [Work; 5] = [
+        |session| set_a(1)(session),
+        |session| hit(100)(session),
+        |session| session.push(&ITEMS, 7).expect("there is room"),
+        |session| session.update(&A, |a| *a += 1).expect("there is room"),
+        |session| {
+            set_a(1)(session);
+            session.rotate(RotationReason::Renewal);
+        },
+    ];
+    for policy in [Policy::default(), policy(|rules| rules.granularity(Granularity::Whole))] {
+        both(&policy, |world| {
+            for write in writes {
+                let mut client = world.visitor(set_b(1));
+                let (mut slow, mut saved) = (world.open(&client), world.open(&client));
+                hit(1)(&mut saved);
+                let mut saved = world.save(saved);
+                world.visit(&mut client, login("ada"));
+                let before = world.content(&client);
+                write(&mut slow);
+                write(&mut saved);
+                for late in [slow, saved] {
+                    let failed = world.commit(late).expect_err("its token was replaced");
+                    assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+                    // Nor does it when it tries again.
+                    let error = error(world.commit(failed.into_session()));
+                    assert!(matches!(error, CommitError::Stale), "{error:?}");
+                }
+                assert_eq!(world.content(&client), before);
+            }
         });
     }
 }
@@ -134,9 +167,9 @@ fn two_changes_of_privilege_at_once_end_with_one_token_that_works() {
         two.rotate(PrivilegeChange);
         hit(100)(&mut two);
         world.leave(&mut client, one);
-        let finished = world.commit(two).expect("whoever knew the token before is out");
-        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
-        assert_eq!(seen(world, &client), (None, None, 111));
+        let error = error(world.commit(two));
+        assert!(matches!(error, CommitError::Stale), "{error:?}");
+        assert_eq!(seen(world, &client), (None, None, 11));
     });
 }
 
@@ -189,12 +222,14 @@ fn a_holder_of_a_replaced_token_keeps_losing_after_it_has_written() {
         let mut slow = world.open(&client);
         world.visit(&mut client, login("ada"));
         set_b(2)(&mut slow);
-        let mut slow = world.save(slow);
+        let failed = world.try_save(slow).expect_err("its token was replaced");
+        assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+        let mut slow = failed.into_session();
         login("eve")(&mut slow);
         let error = error(world.commit(slow));
-        assert!(matches!(error, CommitError::Superseded), "{error:?}");
+        assert!(matches!(error, CommitError::Stale), "{error:?}");
         assert_eq!(world.open(&client).principal(), Some("ada"));
-        assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
     });
 }
 
@@ -205,12 +240,11 @@ fn logging_in_twice_as_the_same_user_leaves_one_login() {
         let (mut one, mut two) = (world.open(&client), world.open(&client));
         login("ada")(&mut one);
         login("ada")(&mut two);
-        set_b(2)(&mut two);
         world.leave(&mut client, one);
         let finished = world.commit(two).expect("it is ada's already");
         assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
         let session = world.open(&client);
-        assert_eq!((session.principal(), session.get(&B).unwrap()), (Some("ada"), Some(2)));
+        assert_eq!((session.principal(), session.is_stale()), (Some("ada"), false));
     });
 }
 
@@ -334,11 +368,11 @@ fn who_holds_a_token_a_login_replaced_sees_nothing_of_what_came_after_it() {
             login("ada")(session);
             set_a(42)(session);
         });
-        let slow = world.save(slow);
+        let slow = world.try_save(slow).expect_err("its token was replaced").into_session();
         assert_eq!((slow.get(&A), slow.principal()), (Ok(None), None));
         assert!(matches!(slow.token_update(), TokenUpdate::Unchanged));
-        drop(world.commit(slow).expect("there is nothing to write"));
-        assert_eq!(seen(world, &client), (Some(42), None, 11));
+        assert!(matches!(error(world.commit(slow)), CommitError::Stale));
+        assert_eq!(seen(world, &client), (Some(42), None, 1));
     });
 }
 
