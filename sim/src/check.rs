@@ -303,7 +303,7 @@ impl Ledger {
     fn neglected(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[origin], &self.logs[&id]);
         let state = log.state().filter(|_| visit.is_calm)?;
-        let idle = log.states(0, log.last()).flatten().map(|state| state.lifetime.idle).min()?;
+        let idle = state.lifetime.idle;
         let share = (self.rules.touch * idle).div_ceil(self.rules.idle);
         let left = state
             .lifetime

@@ -85,8 +85,12 @@ impl Ledger {
                 | WrongCommand::PushHalf { completes: Some((body, stamp)), .. },
             ) => self.appended(seen, body, *stamp, None),
             Command::AppendAt { body, stamp, ttl, .. } if reply != 0 => {
-                self.appended(seen, body, *stamp, Some(*ttl));
+                self.appended(seen, body, *stamp, *ttl);
             }
+            Command::AppendBehind { body, stamp, ttl, .. } => {
+                self.appended(seen, body, *stamp, Some(*ttl).filter(|_| reply > 0));
+            }
+            Command::TouchAt { ttl, .. } if reply == 1 => self.renewed(seen.id, *ttl, reply),
             Command::Pexpire { ttl }
             | Command::Wrong(
                 WrongCommand::PexpireAt { ttl, .. } | WrongCommand::Rewrite { ttl, .. },
@@ -106,7 +110,7 @@ impl Ledger {
             self.violate(Kind::Immortal, format!("{name} has no ttl"));
             return;
         };
-        let idle = log.states(0, log.last()).flatten().map(|state| state.lifetime.idle).max();
+        let idle = log.state().map(|state| state.lifetime.idle);
         if idle.is_some_and(|idle| expires_at > now + idle) {
             self.violate(Kind::Immortal, format!("{name} lives longer than it may unused"));
             return;

@@ -225,10 +225,8 @@ impl Shard {
         // Before room is made for it: the log that grows is the last to be evicted.
         self.note_use(index);
         let slot = self.slot(index);
-        if !slot.record.takes(&append.delta) {
-            return Ok(Outcome::Moved);
-        }
         let is_late = append.behind.is_some_and(|behind| behind != slot.last);
+        let counts = slot.record.takes(&append.delta);
         let record = fold(&slot.record, &append.delta, append.stamp.attempt);
         self.put_record(index, Arc::new(record))?;
         if let Some(ttl) = append.ttl.filter(|_| !is_late) {
@@ -236,10 +234,12 @@ impl Shard {
         }
         let slot = self.slot_mut(index);
         slot.last = append.stamp;
-        Ok(match append.ttl {
-            _ if !is_late => Outcome::Done(Some(slot.position())),
-            Some(_) => Outcome::Late,
-            None => Outcome::Done(None),
+        Ok(if !is_late {
+            Outcome::Done(Some(slot.position()))
+        } else if counts && append.ttl.is_none() {
+            Outcome::Done(None)
+        } else {
+            Outcome::Late
         })
     }
 

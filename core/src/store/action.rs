@@ -43,9 +43,6 @@ pub struct Create {
 }
 
 /// Appends to a log; [`Outcome::Gone`] if there is none.
-///
-/// A store that folds at once does nothing if its record does not [take](Record::takes) the delta:
-/// [`Outcome::Moved`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Append {
@@ -195,10 +192,11 @@ actions!(Create, Append, Compact, Touch, Delete);
 #[expect(clippy::exhaustive_enums, reason = "closed: the engine handles every outcome")]
 pub enum Outcome {
     /// It was done. After an append, and after a creation if the store knows it, this is where the
-    /// log ends; `None` after an append that another entry came before and that counts all the same.
+    /// log ends. `None` after an append: another entry came before it, and it counts all the same
+    /// ([`Record::takes`] said so before).
     Done(Option<Position>),
-    /// It was appended, behind entries its writer does not know. Whether it counts is not known, and
-    /// the ttl is what it was. Always right when something came between, if a look dearer.
+    /// It was appended, behind entries its writer does not know: whether it counts is not known, and
+    /// the ttl is what it was. The engine looks, which costs a load.
     Late,
     /// There is another log of that id. Nothing was done.
     Exists,
