@@ -5,7 +5,7 @@ use std::error::Error;
 use sessile::engine::{Answer, Clock, Opening, Step, begin};
 use sessile::log::fold;
 use sessile::store::{Action, Loaded, Outcome, Position};
-use sessile::{List, Os, Policy, Session, TokenUpdate};
+use sessile::{List, Os, Policy, Session, TokenUpdate, Ttl};
 
 const VISITED: List<String> = List::new("visited");
 

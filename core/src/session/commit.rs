@@ -15,7 +15,7 @@ use crate::log::delta::RotationReason;
 use crate::log::record::{Record, VerifierStatus};
 use crate::policy::OnConflict;
 use crate::session::draft::{Draft, draft, draft_again, extent};
-use crate::session::origin::{LogEnd, Origin, due_ttl};
+use crate::session::origin::{LogEnd, Origin};
 use crate::session::outbox::{Envelope, Outbox};
 use crate::session::upkeep::{Upkeep, upkeep};
 use crate::session::{Session, TokenUpdate};
@@ -110,6 +110,8 @@ enum ReloadReason {
     Lost,
     /// Something else was appended first, or the position is not known.
     Moved,
+    /// The same, and there is nothing to write but the ttl.
+    Renewal,
 }
 
 impl Session {
@@ -233,27 +235,45 @@ impl Commit {
         self.advance(now, entropy)
     }
 
-    /// Takes in that the write was applied, and others may have come before it: then it renewed
-    /// nothing, and how long the log is to live is what they left.
-    fn acknowledged_late(
+    /// Takes in that the write is in the log, perhaps behind others: what they left says how long the
+    /// log is to live.
+    fn acknowledged_in(
         self,
         envelope: Envelope,
         log: &Loaded,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
-        let id = envelope.id;
-        let lifetime = &log.record.head().lifetime;
-        let due = due_ttl(lifetime, log.remaining, &self.session.policy, now);
-        let is_end = self.is_last && !self.is_behind;
-        match (self.acknowledged(envelope, None, now, entropy)?, due) {
-            (Step::Done(finished), Some(ttl)) if is_end => {
-                let Finished { session, upkeep } = finished;
-                let commit = Self { upkeep, ..Self::new(session, true) };
-                let touch = Touch::new(ttl).behind(log.position.stamp());
-                Ok(commit.apply(id, Arc::new(touch.into())))
-            }
-            (step, _) => Ok(step),
+        let mut step = self.acknowledged(envelope, None, now, entropy)?;
+        if let Step::Done(Finished { session, .. }) = &mut step
+            && let Origin::Loaded(end) = &mut session.origin
+        {
+            end.seen(log, now);
+        }
+        match step {
+            Step::Done(finished) => Ok(finished.renewed(now)),
+            step => Ok(step),
+        }
+    }
+
+    /// Renews the ttl where the log was seen to end, if that is due.
+    fn renew_at(mut self, found: Option<Loaded>, now: Timestamp) -> Step {
+        self.retries += 1;
+        let (Some(log), Origin::Loaded(end)) = (found, &mut self.session.origin) else {
+            return self.done();
+        };
+        end.seen(&log, now);
+        if self.retries > RETRIES_MAX { self.done() } else { self.renew(now) }
+    }
+
+    fn renew(self, now: Timestamp) -> Step {
+        let due = |end: &LogEnd| {
+            let ttl = end.due_ttl(&self.session.policy, now)?;
+            Some((end.id, Touch::new(ttl).behind(end.stamp)))
+        };
+        match self.session.origin.log_end().and_then(due) {
+            Some((id, touch)) => self.apply(id, Arc::new(touch.into())),
+            None => self.done(),
         }
     }
 
@@ -348,6 +368,10 @@ impl Pending {
             (Action::Delete(_), Answer::Unknown) => Err(commit.fail(CommitError::Unknown)),
             // The session was ended while this was in flight: what it did is deleted next.
             _ if commit.session.to_delete.is_some() => commit.advance(now, entropy),
+            // Something came in between that may say how long the log is to live.
+            (Action::Touch(_), Answer::Done(Outcome::Moved)) => {
+                Ok(commit.load(id, ReloadReason::Renewal))
+            }
             // A touch carries no data: whether it was done changes nothing for this request.
             (Action::Touch(_) | Action::Compact(_), _) => Ok(commit.done()),
             // Others came in between, perhaps a change of privilege that makes it void.
@@ -412,6 +436,7 @@ impl Reload {
             // The session was ended meanwhile.
             _ if commit.session.to_delete.is_some() => commit.advance(now, entropy),
             (ReloadReason::Lost, found) => commit.settle(id, found, now, entropy),
+            (ReloadReason::Renewal, found) => Ok(commit.renew_at(found, now)),
             (ReloadReason::Moved, None) => Err(commit.fail(CommitError::Gone)),
             (ReloadReason::Moved, Some(log)) => commit.rebase_onto(id, log, now, entropy),
         }
@@ -427,6 +452,7 @@ impl Reload {
             _ if self.commit.session.to_delete.is_some() => self.commit.advance(now, entropy),
             ReloadReason::Lost => Err(self.commit.lose()),
             ReloadReason::Moved => Err(self.commit.fail(CommitError::NotApplied)),
+            ReloadReason::Renewal => Ok(self.commit.done()),
         }
     }
 }
@@ -451,7 +477,7 @@ impl Commit {
                     let status = log.record.status_of(&token.verifier(), now);
                     status != VerifierStatus::Current
                 });
-                self.acknowledged_late(envelope, &log, now, entropy)
+                self.acknowledged_in(envelope, &log, now, entropy)
             }
             Some(log) if counts == Some(false) => {
                 self.session.view.thaw();
@@ -560,16 +586,17 @@ impl Session {
         match (&*action, &mut self.origin) {
             (Action::Create(create), origin) => {
                 let verifier = verifier.unwrap_or(create.record.head().verifier);
-                let (stamp, ttl) = (create.stamp, create.ttl);
-                *origin = Origin::Loaded(LogEnd::created(envelope.id, verifier, stamp, ttl, now));
+                *origin = Origin::Loaded(LogEnd::created(envelope.id, verifier, create, now));
                 self.view.adopt(Some(Arc::clone(&create.record)));
             }
             (Action::Append(append), Origin::Loaded(end)) => {
                 // Sent again behind what this session has not seen, it is not the end of what this
                 // session holds.
                 end.verifier = verifier.unwrap_or(end.verifier);
-                let position = position.filter(|_| !envelope.is_blind);
-                end.appended(&append.delta, append.stamp, position, append.ttl, now);
+                end.appended(append, position.filter(|_| !envelope.is_blind));
+                if let Some(ttl) = append.ttl.filter(|_| position.is_some()) {
+                    end.lives_for(ttl.as_duration(), now);
+                }
                 self.outbox = Outbox::Acknowledged(envelope);
             }
             _ => {}
@@ -638,6 +665,11 @@ impl Answer {
 }
 
 impl Finished {
+    /// Renews the ttl, if that is still to be done.
+    fn renewed(self, now: Timestamp) -> Step {
+        Commit { upkeep: self.upkeep, ..Commit::new(self.session, true) }.renew(now)
+    }
+
     /// Returns what the client must learn about its token.
     #[must_use]
     pub const fn token_update(&self) -> &TokenUpdate {

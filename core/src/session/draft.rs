@@ -115,7 +115,7 @@ fn draft_append(
     let is_whole_or_void = reason.is_some() || principal.is_some() || lifetime.is_some();
     let is_dirty = extent != Extent::Dirty || session.view.is_dirty();
     if !is_dirty && !is_forced && !is_whole_or_void {
-        let due = end.due_ttl(&record.head().lifetime, &session.policy, now);
+        let due = end.due_ttl(&session.policy, now);
         let touch = |ttl| Draft::Touch(end.id, Touch::new(ttl).behind(end.stamp));
         return Ok(due.filter(|_| is_last).map_or(Draft::Nothing, touch));
     }
@@ -155,7 +155,7 @@ fn draft_append(
     if len > max {
         return Err(SetError::SessionTooLarge { len, max }.into());
     }
-    let due = end.due_ttl(&record.head().lifetime, &session.policy, now);
+    let due = end.due_ttl(&session.policy, now);
     let ttl = if is_positioned { Some(ttl) } else { due };
     let append = Append { at, ttl, behind: Some(end.stamp), ..Append::new(delta, stamp, Ttl::MAX) };
     let action = Arc::new(append.into());

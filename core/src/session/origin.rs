@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use crate::log::delta::Delta;
 use crate::log::lifetime::Lifetime;
 use crate::log::stamp::Stamp;
 use crate::policy::Policy;
+use crate::store::action::{Append, Create};
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
 use crate::timestamp::{self, Timestamp, Ttl};
@@ -32,8 +32,12 @@ pub(crate) struct LogEnd {
     pub(crate) id: SessionId,
     /// The verifier the request came with, or the one it won a rotation with.
     pub(crate) verifier: Verifier,
-    /// The last entry known to be in the log.
+    /// The last entry this request knows of.
     pub(crate) stamp: Stamp,
+    /// This request has not seen everything before it.
+    pub(crate) has_gaps: bool,
+    /// How long the log is to live, as that entry left it.
+    pub(crate) lifetime: Lifetime,
     /// Where the log ended, unless this request appended without looking.
     pub(crate) position: Option<Position>,
     pub(crate) tail_bytes: usize,
@@ -78,6 +82,8 @@ impl LogEnd {
             verifier,
             last_accessed_at: used_at.max(loaded.record.created_at()),
             stamp: loaded.position.stamp(),
+            has_gaps: false,
+            lifetime: loaded.record.head().lifetime,
             position: Some(loaded.position),
             tail_bytes: loaded.tail_bytes,
             expires_at,
@@ -90,66 +96,60 @@ impl LogEnd {
     pub(crate) fn created(
         id: SessionId,
         verifier: Verifier,
-        stamp: Stamp,
-        ttl: Ttl,
+        create: &Create,
         now: Timestamp,
     ) -> Self {
         Self {
             id,
             verifier,
-            stamp,
+            stamp: create.stamp,
+            has_gaps: false,
+            lifetime: create.record.head().lifetime,
             position: None,
             tail_bytes: 0,
-            expires_at: now + ttl.as_duration(),
+            expires_at: now + create.ttl.as_duration(),
             loaded_at: now,
             last_accessed_at: now,
             has_ended: false,
         }
     }
 
-    /// Takes in that something was appended.
-    pub(crate) fn appended(
-        &mut self,
-        delta: &Delta,
-        stamp: Stamp,
-        position: Option<Position>,
-        ttl: Option<Ttl>,
-        now: Timestamp,
-    ) {
-        self.stamp = stamp;
-        self.position = position;
-        self.tail_bytes += delta.size_hint();
-        if let Some(ttl) = ttl {
-            self.expires_at = now + ttl.as_duration();
-            self.loaded_at = now;
+    /// Takes in that something was appended. Without a position, others may have come before it:
+    /// then the log ends in what this request does not know.
+    pub(crate) fn appended(&mut self, append: &Append, position: Option<Position>) {
+        self.position = position.filter(|_| !self.has_gaps);
+        self.tail_bytes += append.delta.size_hint();
+        if position.is_some() {
+            self.stamp = append.stamp;
+            self.lifetime = append.delta.lifetime.unwrap_or(self.lifetime);
         }
     }
 
-    /// Returns the ttl that is to be renewed now, if it is to be.
-    pub(crate) fn due_ttl(
-        &self,
-        lifetime: &Lifetime,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Option<Ttl> {
-        due_ttl(lifetime, self.expires_at.since(now), policy, now)
+    /// Takes in how long the log lives from now.
+    pub(crate) fn lives_for(&mut self, remaining: Duration, now: Timestamp) {
+        self.expires_at = now + remaining;
     }
-}
 
-/// Returns the ttl of a log that lives on for `remaining`, if so much of the idle timeout has passed
-/// that its use must be noted, or it lives longer than it should.
-pub(crate) fn due_ttl(
-    lifetime: &Lifetime,
-    remaining: Duration,
-    policy: &Policy,
-    now: Timestamp,
-) -> Option<Ttl> {
-    let ttl = lifetime.ttl(now)?;
-    // A session with an idle timeout of its own is touched in proportion.
-    let interval = u128::from(timestamp::millis(policy.touch_interval()))
-        * u128::from(lifetime.idle_timeout.as_millis())
-        / u128::from(policy.idle_timeout().as_millis());
-    let (remaining, full) = (remaining.as_millis(), u128::from(ttl.as_millis()));
-    let is_due = remaining > full + interval || remaining + interval <= full;
-    is_due.then_some(ttl)
+    /// Takes in where the log was seen to end, without what it holds.
+    pub(crate) fn seen(&mut self, log: &Loaded, now: Timestamp) {
+        self.stamp = log.position.stamp();
+        self.has_gaps = true;
+        self.lifetime = log.record.head().lifetime;
+        self.lives_for(log.remaining, now);
+    }
+
+    /// Returns the ttl that is to be renewed now, if it is to be.
+    ///
+    /// That is so if much of the idle timeout has passed, or the log lives longer than it should.
+    pub(crate) fn due_ttl(&self, policy: &Policy, now: Timestamp) -> Option<Ttl> {
+        let ttl = self.lifetime.ttl(now)?;
+        // A session with an idle timeout of its own is touched in proportion.
+        let interval = u128::from(timestamp::millis(policy.touch_interval()))
+            * u128::from(self.lifetime.idle_timeout.as_millis())
+            / u128::from(policy.idle_timeout().as_millis());
+        let remaining = self.expires_at.since(now).as_millis();
+        let full = u128::from(ttl.as_millis());
+        let is_due = remaining > full + interval || remaining + interval <= full;
+        is_due.then_some(ttl)
+    }
 }

@@ -290,3 +290,19 @@ fn an_eager_session_exists_from_the_first_request() {
         drop(session);
     });
 }
+
+#[test]
+fn an_update_sees_what_came_before_a_write_that_was_late() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut slow = world.open(&client);
+        world.visit(&mut client, set_a(10));
+        hit(1)(&mut slow);
+        let mut slow = world.save(slow);
+        hit(1)(&mut slow);
+        let mut slow = world.save(slow);
+        slow.update(&A, |a| *a += 1).expect("there is room");
+        world.leave(&mut client, slow);
+        assert_eq!(seen(world, &client), (Some(11), None, 2));
+    });
+}
