@@ -86,6 +86,7 @@ mod sessions;
 pub mod store;
 mod timestamp;
 mod token;
+mod turns;
 
 pub use blocking_sessions::BlockingSessions;
 pub use collection::{List, Map, Named};

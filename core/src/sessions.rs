@@ -19,7 +19,8 @@ use crate::store::action::Delete;
 use crate::store::contract::Store;
 use crate::store::failure::Failure;
 use crate::timestamp::Ttl;
-use crate::token::SessionId;
+use crate::token::{SessionId, Token};
+use crate::turns::{Turn, Turns};
 
 /// Opens and commits sessions in a store: the whole path in two calls.
 ///
@@ -30,6 +31,7 @@ pub struct Sessions<S> {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     policy: Policy,
+    turns: Arc<Turns>,
 }
 
 impl<S: Store> Sessions<S> {
@@ -43,7 +45,8 @@ impl<S: Store> Sessions<S> {
         policy: Policy,
     ) -> Self {
         let (clock, entropy) = (Arc::new(clock), Arc::new(entropy));
-        Self { store: Arc::new(store), clock, entropy, policy }
+        let turns = Arc::new(Turns::new());
+        Self { store: Arc::new(store), clock, entropy, policy, turns }
     }
 
     /// Opens the session a token names, or a fresh one, which costs no store call.
@@ -70,7 +73,7 @@ impl<S: Store> Sessions<S> {
     ///
     /// Returns [`Failed`] with the session, which may be committed again.
     pub async fn commit(&self, session: Session) -> Result<Finished, Box<Failed>> {
-        self.drive(session.commit(self.clock.now(), &self.entropy)?).await
+        self.commit_in(session, &mut self.turn()).await
     }
 
     /// Writes what changed and goes on with the session.
@@ -80,7 +83,7 @@ impl<S: Store> Sessions<S> {
     /// Returns [`Failed`] with the session, which may be saved again.
     pub async fn save(&self, session: Session) -> Result<Session, Box<Failed>> {
         let step = session.save(self.clock.now(), &self.entropy)?;
-        Ok(self.drive(step).await?.reopen())
+        Ok(self.drive(step, &mut self.turn()).await?.reopen())
     }
 
     /// Saves under [`Persist::ON_CHANGE`](crate::Persist::ON_CHANGE), and does nothing under other
@@ -98,7 +101,8 @@ impl<S: Store> Sessions<S> {
     /// another request changed what the closure read or wrote, the closure runs again on what that
     /// one left.
     ///
-    /// If the closure fails, nothing is written.
+    /// Of many updates of one session at once each has its turn on a node, so none gives up because
+    /// of others there. If the closure fails, nothing is written.
     ///
     /// # Errors
     ///
@@ -109,15 +113,27 @@ impl<S: Store> Sessions<S> {
         token: Option<&str>,
         mut change: impl FnMut(&mut Session) -> Result<R, E>,
     ) -> Result<(R, Finished), UpdateError<S::Error, E>> {
+        let id = token.and_then(|token| Token::parse(token).ok()).map(|token| token.id());
+        let mut turn = self.turn();
+        if let Some(id) = id {
+            turn.take_in_queue(id).await;
+        }
         let mut tries = 0;
         loop {
-            let mut session = self.open(token).await.map_err(UpdateError::Open)?;
+            let opened = self.open(token).await;
+            if let (Err(_), Some(id)) = (&opened, id) {
+                turn.fail(id);
+            }
+            let mut session = opened.map_err(UpdateError::Open)?;
             session.reject_conflicts();
             let result = change(&mut session).map_err(UpdateError::Change)?;
-            match self.commit(session).await {
+            match self.commit_in(session, &mut turn).await {
                 Ok(finished) => return Ok((result, finished)),
                 Err(failed) if tries < TRIES_MAX && failed.error().is_worth_another_try() => {
                     tries += 1;
+                    if let Some(id) = id {
+                        turn.take(id).await;
+                    }
                     self.step_aside(tries).await;
                 }
                 Err(failed) => return Err(UpdateError::Commit(failed)),
@@ -154,6 +170,11 @@ impl<S: Store> Sessions<S> {
         Ok(())
     }
 
+    /// Starts the turn of one commit, for a driver that walks the path by hand.
+    pub fn turn(&self) -> Turn {
+        Turn::new(Arc::clone(&self.turns))
+    }
+
     /// Returns the store.
     #[must_use]
     pub fn store(&self) -> &S {
@@ -178,7 +199,11 @@ impl<S: Store> Sessions<S> {
         &self.policy
     }
 
-    async fn drive(&self, mut step: Step) -> Result<Finished, Box<Failed>> {
+    async fn commit_in(&self, session: Session, turn: &mut Turn) -> Result<Finished, Box<Failed>> {
+        self.drive(session.commit(self.clock.now(), &self.entropy)?, turn).await
+    }
+
+    async fn drive(&self, mut step: Step, turn: &mut Turn) -> Result<Finished, Box<Failed>> {
         // The engine never sees the store's error; it is added to the failure.
         let mut cause: Option<Arc<dyn Error + Send + Sync>> = None;
         loop {
@@ -186,17 +211,25 @@ impl<S: Store> Sessions<S> {
                 Step::Done(finished) => return Ok(finished),
                 Step::Apply(pending) => {
                     let (id, action) = (pending.id(), pending.action());
+                    turn.take_before(id, action).await;
                     let applied = self.store.apply(id, action, self.clock.now()).await;
                     let (answer, source) = Answer::split(applied);
-                    cause = source.map(erase).or(cause);
+                    if let Some(source) = source {
+                        turn.fail(id);
+                        cause = Some(erase(source));
+                    }
                     pending.finish(answer, self.clock.now(), &self.entropy)
                 }
                 Step::Load(reload) => {
+                    if reload.is_contended() {
+                        turn.take(reload.id()).await;
+                    }
                     let found = self.store.load(reload.id(), self.clock.now()).await;
                     let now = self.clock.now();
                     match found {
                         Ok(found) => reload.resume(found, now, &self.entropy),
                         Err(source) => {
+                            turn.fail(reload.id());
                             cause = Some(erase(source));
                             reload.fail(now, &self.entropy)
                         }
@@ -210,14 +243,14 @@ impl<S: Store> Sessions<S> {
         }
     }
 
-    /// Yields a random number of times, up to twice as many at each try, so that requests that
-    /// collided do not collide again. There is no timer here to sleep by.
+    /// Yields a random number of times, up to twice as many at each try, so that requests of
+    /// several nodes that collided do not collide again. There is no timer here to sleep by.
     async fn step_aside(&self, tries: u32) {
         let mut random = [0; 1];
         if self.entropy.fill(&mut random).is_err() {
             return;
         }
-        let mut turns = u32::from(random[0]) % (1 << tries);
+        let mut turns = u32::from(random[0]) % (1 << tries.min(u8::BITS));
         poll_fn(|context| {
             if turns == 0 {
                 return Poll::Ready(());
@@ -242,6 +275,7 @@ impl<S> Clone for Sessions<S> {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             policy: self.policy.clone(),
+            turns: Arc::clone(&self.turns),
         }
     }
 }
@@ -296,4 +330,5 @@ impl<S: Error + 'static, C: Error + 'static> Error for UpdateError<S, C> {
     }
 }
 
-const TRIES_MAX: u32 = 8;
+/// How many times an update starts over: other nodes come first only by chance.
+const TRIES_MAX: u32 = 64;

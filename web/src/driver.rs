@@ -192,7 +192,7 @@ impl<S: Store + 'static> RequestDriver<S> {
     async fn write(&self, write: Write) {
         let (store, clock) = (self.sessions.store(), self.sessions.clock());
         let entropy = self.sessions.entropy();
-        let mut cause = None;
+        let (mut cause, mut turn) = (None, self.sessions.turn());
         let mut next = self.with(|state| {
             let step = match state.begin_write(write) {
                 Err(error) => return Next::Ended(Err(error)),
@@ -205,21 +205,29 @@ impl<S: Store + 'static> RequestDriver<S> {
             next = match next {
                 Next::Ended(result) => break result.map_err(|error| error.caused_by(cause)),
                 Next::Apply(id, action) => {
+                    turn.take_before(id, &action).await;
                     let applied = store.apply(id, &action, clock.now()).await;
                     let (answer, source) = Answer::split(applied);
-                    cause = source.map(StoreError::new).or(cause);
+                    if let Some(source) = source {
+                        turn.fail(id);
+                        cause = Some(StoreError::new(source));
+                    }
                     self.with(|state| {
                         let pending = state.take_pending();
                         state.go_on(pending.finish(answer, clock.now(), entropy), write)
                     })
                 }
-                Next::Load(id) => {
+                Next::Load(id, is_contended) => {
+                    if is_contended {
+                        turn.take(id).await;
+                    }
                     let found = store.load(id, clock.now()).await;
                     self.with(|state| {
                         let reload = state.take_reload();
                         let step = match found {
                             Ok(found) => reload.resume(found, clock.now(), entropy),
                             Err(source) => {
+                                turn.fail(id);
                                 cause = Some(StoreError::new(source));
                                 reload.fail(clock.now(), entropy)
                             }

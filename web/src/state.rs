@@ -95,7 +95,8 @@ pub(crate) enum Write {
 /// What a write needs next.
 pub(crate) enum Next {
     Apply(SessionId, Arc<Action>),
-    Load(SessionId),
+    /// A log to load, and whether something else came first.
+    Load(SessionId, bool),
     Ended(Result<(), SessionError>),
 }
 
@@ -324,7 +325,7 @@ impl RequestState {
                 next
             }
             Ok(Step::Load(reload)) => {
-                let next = Next::Load(reload.id());
+                let next = Next::Load(reload.id(), reload.is_contended());
                 self.operations.load += 1;
                 self.slot = Slot::Reloading(reload);
                 next

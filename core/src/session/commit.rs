@@ -363,6 +363,13 @@ impl Reload {
         self.id
     }
 
+    /// Reports whether something else came first: a driver of many commits at once lets each have
+    /// its [turn](crate::engine::Turn) now.
+    #[must_use]
+    pub const fn is_contended(&self) -> bool {
+        matches!(self.reason, ReloadReason::Moved)
+    }
+
     /// Lends the session out: what is changed now belongs to the next write.
     pub const fn session_mut(&mut self) -> &mut Session {
         &mut self.commit.session
@@ -702,4 +709,4 @@ impl Error for Failed {
 /// How many times a write of unknown fate is sent again.
 const ATTEMPTS_MAX: u32 = 2;
 /// How many times a commit starts over because something else came first.
-const RETRIES_MAX: u32 = 8;
+const RETRIES_MAX: u32 = 16;
