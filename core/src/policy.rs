@@ -102,6 +102,10 @@ pub struct Limits {
     /// The largest encoded value, in bytes. 256 KiB by default.
     pub value_bytes_max: usize,
     /// The size of all names and encoded values together, in bytes. 1 MiB by default.
+    ///
+    /// A request that writes more than a sixteenth of it sees what others wrote before, and is
+    /// refused if both do not fit. Smaller writes are not looked at again, so `n` requests at the
+    /// same time can carry a session to this limit and `n` sixteenths of it, and no further.
     pub session_bytes_max: usize,
     /// The number of attributes. 1024 by default.
     pub attributes_max: usize,

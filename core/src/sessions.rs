@@ -7,6 +7,7 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
+use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::CommitError;
@@ -32,6 +33,7 @@ pub struct Sessions<S> {
     entropy: Arc<dyn Entropy>,
     policy: Policy,
     turns: Arc<Turns>,
+    claims: Arc<Claims>,
 }
 
 impl<S: Store> Sessions<S> {
@@ -45,8 +47,8 @@ impl<S: Store> Sessions<S> {
         policy: Policy,
     ) -> Self {
         let (clock, entropy) = (Arc::new(clock), Arc::new(entropy));
-        let turns = Arc::new(Turns::new());
-        Self { store: Arc::new(store), clock, entropy, policy, turns }
+        let (turns, claims) = (Arc::new(Turns::new()), Arc::new(Claims::new()));
+        Self { store: Arc::new(store), clock, entropy, policy, turns, claims }
     }
 
     /// Opens the session a token names, or a fresh one, which costs no store call.
@@ -154,15 +156,18 @@ impl<S: Store> Sessions<S> {
         self.store.apply(id, &action, self.clock.now()).await.map(drop)
     }
 
-    /// Does the work that makes later requests cheaper.
+    /// Does the work that makes later requests cheaper, unless this node is at it already.
     ///
     /// # Errors
     ///
-    /// Returns [`Failure`] if the store failed. Nothing is lost; the next commit that crosses a
-    /// threshold tries again.
+    /// Returns [`Failure`] if the store failed. Nothing is lost; the next request of the session
+    /// finds that it is still due.
     pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), Failure<S::Error>> {
-        let Upkeep::Compact(id) = upkeep;
-        let now = self.clock.now();
+        let (id, now) = (upkeep.id(), self.clock.now());
+        let Some(_claim) = self.claims.take(id) else { return Ok(()) };
+        if let Some(action) = upkeep.action() {
+            return self.store.apply(id, action, now).await.map(drop);
+        }
         let loaded = self.store.load(id, now).await.map_err(Failure::NotApplied)?;
         if let Some(action) = loaded.and_then(|loaded| loaded.compaction()) {
             self.store.apply(id, &action, now).await?;
@@ -276,6 +281,7 @@ impl<S> Clone for Sessions<S> {
             entropy: Arc::clone(&self.entropy),
             policy: self.policy.clone(),
             turns: Arc::clone(&self.turns),
+            claims: Arc::clone(&self.claims),
         }
     }
 }

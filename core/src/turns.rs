@@ -102,11 +102,13 @@ impl Turn {
         self.held = held;
     }
 
-    /// Waits for the turn if others do, and if the action would be refused behind what they write.
+    /// Waits for the turn if the action would be of no use next to those of others: a compaction,
+    /// or, if others wait, an append at a position.
     pub async fn take_before(&mut self, id: SessionId, action: &Action) {
-        let Action::Append(append) = action else { return };
-        if append.at.is_some() {
-            self.take_in_queue(id).await;
+        match action {
+            Action::Append(append) if append.at.is_some() => self.take_in_queue(id).await,
+            Action::Compact(_) => self.take(id).await,
+            _ => {}
         }
     }
 

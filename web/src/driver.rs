@@ -247,7 +247,7 @@ impl<S: Store + 'static> RequestDriver<S> {
                 result: state.last_result(),
                 token_update: token_update.unwrap_or_default(),
                 operations: state.operations,
-                upkeep: state.upkeep(),
+                upkeep: state.take_upkeep(),
             }
         })
     }

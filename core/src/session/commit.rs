@@ -17,9 +17,9 @@ use crate::policy::OnConflict;
 use crate::session::draft::{Draft, draft, draft_again, extent};
 use crate::session::origin::{LogEnd, Origin};
 use crate::session::outbox::{Envelope, Outbox};
-use crate::session::upkeep::{Upkeep, upkeep};
+use crate::session::upkeep::{Room, Upkeep, room, upkeep};
 use crate::session::{Session, TokenUpdate};
-use crate::store::action::{Action, Delete, Outcome};
+use crate::store::action::{Action, Compact, Delete, Outcome};
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
@@ -101,7 +101,6 @@ struct Commit {
     retries: u32,
     /// What is in flight was drafted by an earlier commit: there may be more to write behind it.
     is_behind: bool,
-    upkeep: Option<Upkeep>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +138,7 @@ impl Session {
 
 impl Commit {
     const fn new(session: Session, is_last: bool) -> Self {
-        Self { session, is_last, retries: 0, is_behind: false, upkeep: None }
+        Self { session, is_last, retries: 0, is_behind: false }
     }
 
     /// Proposes the next action.
@@ -169,6 +168,11 @@ impl Commit {
             }
             Ok(Draft::Touch(id, touch)) => Ok(self.apply(id, Arc::new(touch.into()))),
             Ok(Draft::Write(envelope, reserved)) => {
+                match room(&self.session, &envelope) {
+                    Room::Enough => {}
+                    Room::Look(id) => return Ok(self.load(id, ReloadReason::Moved)),
+                    Room::Compact(id, action) => return Ok(self.apply(id, action)),
+                }
                 if let Some(reserved) = reserved {
                     self.session.origin = Origin::Fresh(Some(reserved));
                 }
@@ -182,7 +186,8 @@ impl Commit {
     }
 
     fn done(self) -> Step {
-        Step::Done(Finished { session: self.session, upkeep: self.upkeep })
+        let upkeep = upkeep(&self.session);
+        Step::Done(Finished { session: self.session, upkeep })
     }
 
     fn apply(self, id: SessionId, action: Arc<Action>) -> Step {
@@ -225,12 +230,30 @@ impl Commit {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
-        self.upkeep = upkeep(&self.session, &envelope, position).or(self.upkeep);
         self.session.acknowledge(envelope, position, now);
         if !self.is_behind {
             return Ok(self.done());
         }
         self.advance(now, entropy)
+    }
+
+    /// Goes on after the log was compacted, or has to look at it again.
+    fn compacted(
+        mut self,
+        id: SessionId,
+        compact: &Compact,
+        answer: Answer,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Step, Box<Failed>> {
+        match (answer, &mut self.session.origin) {
+            (Answer::Done(Outcome::Done(_)), Origin::Loaded(end)) => {
+                end.compacted(compact.clone());
+                self.advance(now, entropy)
+            }
+            (Answer::NotApplied, _) => Err(self.fail(CommitError::NotApplied)),
+            _ => Ok(self.load(id, ReloadReason::Moved)),
+        }
     }
 
     /// Takes out the write that is in flight, or was lost.
@@ -325,7 +348,10 @@ impl Pending {
             // The session was ended while this was in flight: what it did is deleted next.
             _ if commit.session.to_delete.is_some() => commit.advance(now, entropy),
             // A touch carries no data: whether it was done changes nothing for this request.
-            (Action::Touch(_) | Action::Compact(_), _) => Ok(commit.done()),
+            (Action::Touch(_), _) => Ok(commit.done()),
+            (Action::Compact(compact), answer) => {
+                commit.compacted(id, compact, answer, now, entropy)
+            }
             (_, Answer::Done(Outcome::Done(position))) => {
                 let envelope = commit.take_sent();
                 commit.acknowledged(envelope, position, now, entropy)
@@ -533,8 +559,7 @@ impl Session {
                 // holds is not the log's end then.
                 let is_end = append.at.is_some() && !envelope.is_blind;
                 end.verifier = verifier.unwrap_or(end.verifier);
-                let position = position.filter(|_| is_end);
-                end.appended(&append.delta, append.stamp, position, append.ttl, now);
+                end.appended(append, position, is_end, now);
                 self.outbox = Outbox::Acknowledged(envelope);
             }
             _ => {}
@@ -634,8 +659,8 @@ impl Finished {
 
     /// Returns work that makes later requests cheaper, if there is any.
     #[must_use]
-    pub const fn upkeep(&self) -> Option<Upkeep> {
-        self.upkeep
+    pub const fn upkeep(&self) -> Option<&Upkeep> {
+        self.upkeep.as_ref()
     }
 
     /// Returns the session as it was when the request ended.

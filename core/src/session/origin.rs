@@ -1,9 +1,11 @@
 //! Where a session comes from: nowhere yet, a log, or a log its token no longer opens.
 
-use crate::log::delta::Delta;
+use alloc::sync::Arc;
+
 use crate::log::lifetime::Lifetime;
 use crate::log::stamp::Stamp;
 use crate::policy::Policy;
+use crate::store::action::{Append, Compact};
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
 use crate::timestamp::{self, Timestamp, Ttl};
@@ -34,7 +36,15 @@ pub(crate) struct LogEnd {
     pub(crate) stamp: Stamp,
     /// Where the log ended, unless this request appended without looking.
     pub(crate) position: Option<Position>,
+    /// How many entries the log had when it was heard of last.
+    pub(crate) entries: u64,
+    /// What was loaded, as a compaction; `None` if this request created the log.
+    pub(crate) loaded: Option<Compact>,
+    /// The whole attribute map was written anew: what is in front of that is of no use.
+    pub(crate) is_replaced: bool,
     pub(crate) tail_bytes: usize,
+    /// How much this request has appended since without looking, in bytes.
+    pub(crate) blind_bytes: usize,
     /// When the log ends if nothing touches it.
     pub(crate) expires_at: Timestamp,
     pub(crate) loaded_at: Timestamp,
@@ -77,7 +87,11 @@ impl LogEnd {
             last_accessed_at: used_at.max(loaded.record.created_at()),
             stamp: loaded.position.stamp(),
             position: Some(loaded.position),
+            entries: loaded.position.entries(),
+            loaded: Some(Compact::new(Arc::clone(&loaded.record), loaded.position)),
+            is_replaced: false,
             tail_bytes: loaded.tail_bytes,
+            blind_bytes: 0,
             expires_at,
             loaded_at: now,
             has_ended: false,
@@ -97,7 +111,11 @@ impl LogEnd {
             verifier,
             stamp,
             position: None,
+            entries: 1,
+            loaded: None,
+            is_replaced: false,
             tail_bytes: 0,
+            blind_bytes: 0,
             expires_at: now + ttl.as_duration(),
             loaded_at: now,
             last_accessed_at: now,
@@ -105,20 +123,34 @@ impl LogEnd {
         }
     }
 
-    /// Takes in that something was appended.
+    /// Takes in that something was appended; `reported` is where the store says the log ends.
+    /// `is_end`: nothing can have come in between, so what this session holds is all of it.
     pub(crate) fn appended(
         &mut self,
-        delta: &Delta,
-        stamp: Stamp,
-        position: Option<Position>,
-        ttl: Ttl,
+        append: &Append,
+        reported: Option<Position>,
+        is_end: bool,
         now: Timestamp,
     ) {
-        self.stamp = stamp;
-        self.position = position;
-        self.tail_bytes += delta.size_hint();
-        self.expires_at = now + ttl.as_duration();
+        let bytes = append.delta.size_hint();
+        self.stamp = append.stamp;
+        self.position = reported.filter(|_| is_end);
+        self.entries = reported.map_or(self.entries, |position| position.entries());
+        self.is_replaced |= append.delta.replace;
+        self.tail_bytes += bytes;
+        self.blind_bytes = if self.position.is_some() { 0 } else { self.blind_bytes + bytes };
+        self.expires_at = now + append.ttl.as_duration();
         self.loaded_at = now;
+    }
+
+    /// Takes in that the log was compacted up to where this session holds it.
+    pub(crate) fn compacted(&mut self, mut compact: Compact) {
+        compact.position = Position::new(1, compact.position.stamp());
+        self.position = Some(compact.position);
+        self.entries = 1;
+        self.tail_bytes = 0;
+        self.is_replaced = false;
+        self.loaded = Some(compact);
     }
 
     /// Reports whether so much of the idle timeout has passed that reading must renew it, or the
