@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
-use sessile_core::store::{Action, Delete, Failure, Loaded, Outcome};
+use sessile_core::store::{Action, Delete, Failure, Loaded, Outcome, Position};
 use sessile_core::{SessionId, Timestamp, Ttl};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use crate::backoff::Retries;
 use crate::clock;
@@ -18,6 +18,7 @@ use crate::command::{self, Request};
 use crate::config::RedisConfig;
 use crate::error::RedisStoreError;
 use crate::health::{self, Warning};
+use crate::large_loads::LargeLoads;
 use crate::log::FoldedLog;
 use crate::multiplexed::{ExchangeError, Multiplexed, Replies};
 use crate::record_cache::{CacheStats, RecordCache};
@@ -33,6 +34,7 @@ pub(crate) struct LogClient {
     connections: Multiplexed,
     cache: RecordCache,
     tombstones: Tombstones,
+    large_loads: LargeLoads,
 }
 
 impl LogClient {
@@ -42,6 +44,7 @@ impl LogClient {
             connections: Multiplexed::new(Arc::clone(&config)),
             cache: RecordCache::new(config.cache_bytes),
             tombstones: Tombstones::default(),
+            large_loads: LargeLoads::default(),
             config,
         }
     }
@@ -77,7 +80,34 @@ impl LogClient {
         }
         // Read before the request is sent: its reply may be older than the next connection.
         let reconnects = self.connections.reconnects();
-        if let Some(cached) = self.cache.get(id, reconnects) {
+        let cached = self.cache.get(id, reconnects);
+        let known = cached.as_ref().map(|cached| cached.position);
+        let is_large = cached.as_ref().is_some_and(|cached| cached.record.size() >= LARGE);
+        if let Some(cached) = cached.filter(|_| !is_large) {
+            match self.load_behind(id, cached, reconnects, until).await? {
+                Behind::Found(loaded) => return Ok(Some(loaded)),
+                Behind::NoLog => return Ok(None),
+                Behind::OtherLog => {}
+            }
+        }
+        self.load_alone(id, known.filter(|_| !is_large), reconnects, until).await
+    }
+
+    /// Loads a log that is large or not known, after the others that do: what they read need not be
+    /// read again. `outdated` is where the log ended that is not the stored one any more.
+    async fn load_alone(
+        &self,
+        id: SessionId,
+        outdated: Option<Position>,
+        reconnects: u64,
+        until: Instant,
+    ) -> Result<Option<Loaded>, RedisStoreError> {
+        let turn = timeout_at(until.into(), self.large_loads.turn(id)).await;
+        let Ok(_turn) = turn else {
+            return Err(RedisStoreError::Timeout { waited: self.config.deadline });
+        };
+        let cached = self.cache.peek(id, reconnects);
+        if let Some(cached) = cached.filter(|cached| Some(cached.position) != outdated) {
             match self.load_behind(id, cached, reconnects, until).await? {
                 Behind::Found(loaded) => return Ok(Some(loaded)),
                 Behind::NoLog => return Ok(None),
@@ -135,6 +165,13 @@ impl LogClient {
         {
             return Ok(outcome);
         }
+        // Read before the request is sent, as for a load.
+        let reconnects = self.connections.reconnects();
+        if let Action::Compact(compact) = action
+            && self.cache.peek(id, reconnects).is_some_and(|cached| cached.is_behind(compact))
+        {
+            return Ok(Outcome::Moved);
+        }
         let request = command::apply(&self.config.prefix, id, action);
         let request = request.map_err(Failure::NotApplied)?;
         let applied = self.send(id, &request, action, self.deadline()).await;
@@ -142,6 +179,9 @@ impl LogClient {
             (Action::Delete(delete), Ok(_) | Err(Failure::Unknown(_))) => {
                 self.tombstones.insert(id, delete.ttl, now);
                 self.cache.remove(id);
+            }
+            (Action::Compact(compact), Ok(Outcome::Done(_))) => {
+                self.cache.insert(id, reconnects, FoldedLog::compacted(compact));
             }
             (_, Ok(Outcome::Gone)) => self.cache.remove(id),
             _ => {}
@@ -283,3 +323,7 @@ fn loaded(log: FoldedLog, remaining: Duration) -> Loaded {
     loaded.tail_bytes = tail_bytes;
     loaded
 }
+
+/// From this size on, in bytes, requests of a session load one after the other, so that each reads
+/// only what came since the one before. Smaller ones are not worth the wait.
+const LARGE: usize = 32 * 1024;
