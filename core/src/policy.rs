@@ -333,8 +333,12 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets after how many entries a log is compacted, by the commit whose reply crosses a multiple
-    /// of it: at least 2.
+    /// Sets after how many entries a log is compacted: at least 2.
+    ///
+    /// Compaction is [upkeep](crate::Finished::upkeep) behind a request. If that is always lost, a
+    /// write compacts the log first that has four times as many entries, or as much behind its
+    /// snapshot as half the session limit. So a log keeps within twice the session limit, and what
+    /// is in flight.
     pub const fn compact_every(mut self, entries: u64) -> Self {
         self.compact_every = entries;
         self

@@ -16,7 +16,7 @@ use crate::session::Session;
 use crate::session::commit::{Answer, Failed, Finished, Step};
 use crate::session::open::{Opening, begin};
 use crate::session::upkeep::Upkeep;
-use crate::store::action::Delete;
+use crate::store::action::{Delete, Outcome};
 use crate::store::contract::Store;
 use crate::store::failure::Failure;
 use crate::timestamp::Ttl;
@@ -216,8 +216,10 @@ impl<S: Store> Sessions<S> {
                 Step::Done(finished) => return Ok(finished),
                 Step::Apply(pending) => {
                     let (id, action) = (pending.id(), pending.action());
-                    turn.take_before(id, action).await;
-                    let applied = self.store.apply(id, action, self.clock.now()).await;
+                    let applied = match turn.is_late(id, action).await {
+                        true => Ok(Outcome::Moved),
+                        false => self.store.apply(id, action, self.clock.now()).await,
+                    };
                     let (answer, source) = Answer::split(applied);
                     if let Some(source) = source {
                         turn.fail(id);

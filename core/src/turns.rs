@@ -102,21 +102,30 @@ impl Turn {
         self.held = held;
     }
 
-    /// Waits for the turn if the action would be of no use next to those of others: a compaction,
-    /// or, if others wait, an append at a position.
-    pub async fn take_before(&mut self, id: SessionId, action: &Action) {
+    /// Waits for the turn before a compaction or, if others wait, an append at a position. Reports
+    /// whether it had to: the log has moved on then, and the action need not be sent.
+    pub async fn is_late(&mut self, id: SessionId, action: &Action) -> bool {
         match action {
             Action::Append(append) if append.at.is_some() => self.take_in_queue(id).await,
-            Action::Compact(_) => self.take(id).await,
-            _ => {}
+            Action::Compact(_) if !self.has_waited => {
+                let is_late = self.take_in_queue(id).await;
+                self.take(id).await;
+                is_late
+            }
+            _ => false,
         }
     }
 
-    /// Waits for the turn if others do.
-    pub(crate) async fn take_in_queue(&mut self, id: SessionId) {
-        if self.turns.queue(id).lock.try_lock().is_none() {
-            self.take(id).await;
+    /// Waits for the turn if another has it, and reports whether that was so.
+    pub(crate) async fn take_in_queue(&mut self, id: SessionId) -> bool {
+        if self.has_waited {
+            return false;
         }
+        if self.turns.queue(id).lock.try_lock().is_some() {
+            return false;
+        }
+        self.take(id).await;
+        true
     }
 
     /// Takes in that the store failed: whoever waits now goes on without a turn.

@@ -18,7 +18,7 @@ use crate::command::{self, Request};
 use crate::config::RedisConfig;
 use crate::error::RedisStoreError;
 use crate::health::{self, Warning};
-use crate::large_loads::LargeLoads;
+use crate::large_loads::{LargeLoads, LoadTurn};
 use crate::log::FoldedLog;
 use crate::multiplexed::{ExchangeError, Multiplexed, Replies};
 use crate::record_cache::{CacheStats, RecordCache};
@@ -90,11 +90,28 @@ impl LogClient {
                 Behind::OtherLog => {}
             }
         }
-        self.load_alone(id, known.filter(|_| !is_large), reconnects, until).await
+        self.load_together(id, known.filter(|_| !is_large), reconnects, until).await
     }
 
-    /// Loads a log that is large or not known, after the others that do: what they read need not be
-    /// read again. `outdated` is where the log ended that is not the stored one any more.
+    /// Loads a log that is large or not known, together with the others that do. `outdated` is where
+    /// the log ended that is not the stored one any more.
+    async fn load_together(
+        &self,
+        id: SessionId,
+        outdated: Option<Position>,
+        reconnects: u64,
+        until: Instant,
+    ) -> Result<Option<Loaded>, RedisStoreError> {
+        let mut turn = self.turn(id, until).await?;
+        if let Some(loaded) = turn.shared(clock::now()) {
+            return Ok(loaded);
+        }
+        turn.begin(clock::now());
+        let loaded = self.load_alone(id, outdated, reconnects, until).await?;
+        turn.end(loaded.clone());
+        Ok(loaded)
+    }
+
     async fn load_alone(
         &self,
         id: SessionId,
@@ -102,10 +119,6 @@ impl LogClient {
         reconnects: u64,
         until: Instant,
     ) -> Result<Option<Loaded>, RedisStoreError> {
-        let turn = timeout_at(until.into(), self.large_loads.turn(id)).await;
-        let Ok(_turn) = turn else {
-            return Err(RedisStoreError::Timeout { waited: self.config.deadline });
-        };
         let cached = self.cache.peek(id, reconnects);
         if let Some(cached) = cached.filter(|cached| Some(cached.position) != outdated) {
             match self.load_behind(id, cached, reconnects, until).await? {
@@ -167,14 +180,15 @@ impl LogClient {
         }
         // Read before the request is sent, as for a load.
         let reconnects = self.connections.reconnects();
-        if let Action::Compact(compact) = action
-            && self.cache.peek(id, reconnects).is_some_and(|cached| cached.is_behind(compact))
-        {
-            return Ok(Outcome::Moved);
-        }
         let request = command::apply(&self.config.prefix, id, action);
         let request = request.map_err(Failure::NotApplied)?;
-        let applied = self.send(id, &request, action, self.deadline()).await;
+        let until = self.deadline();
+        // A load at the same time would look where the entries were before, and read all of them.
+        let _turn = match action {
+            Action::Compact(_) => Some(self.turn(id, until).await.map_err(Failure::NotApplied)?),
+            _ => None,
+        };
+        let applied = self.send(id, &request, action, until).await;
         match (action, &applied) {
             (Action::Delete(delete), Ok(_) | Err(Failure::Unknown(_))) => {
                 self.tombstones.insert(id, delete.ttl, now);
@@ -187,6 +201,11 @@ impl LogClient {
             _ => {}
         }
         applied
+    }
+
+    async fn turn(&self, id: SessionId, until: Instant) -> Result<LoadTurn<'_>, RedisStoreError> {
+        let turn = timeout_at(until.into(), self.large_loads.turn(id)).await;
+        turn.map_err(|_| RedisStoreError::Timeout { waited: self.config.deadline })
     }
 
     /// Ends a session again that this node ended before. A server may have forgotten it.
@@ -324,6 +343,6 @@ fn loaded(log: FoldedLog, remaining: Duration) -> Loaded {
     loaded
 }
 
-/// From this size on, in bytes, requests of a session load one after the other, so that each reads
-/// only what came since the one before. Smaller ones are not worth the wait.
+/// From this size on, in bytes, requests of a session load together, although it is known. Smaller
+/// ones are not worth the wait.
 const LARGE: usize = 32 * 1024;

@@ -51,12 +51,6 @@ impl FoldedLog {
         Self { record: Arc::clone(&compact.record), position, tail_bytes: 0 }
     }
 
-    /// Reports whether this was loaded after another compaction than a planned one knows of, or
-    /// before the log was as long as that expects: the planned one is left to a later request.
-    pub(crate) const fn is_behind(&self, compact: &Compact) -> bool {
-        self.position.entries() < compact.position.entries()
-    }
-
     /// Returns the number of elements that are folded in.
     fn elements(&self) -> usize {
         usize::try_from(self.position.entries()).unwrap_or(usize::MAX).saturating_mul(2)

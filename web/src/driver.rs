@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use sessile_core::engine::{Answer, Opening, Upkeep, begin};
-use sessile_core::store::Store;
+use sessile_core::store::{Outcome, Store};
 use sessile_core::{Sessions, TokenUpdate};
 
 use crate::error::{SessionError, StoreError};
@@ -205,8 +205,10 @@ impl<S: Store + 'static> RequestDriver<S> {
             next = match next {
                 Next::Ended(result) => break result.map_err(|error| error.caused_by(cause)),
                 Next::Apply(id, action) => {
-                    turn.take_before(id, &action).await;
-                    let applied = store.apply(id, &action, clock.now()).await;
+                    let applied = match turn.is_late(id, &action).await {
+                        true => Ok(Outcome::Moved),
+                        false => store.apply(id, &action, clock.now()).await,
+                    };
                     let (answer, source) = Answer::split(applied);
                     if let Some(source) = source {
                         turn.fail(id);
