@@ -8,8 +8,7 @@ use std::task::Poll;
 use sessile_core::engine::{Answer, Clock, Effect, Opening, Schedule, Step, Upkeep, begin};
 use sessile_core::store::Store;
 use sessile_core::{
-    CommitError, Failed, Finished, Policy, Session, SessionId, Sessions, Token, TokenUpdate,
-    UpdateError,
+    CommitError, Failed, Finished, Policy, Session, Sessions, Token, TokenUpdate, UpdateError,
 };
 
 use crate::bug::Bug;
@@ -44,7 +43,7 @@ impl Service {
         if request.driver == Driver::Compactor {
             let token = enter(&self.shared).clients[request.client].current.clone();
             if let Some(token) = token {
-                self.upkeep(Some(Upkeep::compact(token.id()))).await;
+                let _ = self.sessions().upkeep(Upkeep::compact(token.id())).await;
             }
             return;
         }
@@ -384,11 +383,11 @@ impl Service {
         }
     }
 
-    /// Does what is left to do.
+    /// Does what is left to do, unless the client has left.
     async fn upkeep(&self, upkeep: Option<Upkeep>) {
-        if let Some(upkeep) = upkeep {
+        if let Some(upkeep) = upkeep.filter(|_| !self.script.rules.loses_upkeep) {
             // Whether it succeeds makes no difference to anybody.
-            drop(self.sessions().upkeep(upkeep).await);
+            let _ = self.sessions().upkeep(upkeep).await;
         }
     }
 }

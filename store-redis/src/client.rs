@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use redis::{Pipeline, Value};
 use sessile_core::store::{Action, Delete, Failure, Loaded, Outcome, Position};
 use sessile_core::{SessionId, Timestamp, Ttl};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout_at};
 
 use crate::backoff::Retries;
@@ -35,6 +36,9 @@ pub(crate) struct LogClient {
     cache: RecordCache,
     tombstones: Tombstones,
     large_loads: LargeLoads,
+    /// How many more logs may be loaded whole now. Each is bounded, so the replies that others wait
+    /// behind are, too.
+    whole_loads: Semaphore,
 }
 
 impl LogClient {
@@ -45,6 +49,7 @@ impl LogClient {
             cache: RecordCache::new(config.cache_bytes),
             tombstones: Tombstones::default(),
             large_loads: LargeLoads::default(),
+            whole_loads: Semaphore::new(WHOLE_LOADS_MAX),
             config,
         }
     }
@@ -127,6 +132,8 @@ impl LogClient {
                 Behind::OtherLog => {}
             }
         }
+        let permit = timeout_at(until.into(), self.whole_loads.acquire()).await;
+        let _permit = permit.map_err(|_| self.timeout())?;
         let request = command::load(&self.config.prefix, id);
         let Range { elements, remaining } = self.read(id, &request, until).await?;
         match (FoldedLog::read(elements)?, remaining) {
@@ -205,7 +212,11 @@ impl LogClient {
 
     async fn turn(&self, id: SessionId, until: Instant) -> Result<LoadTurn<'_>, RedisStoreError> {
         let turn = timeout_at(until.into(), self.large_loads.turn(id)).await;
-        turn.map_err(|_| RedisStoreError::Timeout { waited: self.config.deadline })
+        turn.map_err(|_| self.timeout())
+    }
+
+    fn timeout(&self) -> RedisStoreError {
+        RedisStoreError::Timeout { waited: self.config.deadline }
     }
 
     /// Ends a session again that this node ended before. A server may have forgotten it.
@@ -346,3 +357,5 @@ fn loaded(log: FoldedLog, remaining: Duration) -> Loaded {
 /// From this size on, in bytes, requests of a session load together, although it is known. Smaller
 /// ones are not worth the wait.
 const LARGE: usize = 32 * 1024;
+/// How many logs are loaded whole at the same time.
+const WHOLE_LOADS_MAX: usize = 16;

@@ -1,12 +1,18 @@
 //! Many requests of one large session at the same time, and what that costs the server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sessile_core::{Key, Session, SetError};
-use sessile_testkit::Server;
+use sessile_core::engine::Clock;
+use sessile_core::store::Store;
+use sessile_core::{Key, Session, SessionId, SetError};
+use sessile_store_redis::RedisStore;
+use sessile_testkit::{Direction, Server};
 use tokio::task::JoinSet;
 
-use crate::world::{HITS, TestSessions, World, hits, report, request, sessions, started};
+use crate::world::{
+    HITS, Outdoors, TestSessions, World, built, hits, report, request, sessions, started,
+};
 
 const WRITERS: usize = 60;
 const BYTES: usize = 150 * 1000;
@@ -59,7 +65,7 @@ async fn a_burst_of_large_writes_makes_the_server_send_little_more_than_was_writ
         for _ in 0..2 {
             assert!(burst(&world, &nodes, &token).await < 10);
         }
-        assert_eq!(hits(&nodes[0], &token).await, Some(2 * WRITERS as i64));
+        assert_eq!(hits(&nodes[0], &token).await, i64::try_from(2 * WRITERS).ok());
     }
 }
 
@@ -99,6 +105,30 @@ async fn loads_of_a_session_no_node_knows_read_it_once() {
     assert_eq!(tasks.join_all().await, [Some(4); 50]);
     let sent = world.proxy.counts().replies;
     assert!(sent < 2 * 4 * BYTES as u64, "{sent} bytes");
+}
+
+#[tokio::test]
+async fn few_logs_are_loaded_whole_at_the_same_time() {
+    let world = World::new(Server::start());
+    let time = Duration::from_secs(20);
+    let config = world.config().timeout(time).deadline(time);
+    let store = RedisStore::connect(built(config)).await.expect("nothing breaks yet");
+    world.proxy.delay(Direction::Replies, Duration::from_millis(300));
+    let before = world.proxy.counts().requests;
+    let mut tasks = JoinSet::new();
+    for number in 0..64 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let unknown = SessionId::from_bytes([number; 16]);
+            store.load(unknown, Outdoors.now()).await.expect("nothing breaks")
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    let sent = world.proxy.counts().requests - before;
+    assert!(sent < 3000, "{sent} bytes are more than sixteen requests");
+    assert!(tasks.join_all().await.iter().all(Option::is_none));
+    let sent = world.proxy.counts().requests - before;
+    assert!(sent > 5000, "{sent} bytes are less than sixty-four requests");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
