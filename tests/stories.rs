@@ -222,7 +222,7 @@ fn two_requests_that_rotate_at_once_leave_one_winner() {
         let is_renewal = reason == RotationReason::Renewal;
         match world.sessions.commit(other) {
             Ok(finished) => {
-                assert!(is_renewal && finished.token_update() == &sessile::TokenUpdate::Unchanged);
+                assert!(is_renewal && matches!(finished.token_update(), TokenUpdate::Unchanged));
             }
             Err(failed) => assert!(!is_renewal && matches!(failed.error(), CommitError::Stale)),
         }

@@ -102,6 +102,10 @@ pub struct Limits {
     /// The largest encoded value, in bytes. 256 KiB by default.
     pub value_bytes_max: usize,
     /// The size of all names and encoded values together, in bytes. 1 MiB by default.
+    ///
+    /// A request that writes more than a sixteenth of it sees what others wrote before, and is
+    /// refused if both do not fit. Smaller writes are not looked at again, so `n` requests at the
+    /// same time can carry a session to this limit and `n` sixteenths of it, and no further.
     pub session_bytes_max: usize,
     /// The number of attributes. 1024 by default.
     pub attributes_max: usize,
@@ -329,8 +333,12 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets after how many entries a log is compacted, by the commit whose reply crosses a multiple
-    /// of it: at least 2.
+    /// Sets after how many entries a log is compacted: at least 2.
+    ///
+    /// Compaction is [upkeep](crate::Finished::upkeep) behind a request. If that is always lost, a
+    /// write compacts the log first that has four times as many entries, or as much behind its
+    /// snapshot as half the session limit. So a log keeps within twice the session limit, and what
+    /// is in flight.
     pub const fn compact_every(mut self, entries: u64) -> Self {
         self.compact_every = entries;
         self

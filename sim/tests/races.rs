@@ -522,7 +522,7 @@ impl Engine {
             Ok(finished) => {
                 self.obey(client, finished.token_update());
                 if let Some(upkeep) = finished.upkeep() {
-                    self.nodes[node].upkeep(upkeep).expect("nothing fails here");
+                    self.nodes[node].upkeep(upkeep.clone()).expect("nothing fails here");
                 }
                 End::Done
             }
@@ -612,7 +612,7 @@ impl StateMachineTest for Races {
             Turn::Commit(slot) => assert_eq!(engine.commit(slot), model.end),
             Turn::Compact(client) => {
                 if let Some(token) = &engine.tokens[client] {
-                    let upkeep = engine.nodes[client].upkeep(Upkeep::Compact(token.id()));
+                    let upkeep = engine.nodes[client].upkeep(Upkeep::compact(token.id()));
                     upkeep.expect("nothing fails here");
                 }
             }

@@ -17,9 +17,9 @@ use crate::policy::OnConflict;
 use crate::session::draft::{Draft, draft, draft_again, extent};
 use crate::session::origin::{LogEnd, Origin};
 use crate::session::outbox::{Envelope, Outbox};
-use crate::session::upkeep::{Upkeep, upkeep};
+use crate::session::upkeep::{Room, Upkeep, room, upkeep};
 use crate::session::{Session, TokenUpdate};
-use crate::store::action::{Action, Delete, Outcome, Touch};
+use crate::store::action::{Action, Compact, Delete, Outcome, Touch};
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
@@ -101,7 +101,6 @@ struct Commit {
     retries: u32,
     /// What is in flight was drafted by an earlier commit: there may be more to write behind it.
     is_behind: bool,
-    upkeep: Option<Upkeep>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +140,7 @@ impl Session {
 
 impl Commit {
     const fn new(session: Session, is_last: bool) -> Self {
-        Self { session, is_last, retries: 0, is_behind: false, upkeep: None }
+        Self { session, is_last, retries: 0, is_behind: false }
     }
 
     /// Proposes the next action.
@@ -171,6 +170,11 @@ impl Commit {
             }
             Ok(Draft::Touch(id, touch)) => Ok(self.apply(id, Arc::new(touch.into()))),
             Ok(Draft::Write(envelope, reserved)) => {
+                match room(&self.session, &envelope) {
+                    Room::Enough => {}
+                    Room::Look(id) => return Ok(self.load(id, ReloadReason::Moved)),
+                    Room::Compact(id, action) => return Ok(self.apply(id, action)),
+                }
                 if let Some(reserved) = reserved {
                     self.session.origin = Origin::Fresh(Some(reserved));
                 }
@@ -184,7 +188,8 @@ impl Commit {
     }
 
     fn done(self) -> Step {
-        Step::Done(Finished { session: self.session, upkeep: self.upkeep })
+        let upkeep = upkeep(&self.session);
+        Step::Done(Finished { session: self.session, upkeep })
     }
 
     fn apply(self, id: SessionId, action: Arc<Action>) -> Step {
@@ -227,7 +232,6 @@ impl Commit {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
-        self.upkeep = upkeep(&self.session, &envelope, position).or(self.upkeep);
         self.session.acknowledge(envelope, position, now);
         if !self.is_behind {
             return Ok(self.done());
@@ -274,6 +278,25 @@ impl Commit {
         match self.session.origin.log_end().and_then(due) {
             Some((id, touch)) => self.apply(id, Arc::new(touch.into())),
             None => self.done(),
+        }
+    }
+
+    /// Goes on after the log was compacted, or has to look at it again.
+    fn compacted(
+        mut self,
+        id: SessionId,
+        compact: &Compact,
+        answer: Answer,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Step, Box<Failed>> {
+        match (answer, &mut self.session.origin) {
+            (Answer::Done(Outcome::Done(_)), Origin::Loaded(end)) => {
+                end.compacted(compact.clone());
+                self.advance(now, entropy)
+            }
+            (Answer::NotApplied, _) => Err(self.fail(CommitError::NotApplied)),
+            _ => Ok(self.load(id, ReloadReason::Moved)),
         }
     }
 
@@ -373,7 +396,10 @@ impl Pending {
                 Ok(commit.load(id, ReloadReason::Renewal))
             }
             // A touch carries no data: whether it was done changes nothing for this request.
-            (Action::Touch(_) | Action::Compact(_), _) => Ok(commit.done()),
+            (Action::Touch(_), _) => Ok(commit.done()),
+            (Action::Compact(compact), answer) => {
+                commit.compacted(id, compact, answer, now, entropy)
+            }
             // Others came in between, perhaps a change of privilege that makes it void.
             (Action::Append(_), Answer::Done(Outcome::Late)) => {
                 Ok(commit.load(id, ReloadReason::Lost))
@@ -413,6 +439,13 @@ impl Reload {
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Reports whether something else came first: a driver of many commits at once lets each have
+    /// its [turn](crate::engine::Turn) now.
+    #[must_use]
+    pub const fn is_contended(&self) -> bool {
+        matches!(self.reason, ReloadReason::Moved)
     }
 
     /// Lends the session out: what is changed now belongs to the next write.
@@ -593,7 +626,7 @@ impl Session {
                 // Sent again behind what this session has not seen, it is not the end of what this
                 // session holds.
                 end.verifier = verifier.unwrap_or(end.verifier);
-                end.appended(append, position.filter(|_| !envelope.is_blind));
+                end.appended(append, position, !envelope.is_blind);
                 if let Some(ttl) = append.ttl.filter(|_| position.is_some()) {
                     end.lives_for(ttl.as_duration(), now);
                 }
@@ -667,7 +700,7 @@ impl Answer {
 impl Finished {
     /// Renews the ttl, if that is still to be done.
     fn renewed(self, now: Timestamp) -> Step {
-        Commit { upkeep: self.upkeep, ..Commit::new(self.session, true) }.renew(now)
+        Commit::new(self.session, true).renew(now)
     }
 
     /// Returns what the client must learn about its token.
@@ -678,8 +711,8 @@ impl Finished {
 
     /// Returns work that makes later requests cheaper, if there is any.
     #[must_use]
-    pub const fn upkeep(&self) -> Option<Upkeep> {
-        self.upkeep
+    pub const fn upkeep(&self) -> Option<&Upkeep> {
+        self.upkeep.as_ref()
     }
 
     /// Returns the session as it was when the request ended.
@@ -753,4 +786,4 @@ impl Error for Failed {
 /// How many times a write of unknown fate is sent again.
 const ATTEMPTS_MAX: u32 = 2;
 /// How many times a commit starts over because something else came first.
-const RETRIES_MAX: u32 = 8;
+const RETRIES_MAX: u32 = 16;

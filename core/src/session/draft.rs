@@ -122,13 +122,17 @@ fn draft_append(
     let ttl = ttl.ok_or(CommitError::Gone)?;
     let depends_on_position =
         session.on_conflict == OnConflict::Reject || session.view.since().has_updates();
-    let is_positioned = is_whole_or_void || is_dirty && depends_on_position;
+    let stamp = Stamp::first(draw_commit(entropy)?);
+    let Changes { mut list, replace } = session.view.changes(extent, now, stamp.commit);
+    let is_large = !replace && is_large(session, end, &list);
+    let is_positioned = is_whole_or_void || is_dirty && depends_on_position || is_large;
     let at = end.position.filter(|_| is_positioned);
     if is_positioned && at.is_none() {
         return Ok(Draft::Locate(end.id));
     }
-    let stamp = Stamp::first(draw_commit(entropy)?);
-    let Changes { mut list, replace } = session.view.changes(extent, now, stamp.commit);
+    if is_large {
+        check_size(session, record)?;
+    }
     if !is_positioned && !replace {
         // Another request may have undone since what others did as well (seed 90760697).
         list.extend(session.view.fulfilled());
@@ -160,6 +164,25 @@ fn draft_append(
     let append = Append { at, ttl, behind: Some(end.stamp), ..Append::new(delta, stamp, Ttl::MAX) };
     let action = Arc::new(append.into());
     Ok(Draft::Write(Envelope { id: end.id, action, token, is_blind: false }, None))
+}
+
+/// Reports whether so much would be appended without looking that requests at the same time could
+/// carry the session far beyond its limit.
+fn is_large(session: &Session, end: &LogEnd, list: &[(Name, Change)]) -> bool {
+    let written = list.iter().map(|(name, change)| name.len() + change.payload_len());
+    let fulfilled = session.view.fulfilled();
+    let fulfilled = fulfilled.map(|(name, change)| name.len() + change.payload_len());
+    let bytes = end.blind_bytes + written.chain(fulfilled).sum::<usize>();
+    bytes > session.policy.limits().session_bytes_max / BLIND_SHARE
+}
+
+/// Refuses what would grow a session beyond its limit, now that others have grown it.
+fn check_size(session: &Session, record: &Record) -> Result<(), SetError> {
+    let (len, max) = (session.view.size().bytes, session.policy.limits().session_bytes_max);
+    if len > max && len > record.attribute_bytes() {
+        return Err(SetError::SessionTooLarge { len, max });
+    }
+    Ok(())
 }
 
 /// Makes the next sending of an append out of the last one; `None` if the session's deadline has
@@ -211,3 +234,6 @@ fn attribute((name, change): &(Name, Change)) -> Option<(&str, ValueRef<'_>)> {
         Change::Remove | Change::Add(_) | Change::Unknown(_) => None,
     }
 }
+
+/// The part of the session limit that one request may append without seeing what others appended.
+const BLIND_SHARE: usize = 16;

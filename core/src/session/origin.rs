@@ -1,11 +1,12 @@
 //! Where a session comes from: nowhere yet, a log, or a log its token no longer opens.
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::log::lifetime::Lifetime;
 use crate::log::stamp::Stamp;
 use crate::policy::Policy;
-use crate::store::action::{Append, Create};
+use crate::store::action::{Append, Compact, Create};
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
 use crate::timestamp::{self, Timestamp, Ttl};
@@ -40,7 +41,15 @@ pub(crate) struct LogEnd {
     pub(crate) lifetime: Lifetime,
     /// Where the log ended, unless this request appended without looking.
     pub(crate) position: Option<Position>,
+    /// How many entries the log had when it was heard of last.
+    pub(crate) entries: u64,
+    /// What was loaded, as a compaction; `None` if this request created the log.
+    pub(crate) loaded: Option<Compact>,
+    /// The whole attribute map was written anew: what is in front of that is of no use.
+    pub(crate) is_replaced: bool,
     pub(crate) tail_bytes: usize,
+    /// How much this request has appended since without looking, in bytes.
+    pub(crate) blind_bytes: usize,
     /// When the log ends if nothing touches it.
     pub(crate) expires_at: Timestamp,
     pub(crate) loaded_at: Timestamp,
@@ -85,7 +94,11 @@ impl LogEnd {
             has_gaps: false,
             lifetime: loaded.record.head().lifetime,
             position: Some(loaded.position),
+            entries: loaded.position.entries(),
+            loaded: Some(Compact::new(Arc::clone(&loaded.record), loaded.position)),
+            is_replaced: false,
             tail_bytes: loaded.tail_bytes,
+            blind_bytes: 0,
             expires_at,
             loaded_at: now,
             has_ended: false,
@@ -106,7 +119,11 @@ impl LogEnd {
             has_gaps: false,
             lifetime: create.record.head().lifetime,
             position: None,
+            entries: 1,
+            loaded: None,
+            is_replaced: false,
             tail_bytes: 0,
+            blind_bytes: 0,
             expires_at: now + create.ttl.as_duration(),
             loaded_at: now,
             last_accessed_at: now,
@@ -114,26 +131,45 @@ impl LogEnd {
         }
     }
 
-    /// Takes in that something was appended. Without a position, others may have come before it:
-    /// then the log ends in what this request does not know.
-    pub(crate) fn appended(&mut self, append: &Append, position: Option<Position>) {
-        self.position = position.filter(|_| !self.has_gaps);
-        self.tail_bytes += append.delta.size_hint();
-        if position.is_some() {
+    /// Takes in that something was appended; `reported` is where the store says the log ends. It
+    /// does not if others came before: then the log ends in what this request does not know.
+    /// `is_next`: nothing came between what this request knows and what it sent.
+    pub(crate) fn appended(&mut self, append: &Append, reported: Option<Position>, is_next: bool) {
+        let bytes = append.delta.size_hint();
+        let next = reported.filter(|_| is_next);
+        if next.is_some() {
             self.stamp = append.stamp;
             self.lifetime = append.delta.lifetime.unwrap_or(self.lifetime);
         }
+        self.position = next.filter(|_| !self.has_gaps);
+        self.entries = reported.map_or(self.entries, |position| position.entries());
+        self.is_replaced |= append.delta.replace;
+        self.tail_bytes += bytes;
+        self.blind_bytes = if self.position.is_some() { 0 } else { self.blind_bytes + bytes };
+    }
+
+    /// Takes in that the log was compacted up to where this session holds it.
+    pub(crate) fn compacted(&mut self, mut compact: Compact) {
+        compact.position = Position::new(1, compact.position.stamp());
+        self.position = Some(compact.position);
+        self.entries = 1;
+        self.tail_bytes = 0;
+        self.is_replaced = false;
+        self.loaded = Some(compact);
     }
 
     /// Takes in how long the log lives from now.
     pub(crate) fn lives_for(&mut self, remaining: Duration, now: Timestamp) {
         self.expires_at = now + remaining;
+        self.loaded_at = now;
     }
 
     /// Takes in where the log was seen to end, without what it holds.
     pub(crate) fn seen(&mut self, log: &Loaded, now: Timestamp) {
         self.stamp = log.position.stamp();
         self.has_gaps = true;
+        self.entries = log.position.entries();
+        self.tail_bytes = log.tail_bytes;
         self.lifetime = log.record.head().lifetime;
         self.lives_for(log.remaining, now);
     }

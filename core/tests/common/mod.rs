@@ -467,6 +467,12 @@ impl LogStore {
         });
     }
 
+    /// Returns the size of a log: of all bodies and stamps.
+    pub(crate) fn bytes(&self, id: SessionId) -> usize {
+        let size = |entry: &Entry| entry.body.len() + entry.stamp.len();
+        self.log(id).map_or(0, |log| log.entries.iter().map(size).sum())
+    }
+
     /// Returns the ttl of the last action that had one.
     pub(crate) fn last_ttl(&self) -> Option<Duration> {
         self.with(|state| state.last_ttl)

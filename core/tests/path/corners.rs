@@ -237,16 +237,16 @@ fn what_could_never_be_read_back_is_not_written() {
     let world = World::new(policy(|builder| builder.limits(limits)), Driver::Hand);
     let mut client = world.visitor(set_a(1));
     // Each keeps to the limits, all together do not.
-    let open: Vec<_> = (0..5).map(|_| world.open(&client)).collect();
+    let open: Vec<_> = (0..66).map(|_| world.open(&client)).collect();
     for (number, mut session) in open.into_iter().enumerate() {
-        session.set(&Key::<String>::named(format!("n{number}")), text(15 * MIB - 9)).unwrap();
+        session.set(&Key::<String>::named(format!("n{number}")), text(MIB - 100)).unwrap();
         world.leave(&mut client, session);
     }
     let mut session = world.under(whole).open(&client);
     set_a(0)(&mut session);
     let refused = error(world.commit(session));
     assert!(matches!(refused, CommitError::Attribute(SetError::SessionTooLarge { .. })));
-    assert_eq!(world.open(&client).len(), 6);
+    assert_eq!(world.open(&client).len(), 67);
 }
 
 #[test]

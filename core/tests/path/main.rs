@@ -9,6 +9,7 @@ mod collections;
 mod corners;
 mod ends;
 mod faults;
+mod growth;
 mod in_flight;
 mod lifetimes;
 mod policies;

@@ -2,6 +2,7 @@
 
 mod blocking;
 mod budget;
+mod bursts;
 mod clocks;
 mod conformance;
 mod cuts;

@@ -83,7 +83,7 @@ async fn update(
 ) -> Finished {
     let finished = request(sessions, token, change).await.expect("nothing breaks");
     if let Some(upkeep) = finished.upkeep() {
-        sessions.upkeep(upkeep).await.expect("nothing breaks");
+        sessions.upkeep(upkeep.clone()).await.expect("nothing breaks");
     }
     finished
 }
@@ -142,7 +142,7 @@ async fn two_writers_of_different_attributes_lose_none_of_ten_thousand_writes() 
                 let (left, right) = tokio::join!(nodes[0].commit(left), nodes[1].commit(right));
                 for finished in [left, right] {
                     if let Some(upkeep) = finished.expect("nothing breaks").upkeep() {
-                        nodes[0].upkeep(upkeep).await.expect("nothing breaks");
+                        nodes[0].upkeep(upkeep.clone()).await.expect("nothing breaks");
                     }
                 }
             }
