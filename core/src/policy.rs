@@ -89,7 +89,8 @@ pub enum CreateWhen {
     /// When there is something to keep: an anonymous visit stores nothing.
     #[default]
     Written,
-    /// When a request opens it, even if it stays empty.
+    /// When a request opens it, even if it stays empty: not in place of a session that it ended, or
+    /// that lives and that the presented token does not open.
     Opened,
 }
 
@@ -286,7 +287,7 @@ impl PolicyBuilder {
     }
 
     /// Sets how long a token is accepted after its renewal, so that parallel requests run out: at
-    /// most 60 s.
+    /// most 60 s. No token is renewed again for so long.
     pub const fn renewal_grace(mut self, renewal_grace: Duration) -> Self {
         self.renewal_grace = renewal_grace;
         self

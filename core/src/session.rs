@@ -88,6 +88,9 @@ pub struct Session {
     is_new: bool,
     /// This request has ended a session.
     has_ended_one: bool,
+    /// The presented token names a session that lives and does not open it. It may have been worn
+    /// out by renewals, so the client is sent no other one unless the request asks for it.
+    is_refused: bool,
 }
 
 /// What the client must learn about its token.
@@ -108,6 +111,11 @@ impl Session {
         Self::new(policy, Origin::Fresh(None), None)
     }
 
+    /// A fresh session for a token that does not open the session it names.
+    fn refused(policy: Policy) -> Self {
+        Self { is_refused: true, ..Self::fresh(policy) }
+    }
+
     fn new(policy: Policy, origin: Origin, record: Option<Arc<Record>>) -> Self {
         let mut session = Self {
             on_conflict: OnConflict::Merge,
@@ -118,6 +126,7 @@ impl Session {
             to_delete: None,
             token_update: TokenUpdate::Unchanged,
             has_ended_one: false,
+            is_refused: false,
             policy,
         };
         if session.policy.on_conflict() == OnConflict::Reject {
@@ -442,8 +451,9 @@ impl Session {
 
     /// Replaces the token at commit. A new session has a new token anyway.
     ///
-    /// A renewal asked for under a token that is being renewed already is none: the client has, or
-    /// is about to get, the newer one.
+    /// A renewal is none while the token before the current one is still
+    /// [accepted](crate::PolicyBuilder::renewal_grace): the client has, or is about to get, a newer
+    /// one, and parallel renewals would wear out the tokens that other requests came with.
     pub fn rotate(&mut self, reason: RotationReason) {
         self.intent_mut().rotate(reason);
     }
@@ -762,9 +772,10 @@ impl Session {
     }
 
     /// Reports whether a session without anything in it is stored at the end of the request: not in
-    /// place of one that was ended.
+    /// place of one that was ended, or that the token did not open.
     fn is_created_empty(&self) -> bool {
-        self.policy.create() == CreateWhen::Opened && !self.has_ended_one
+        let is_in_place_of_another = self.has_ended_one || self.is_refused;
+        self.policy.create() == CreateWhen::Opened && !is_in_place_of_another
     }
 
     /// Reports whether a commit writes every attribute if it writes any.

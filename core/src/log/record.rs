@@ -238,6 +238,13 @@ impl Record {
         status
     }
 
+    /// Reports whether the token before the current one is still accepted: the current one is so
+    /// young that renewing it would only wear out those before it.
+    pub(crate) fn is_just_renewed(&self, now: Timestamp) -> bool {
+        let last = self.head.replaced.last().and_then(|replaced| replaced.accepted_until);
+        last.is_some_and(|until| now < until)
+    }
+
     /// Reports whether the log this came of still shows the rotations `earlier` shows: a failover
     /// can forget some, and others may have come since.
     pub(crate) fn continues(&self, earlier: &Self) -> bool {

@@ -69,6 +69,51 @@ fn a_forged_verifier_sees_and_changes_nothing() {
 }
 
 #[test]
+fn a_forged_verifier_creates_nothing_by_itself_under_any_policy() {
+    let opened = Policy::builder().create(CreateWhen::Opened).persist(Persist::ALWAYS);
+    both(&opened.build().unwrap(), |world| {
+        let client = world.visitor(|_| {});
+        let mut forger = Client { token: Some(Token::from_parts(client.id(), [0xee; 16])) };
+        let nothing: [Work; 4] = [
+            |_| {},
+            |session| session.rotate(RotationReason::PrivilegeChange),
+            |session| session.set_idle_timeout(HOUR).expect("an hour is fine"),
+            Session::invalidate,
+        ];
+        for work in nothing {
+            world.store.calls();
+            let finished = world.request(&mut forger, |session| {
+                assert!(!session.exists());
+                work(session);
+            });
+            assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+            assert_eq!(world.store.calls(), [Call::Load]);
+        }
+        // A token that names nothing at all is as good as none.
+        let mut stranger = Client { token: Some(token([7; 16], [8; 16])) };
+        assert!(is_sent(&world.request(&mut stranger, |session| assert!(session.exists()))));
+    });
+}
+
+#[test]
+fn with_a_forged_verifier_a_login_and_a_write_start_a_session_of_their_own() {
+    let asked: [Work; 2] = [|session| login("eve")(session), |session| set_a(666)(session)];
+    both(&Policy::default(), |world| {
+        let client = world.visitor(set_a(1));
+        for work in asked {
+            let mut forger = Client { token: Some(Token::from_parts(client.id(), [0xee; 16])) };
+            let finished = world.request(&mut forger, |session| {
+                work(session);
+                assert!(session.exists());
+            });
+            assert!(is_sent(&finished));
+            assert_ne!(forger.id(), client.id());
+            assert_eq!(seen(world, &client), (Some(1), None, 0));
+        }
+    });
+}
+
+#[test]
 fn a_session_past_its_deadline_is_fresh_even_if_the_store_still_has_it() {
     let policy = Policy::builder().absolute_timeout(HOUR).idle_timeout(HOUR).build().unwrap();
     both(&policy, |world| {
