@@ -37,6 +37,7 @@ pub(crate) mod commit;
 mod draft;
 mod edits;
 mod intent;
+mod lifetime;
 pub(crate) mod open;
 mod origin;
 mod outbox;
@@ -467,7 +468,7 @@ impl Session {
     /// [`max_idle_timeout`](crate::PolicyBuilder::max_idle_timeout). The session is unchanged.
     pub fn set_idle_timeout(&mut self, idle_timeout: Duration) -> Result<(), SetError> {
         let max = self.policy.max_idle_timeout();
-        self.intent_mut().idle_timeout = Some(lifetime(idle_timeout, max)?);
+        self.intent_mut().idle_timeout = Some(own_timeout(idle_timeout, max)?);
         Ok(())
     }
 
@@ -484,7 +485,7 @@ impl Session {
     /// unchanged.
     pub fn set_absolute_timeout(&mut self, absolute_timeout: Duration) -> Result<(), SetError> {
         let max = self.policy.max_absolute_timeout();
-        self.intent_mut().absolute_timeout = Some(lifetime(absolute_timeout, max)?);
+        self.intent_mut().absolute_timeout = Some(own_timeout(absolute_timeout, max)?);
         Ok(())
     }
 
@@ -743,8 +744,10 @@ impl Session {
     /// Returns how long the session lives without being used, as this request sees it.
     #[must_use]
     pub fn idle_timeout(&self) -> Ttl {
-        let stored = self.view.base().map_or(self.policy.idle_timeout(), Record::idle_timeout);
-        self.intents().find_map(|intent| intent.idle_timeout).unwrap_or(stored)
+        match self.view.base() {
+            Some(record) => self.lifetime(record).idle_timeout,
+            None => self.first_lifetime(Timestamp::default()).idle_timeout,
+        }
     }
 
     /// Returns when the session ends whatever happens, as this request sees it; `None` if only
@@ -792,7 +795,7 @@ impl Session {
 
     /// Returns the lifetime this request wants for a session that is stored.
     fn lifetime(&self, record: &Record) -> Lifetime {
-        self.with_own(record.head().lifetime, record.created_at())
+        self.with_own(lifetime::allowed(record, &self.policy), record.created_at())
     }
 
     fn with_own(&self, mut lifetime: Lifetime, created_at: Timestamp) -> Lifetime {
@@ -969,7 +972,7 @@ impl<T> fmt::Debug for Edit<T> {
     }
 }
 
-fn lifetime(given: Duration, max: Ttl) -> Result<Ttl, SetError> {
+fn own_timeout(given: Duration, max: Ttl) -> Result<Ttl, SetError> {
     Ttl::new(given).filter(|ttl| *ttl <= max).ok_or(SetError::Lifetime { given, max })
 }
 

@@ -115,6 +115,7 @@ fn draft_append(
     let is_whole_or_void = reason.is_some() || principal.is_some() || lifetime.is_some();
     let is_dirty = extent != Extent::Dirty || session.view.is_dirty();
     if !is_dirty && !is_forced && !is_whole_or_void {
+        // Nothing is to be stored of the lifetime, so this is what it is.
         let is_due = is_last && end.touch_is_due(&record.head().lifetime, &session.policy);
         let touch = ttl.filter(|_| is_due).map(|ttl| Draft::Touch(end.id, Touch::new(ttl)));
         return Ok(touch.unwrap_or(Draft::Nothing));

@@ -28,7 +28,8 @@ use sessile_core::engine::{Opening, Pending, Step, Upkeep, begin};
 use sessile_core::store::{Action, Outcome};
 use sessile_core::{
     CommitError, CreateWhen, Failed, Finished, Granularity, OnConflict, Persist, Policy,
-    RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl, UpdateError,
+    PolicyBuilder, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl,
+    UpdateError,
 };
 
 fn set_a(value: u32) -> impl Fn(&mut Session) {
