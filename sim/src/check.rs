@@ -103,7 +103,9 @@ impl Ledger {
             (visit.came_with, visit.held) = (Some(secret), Some(secret));
             visit.ids.push(id);
         }
-        if self.logs.get(&id).is_none_or(|log| log.is_damaged) {
+        let is_damaged = self.logs.get(&id).map(|log| log.is_damaged);
+        if is_damaged.is_none_or(|is_damaged| is_damaged) {
+            visit.is_to_damage = is_damaged.is_some();
             return;
         }
         let log = &self.logs[&id];
@@ -320,7 +322,8 @@ impl Ledger {
     /// Finds a change that was acknowledged though there is no session.
     fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
-        let is_in_place_of_another = visit.is_stale || visit.is_refused || visit.has_ended;
+        let is_refused = visit.is_stale || visit.is_refused || visit.is_to_damage;
+        let is_in_place_of_another = is_refused || visit.has_ended;
         if is_last && !is_in_place_of_another && self.rules.create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }

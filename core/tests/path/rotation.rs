@@ -470,7 +470,7 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
 }
 
 /// The stored half of a client's secret.
-fn secret_of(client: &Client) -> [u8; 32] {
+pub(crate) fn secret_of(client: &Client) -> [u8; 32] {
     let text = client.token.as_ref().expect("a token").expose();
     let mut bytes = [0; 32];
     let whole = Base64UrlUnpadded::decode(text.as_str(), &mut bytes).expect("a token is base64url");

@@ -1,5 +1,7 @@
 //! What a presented token gets.
 
+use crate::common::raw::{self, RawDelta};
+use crate::rotation::secret_of;
 use crate::*;
 
 #[test]
@@ -66,6 +68,33 @@ fn a_forged_verifier_sees_and_changes_nothing() {
         assert_eq!(world.content(&client), before);
         assert_eq!(seen(world, &client), (Some(1), None, 0));
     });
+}
+
+#[test]
+fn every_byte_of_a_verifier_counts() {
+    let stored = raw::verifier([5; 16]);
+    let of_the_session = |world: &World, verifier| {
+        let client = world.visitor(set_a(1));
+        let delta = RawDelta {
+            commit: [0x66; 16],
+            rotation: Some((secret_of(&client), verifier, None)),
+            ..RawDelta::default()
+        };
+        world.store.edit_log(client.id(), |log| {
+            log.push(common::Entry::new(delta.encode(), delta.commit));
+        });
+        Client { token: Some(Token::from_parts(client.id(), [5; 16])) }
+    };
+    let world = World::by_default();
+    assert_eq!(seen(&world, &of_the_session(&world, stored)).0, Some(1));
+    for place in 0..stored.len() {
+        for bit in [0x01, 0x80] {
+            let mut other = stored;
+            other[place] ^= bit;
+            let session = world.open(&of_the_session(&world, other));
+            assert!(session.is_new() && session.is_empty(), "{bit:#x} of byte {place}");
+        }
+    }
 }
 
 #[test]

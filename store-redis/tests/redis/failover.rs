@@ -180,6 +180,27 @@ async fn a_primary_that_refuses_the_login_is_an_error_whatever_a_sentinel_says()
 }
 
 #[tokio::test]
+async fn a_server_that_sentinels_call_primary_and_that_says_it_is_none_is_not_asked() {
+    let replicas = replicas();
+    let replica = replicas.replica();
+    let named = Arc::new(AtomicU64::new(replica.port().into()));
+    let sentinel = sentinel_that_says(named, Arc::new(AtomicU64::new(7)));
+    let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
+    let config = config.timeout(Duration::from_millis(300)).deadline(Duration::from_millis(900));
+    let store = RedisStore::lazy(built(config));
+    let id = SessionId::from_bytes([7; 16]);
+    let error = store.load(id, Outdoors.now()).await.expect_err("there is no primary");
+    let RedisStoreError::NotConnected { source: Some(source) } = &error else {
+        panic!("expected no connection, found {error:?}")
+    };
+    assert!(matches!(**source, RedisStoreError::NotPrimary), "{error:?}");
+    let asked = replica.say(["INFO", "commandstats"]).text();
+    assert!(!asked.contains("lrange"), "it was asked for a session: {asked}");
+    replica.say(["REPLICAOF", "NO", "ONE"]);
+    assert!(store.load(id, Outdoors.now()).await.expect("it is primary now").is_none());
+}
+
+#[tokio::test]
 async fn sentinels_that_were_made_anew_and_name_the_same_primary_are_believed_at_once() {
     let server = Server::start();
     let epoch = Arc::new(AtomicU64::new(7));

@@ -2,9 +2,11 @@
 
 mod blocking;
 mod budget;
+mod canned;
 mod clocks;
 mod conformance;
 mod cuts;
+mod ends;
 mod failover;
 mod faults;
 mod nodes;

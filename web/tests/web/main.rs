@@ -19,3 +19,5 @@ mod secrets;
 mod tokens;
 #[cfg(not(shuttle))]
 mod transport;
+#[cfg(not(shuttle))]
+mod upkeep;
