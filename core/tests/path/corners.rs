@@ -12,7 +12,7 @@ const SET: Key<HashSet<u32>> = Key::new("set");
 const X: Key<String> = Key::new("x");
 const Y: Key<String> = Key::new("y");
 
-fn policy(change: impl Fn(sessile_core::PolicyBuilder) -> sessile_core::PolicyBuilder) -> Policy {
+fn policy(change: impl Fn(PolicyBuilder) -> PolicyBuilder) -> Policy {
     change(Policy::builder()).build().expect("the policy can be")
 }
 

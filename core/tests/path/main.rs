@@ -11,6 +11,7 @@ mod ends;
 mod faults;
 mod in_flight;
 mod lifetimes;
+mod mixed;
 mod policies;
 mod rotation;
 mod tokens;

@@ -4,9 +4,7 @@ use std::convert::Infallible;
 
 use crate::*;
 
-fn policy(
-    build: impl FnOnce(sessile_core::PolicyBuilder) -> sessile_core::PolicyBuilder,
-) -> Policy {
+fn policy(build: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Policy {
     build(Policy::builder()).build().expect("the rules of a story are valid")
 }
 

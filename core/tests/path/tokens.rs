@@ -1,5 +1,7 @@
 //! What a presented token gets.
 
+use sessile_core::engine::{Entropy, EntropyError};
+
 use crate::common::raw::{self, RawDelta};
 use crate::rotation::secret_of;
 use crate::*;
@@ -68,6 +70,41 @@ fn a_forged_verifier_sees_and_changes_nothing() {
         assert_eq!(world.content(&client), before);
         assert_eq!(seen(world, &client), (Some(1), None, 0));
     });
+}
+
+/// Draws the same byte over and over.
+struct Always(u8);
+
+impl Entropy for Always {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        bytes.fill(self.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn p45_each_of_the_256_bits_of_a_token_is_drawn_and_so_are_the_128_of_a_renewed_secret() {
+    let world = World::by_default();
+    let issued = |session: Session, entropy: &dyn Entropy| {
+        let Ok(Step::Apply(pending)) = session.commit(world.now(), entropy) else { panic!() };
+        let finished = world.apply(pending).expect("the store works");
+        let Step::Done(finished) = finished else { panic!("nothing comes in between") };
+        let TokenUpdate::Issue(token) = finished.token_update() else { panic!("a token is sent") };
+        token.clone()
+    };
+    for byte in [0x00, 0xff] {
+        let mut session = world.open(&Client::default());
+        set_a(1)(&mut session);
+        let token = issued(session, &Always(byte));
+        let whole = Token::from_parts(SessionId::from_bytes([byte; 16]), [byte; 16]);
+        assert_eq!(token.expose().as_str(), whole.expose().as_str());
+
+        let mut session = world.open(&Client { token: Some(token) });
+        session.rotate(RotationReason::Renewal);
+        let renewed = issued(session, &Always(!byte));
+        let other = Token::from_parts(SessionId::from_bytes([byte; 16]), [!byte; 16]);
+        assert_eq!(renewed.expose().as_str(), other.expose().as_str());
+    }
 }
 
 #[test]
