@@ -64,11 +64,12 @@ fn names(is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
 /// Returns a session that was stored with these attributes, and loaded.
 fn stored(names: &[String], on_conflict: OnConflict) -> Session {
     let limits = Limits { attributes_max: NAMES, ..Limits::default() };
-    let policy = Policy::builder().limits(limits).on_conflict(on_conflict).build().unwrap();
+    let policy =
+        Policy::builder().limits(limits).on_conflict(on_conflict).build().expect("it is valid");
     let now = Timestamp::default();
     let Opening::Fresh(mut session) = begin(&policy, None) else { unreachable!() };
     for name in names {
-        session.set(&Key::named(name.clone()), 1).unwrap();
+        session.set(&Key::named(name.clone()), 1).expect("it is valid");
     }
     let Ok(Step::Apply(pending)) = session.commit(now, &Sevens) else { panic!("it is dirty") };
     let sessile_core::store::Action::Create(create) = &*pending.shared_action() else { panic!() };

@@ -27,13 +27,18 @@ async fn brought_back(is_reply_lost: bool) {
     let store = RedisStore::lazy(built(quick.deadline(Duration::from_millis(400))));
     let sessions = sessions(store);
     let token = started(&sessions).await;
-    let id = Token::parse(&token).unwrap().id();
+    let id = Token::parse(&token).expect("nothing breaks").id();
     let key = world.stored_key(&token).expect("the session is stored");
     let Reply::Bytes(stored) = world.server.say([b"DUMP".as_slice(), &key]) else { panic!() };
-    let log = sessions.store().load(id, Outdoors.now()).await.unwrap().unwrap();
-    let mut late = sessions.open(Some(&token)).await.unwrap();
+    let log = sessions
+        .store()
+        .load(id, Outdoors.now())
+        .await
+        .expect("nothing breaks")
+        .expect("nothing breaks");
+    let mut late = sessions.open(Some(&token)).await.expect("nothing breaks");
 
-    let mut session = sessions.open(Some(&token)).await.unwrap();
+    let mut session = sessions.open(Some(&token)).await.expect("nothing breaks");
     session.invalidate();
     if is_reply_lost {
         world.proxy.freeze_only(Direction::Replies);
@@ -42,7 +47,7 @@ async fn brought_back(is_reply_lost: bool) {
         world.proxy.heal_for_new_connections();
         while sessions.store().load(id, Outdoors.now()).await.is_err() {}
     } else {
-        let _ = sessions.commit(session).await.unwrap();
+        let _ = sessions.commit(session).await.expect("nothing breaks");
     }
     let restore = || {
         let command = [b"RESTORE".as_slice(), &key, b"600000", &stored, b"REPLACE"];
@@ -50,17 +55,18 @@ async fn brought_back(is_reply_lost: bool) {
     };
     restore();
 
-    late.add(&HITS, 1).unwrap();
+    late.add(&HITS, 1).expect("nothing breaks");
     let failed = sessions.commit(late).await.expect_err("it has ended");
     assert!(matches!(failed.error(), CommitError::Gone), "{failed}");
     let compaction = log.compaction();
     for action in [Action::from(Touch::new(Ttl::MAX))].into_iter().chain(compaction) {
-        let applied = sessions.store().apply(id, &action, Outdoors.now()).await.unwrap();
+        let applied =
+            sessions.store().apply(id, &action, Outdoors.now()).await.expect("nothing breaks");
         assert_ne!(applied, Outcome::Done(None), "{action:?}");
     }
     for _ in 0..2 {
         restore();
-        let session = sessions.open(Some(&token)).await.unwrap();
+        let session = sessions.open(Some(&token)).await.expect("nothing breaks");
         assert!(session.is_new() && session.is_empty());
         assert_eq!(world.server.say([b"EXISTS".as_slice(), &key]).number(), 0, "it is ended again");
     }

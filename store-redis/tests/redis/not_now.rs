@@ -39,8 +39,8 @@ fn add(session: &mut Session) {
 async fn refuses_writes(world: &World, name: &str, break_it: impl Fn(), heal: impl Fn()) {
     let sessions = sessions_within(world, LONG);
     let token = started(&sessions).await;
-    let mut one = sessions.open(Some(&token)).await.unwrap();
-    let mut other = sessions.open(Some(&token)).await.unwrap();
+    let mut one = sessions.open(Some(&token)).await.expect("nothing breaks");
+    let mut other = sessions.open(Some(&token)).await.expect("nothing breaks");
     add(&mut one);
     add(&mut other);
     break_it();
