@@ -113,7 +113,7 @@ enum Op {
     Take,
     Add(i64),
     Clear,
-    Flush,
+    Save,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -127,7 +127,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Take),
         3 => (-2..3_i64).prop_map(Op::Add),
         1 => Just(Op::Clear),
-        1 => Just(Op::Flush),
+        1 => Just(Op::Save),
     ]
 }
 
@@ -145,7 +145,7 @@ fn apply(world: &World, mut session: Session, op: &Op) -> Session {
         Op::Take => drop(session.take(&NAME).expect("text is stored")),
         Op::Add(number) => drop(session.add(&HITS, *number).expect("a counter is stored")),
         Op::Clear => session.clear(),
-        Op::Flush => return world.save(session),
+        Op::Save => return world.save(session),
     }
     session
 }
@@ -176,16 +176,16 @@ proptest! {
         let session = after.iter().fold(world.open(&client), |session, op| apply(&world, session, op));
         let seen = view(&session);
         prop_assert_eq!(seen.len(), session.len());
-        let flushed = after.iter().any(|op| matches!(op, Op::Flush));
+        let saved = after.iter().any(|op| matches!(op, Op::Save));
         world.leave(&mut client, session);
         prop_assert_eq!(&view(&world.open(&client)), &seen);
         let log = world.store.log(client.id()).expect("it lives");
-        if !flushed {
+        if !saved {
             prop_assert_eq!(log.entries.len() > entries, base != seen);
         }
         for entry in &log.entries[entries..] {
             let delta = Delta::decode(&entry.body).expect("it can be read");
-            prop_assert!(flushed || delta.changes().all(|(name, change)| is_news(&base, name, change)));
+            prop_assert!(saved || delta.changes().all(|(name, change)| is_news(&base, name, change)));
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::MemoryStore;
-use crate::room::Size;
+use crate::room::{Size, WhenFull};
+use crate::store::MemoryStore;
 
 /// Builds a [`MemoryStore`].
 ///
@@ -30,21 +30,11 @@ pub struct MemoryStoreBuilder {
     when_full: WhenFull,
 }
 
-/// What happens to an action there is no room for, once every expired log has made room for it.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "closed: one or the other must give way")]
-pub enum WhenFull {
-    /// It is refused with [`MemoryError::Full`](crate::MemoryError::Full), and every session keeps
-    /// what it has.
-    #[default]
-    Refuse,
-    /// The session that was used longest ago ends, and as many more as are needed. Loads, appends
-    /// and touches are uses, an append already when it asks for room: the session it is for is then
-    /// the last to end.
-    ///
-    /// A client that can create sessions can end those of others with this: it is for stores whose
-    /// sessions are worth little.
-    EvictLeastRecentlyUsed,
+impl MemoryStore {
+    /// Starts from a store without limits.
+    pub const fn builder() -> MemoryStoreBuilder {
+        MemoryStoreBuilder::new()
+    }
 }
 
 impl MemoryStoreBuilder {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use sessile_core::engine::Clock;
 
+use crate::store::{MemoryStore, SWEPT_AT_ONCE};
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Condvar, Mutex};
-use crate::{MemoryStore, SWEPT_AT_ONCE};
 
 impl MemoryStore {
     /// Starts a thread that sweeps the store every so often, by the clock of `clock`, until the

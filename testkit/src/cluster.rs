@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{Options, Server, eventually};
+use crate::server::{Options, Server};
+use crate::wait::eventually;
 
 /// Three primaries that share all slots, and a replica of each.
 #[derive(Debug)]

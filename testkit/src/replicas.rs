@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::{Options, Reply, Server, eventually};
+use crate::resp::Reply;
+use crate::server::{Options, Server};
+use crate::wait::eventually;
 
 /// A primary with one replica, and three Sentinels that put the replica in its place within some
 /// two seconds of its death.

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::{Directory, Reply, Wire, eventually};
+use crate::directory::Directory;
+use crate::resp::{Reply, Wire};
+use crate::wait::eventually;
 
 /// A Redis server of its own, on a free port, with an empty directory. It ends on drop.
 #[derive(Debug)]

@@ -13,9 +13,9 @@
 //! | loading fails | the extractor fails with [`SessionError::Load`]; nothing is created or removed |
 //! | the handler returns, with whatever status | the session is committed |
 //! | the commit fails | the response becomes what [`SessionLayer::on_error`] makes of it |
-//! | the handler answers with a [`SessionError`], by `?` or [`SessionError::response`] | the same, and nothing is written but what was flushed |
-//! | the handler panics, or the client goes away | nothing more is written, everyone waiting is woken |
-//! | the inner service fails and makes no response | the same; if a flush replaced the token, the client never learns the new one |
+//! | the handler answers with a [`SessionError`], by `?` or [`SessionError::response`] | the same, and nothing is written but what was saved |
+//! | the handler panics, or the client goes away | nothing more is written, every waiting task is woken |
+//! | the inner service fails and makes no response | the same; if a save replaced the token, the client never learns the new one |
 //! | a body streams on after the head left | changes are refused with [`SessionError::Closed`] |
 //! | two extractions in one request | the same session |
 

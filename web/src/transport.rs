@@ -8,7 +8,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sessile_core::{Token, TokenUpdate};
 
-use crate::CookieTransport;
+use crate::cookie::CookieTransport;
 
 /// One way for a token to travel.
 #[derive(Clone, Debug)]

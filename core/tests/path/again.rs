@@ -1,4 +1,4 @@
-//! A commit is done again, or a request goes on after a flush.
+//! A commit is done again, or a request goes on after a save.
 
 use crate::*;
 
@@ -109,7 +109,7 @@ fn an_id_that_is_taken_is_drawn_again() {
 }
 
 #[test]
-fn after_a_flush_only_what_changed_since_is_written() {
+fn after_a_save_only_what_changed_since_is_written() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(hit(1));
         let mut session = world.open(&client);
@@ -131,7 +131,7 @@ fn after_a_flush_only_what_changed_since_is_written() {
 }
 
 #[test]
-fn a_rotation_after_a_flush_writes_nothing_over_others() {
+fn a_rotation_after_a_save_writes_nothing_over_others() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(hit(1));
         let mut session = world.open(&client);
@@ -149,7 +149,7 @@ fn a_rotation_after_a_flush_writes_nothing_over_others() {
 }
 
 #[test]
-fn a_flush_that_created_the_session_names_its_token_whatever_comes_later() {
+fn a_save_that_created_the_session_names_its_token_whatever_comes_later() {
     both(&Policy::default(), |world| {
         let mut session = world.open(&Client::default());
         set_a(1)(&mut session);

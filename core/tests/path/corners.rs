@@ -107,7 +107,7 @@ fn a_sending_that_arrives_after_everything_else_is_over_counts_once() {
 }
 
 #[test]
-fn what_a_finished_flush_left_to_others_is_not_written_over_them_later() {
+fn what_a_finished_save_left_to_others_is_not_written_over_them_later() {
     let world = World::by_default();
     let mut client = world.visitor(set_b(1));
     let same = |session: &mut Session| {

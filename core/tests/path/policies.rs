@@ -92,7 +92,7 @@ fn under_reject_looking_through_a_session_is_no_reading() {
 }
 
 #[test]
-fn under_reject_nothing_is_missed_behind_a_rebase_or_a_flush() {
+fn under_reject_nothing_is_missed_behind_a_rebase_or_a_save() {
     both(&policy(|rules| rules.on_conflict(OnConflict::Reject)), |world| {
         let mut client = world.visitor(set_a(1));
         let mut slow = world.open(&client);
@@ -294,7 +294,7 @@ fn an_eager_session_exists_from_the_first_request() {
         assert!(!session.exists(), "it is not created again in place of what was ended");
         world.store.calls();
         let session = world.save(world.open(&Client::default()));
-        assert_eq!(world.store.calls(), [], "a flush only writes what there is");
+        assert_eq!(world.store.calls(), [], "a save only writes what there is");
         drop(session);
     });
 }

@@ -141,7 +141,7 @@ fn a_handler_that_gives_up_on_loading_answers_while_the_store_hangs() {
     assert_eq!(text, "gave up");
 }
 
-/// Counts in a session and reports a flush that fails.
+/// Counts in a session and reports a save that fails.
 async fn hit(session: WebSession) -> Result<String, SessionError> {
     session.add(&HITS, 1)?;
     session.save().await?;
@@ -149,7 +149,7 @@ async fn hit(session: WebSession) -> Result<String, SessionError> {
 }
 
 #[tokio::test]
-async fn who_hears_that_a_flush_failed_may_come_again_and_is_counted_once() {
+async fn who_hears_that_a_save_failed_may_come_again_and_is_counted_once() {
     // The store did nothing; and it did nothing either, but nobody knows.
     for faults in [[Fault::Refuse, Fault::None], [Fault::Lose, Fault::Refuse]] {
         let world = World::new();
@@ -204,7 +204,7 @@ async fn without_axum_an_error_is_as_good_an_answer() {
 }
 
 #[tokio::test]
-async fn a_flush_that_failed_is_tried_again_at_the_end_if_the_handler_goes_on() {
+async fn a_save_that_failed_is_tried_again_at_the_end_if_the_handler_goes_on() {
     async fn goes_on(session: WebSession) -> Result<String, SessionError> {
         session.add(&HITS, 1)?;
         Ok(format!("{}", session.save().await.is_ok()))
@@ -218,7 +218,7 @@ async fn a_flush_that_failed_is_tried_again_at_the_end_if_the_handler_goes_on() 
 }
 
 #[tokio::test]
-async fn the_token_of_a_flushed_session_is_sent_even_if_a_later_flush_fails() {
+async fn the_token_of_a_saved_session_is_sent_even_if_a_later_save_fails() {
     async fn twice(session: WebSession) -> Result<String, SessionError> {
         session.set(&NAME, "Ada".to_owned())?;
         session.save().await?;
@@ -239,7 +239,7 @@ async fn the_token_of_a_flushed_session_is_sent_even_if_a_later_flush_fails() {
 }
 
 #[tokio::test]
-async fn a_flush_that_was_written_is_no_failure_although_the_next_one_failed() {
+async fn a_save_that_was_written_is_no_failure_although_the_next_one_failed() {
     async fn twice(session: WebSession) -> Result<String, SessionError> {
         session.set(&NAME, "Ada".to_owned())?;
         let (one, other) = tokio::join!(session.save(), async {

@@ -155,8 +155,8 @@ async fn a_lost_reply_is_settled_before_the_client_hears_of_it() {
 }
 
 #[tokio::test]
-async fn the_token_of_a_flushed_session_is_sent_even_if_the_last_commit_fails() {
-    async fn flush(session: WebSession) -> Result<(), SessionError> {
+async fn the_token_of_a_saved_session_is_sent_even_if_the_last_commit_fails() {
+    async fn save(session: WebSession) -> Result<(), SessionError> {
         session.set(&NAME, "Ada".to_owned())?;
         session.save().await?;
         session.set(&COLOUR, "blue".to_owned())
@@ -166,7 +166,7 @@ async fn the_token_of_a_flushed_session_is_sent_even_if_the_last_commit_fails() 
         0 => Fault::None,
         _ => Fault::Refuse,
     });
-    let app = Router::new().route("/", get(flush)).layer(world.layer_on(failing));
+    let app = Router::new().route("/", get(save)).layer(world.layer_on(failing));
     let mut client = Client::default();
     let answer = client.get(&app, "/").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -534,11 +534,11 @@ async fn changes_made_while_a_write_is_in_flight_are_written_too() {
     const HITS: Counter = Counter::new("hits");
     async fn busy(session: WebSession) -> Result<String, SessionError> {
         session.add(&HITS, 1)?;
-        let (flushed, ()) = tokio::join!(session.save(), async {
+        let (saved, ()) = tokio::join!(session.save(), async {
             tokio::task::yield_now().await;
             session.add(&HITS, 10).expect("the session is open");
         });
-        flushed?;
+        saved?;
         session.add(&HITS, 100)?;
         Ok(session.count(&HITS)?.to_string())
     }
