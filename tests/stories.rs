@@ -8,7 +8,7 @@ use std::thread;
 
 use sessile::{
     CommitError, Counter, Failed, GetError, Granularity, Key, Limits, List, Map, OnConflict,
-    Policy, RotationReason, SetError,
+    Policy, RotationReason, SetError, TokenUpdate,
 };
 
 use common::{Asked, World};
@@ -214,9 +214,7 @@ fn two_requests_that_rotate_at_once_leave_one_winner() {
         one.rotate(reason);
         other.rotate(reason);
         other.set(&COLOUR, text("blue")).unwrap();
-        let sessile::TokenUpdate::Issue(winner) = world.commit(one) else {
-            panic!("the first one wins")
-        };
+        let TokenUpdate::Issue(winner) = world.commit(one) else { panic!("the first one wins") };
         // A renewal takes nothing from the other one. After a change of privilege its token is
         // refused, and so is what it has still to write.
         let is_renewal = reason == RotationReason::Renewal;

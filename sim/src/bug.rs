@@ -52,11 +52,15 @@ pub enum Bug {
     TokenById,
     /// A request for a session that ended meanwhile is written as a new session.
     GoneCreatesAnew,
+    /// A renewed token is accepted for twice its grace.
+    GraceDoubled,
+    /// A token that its session does not know is taken for none.
+    ForgedIsNone,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::HeldAdvancedByAppend,
         Self::HeldValidatedByLength,
         Self::CompactByLength,
@@ -79,6 +83,8 @@ impl Bug {
         Self::LoadErrorIsAbsence,
         Self::TokenById,
         Self::GoneCreatesAnew,
+        Self::GraceDoubled,
+        Self::ForgedIsNone,
     ];
 }
 

@@ -103,17 +103,21 @@ impl Ledger {
             (visit.came_with, visit.held) = (Some(secret), Some(secret));
             visit.ids.push(id);
         }
-        if self.logs.get(&id).is_none_or(|log| log.is_damaged) {
+        let is_damaged = self.logs.get(&id).map(|log| log.is_damaged);
+        if is_damaged.is_none_or(|is_damaged| is_damaged) {
+            visit.is_to_damage = is_damaged.is_some();
             return;
         }
         let log = &self.logs[&id];
         let state = opened.version.and_then(|version| log.versions[version].state.clone());
-        let standing = state.as_ref().map(|state| match state.lifetime.deadline {
-            Some(deadline) if deadline <= opened.now => Standing::Unknown,
-            _ => state.standing(&secret, opened.now),
+        let standing = state.as_ref().map(|state| match state.is_over(opened.now) {
+            true => Standing::Unknown,
+            false => state.standing(&secret, opened.now),
         });
         let right = matches!(standing, Some(Standing::Current | Standing::Grace));
+        let lives = state.as_ref().is_some_and(|state| !state.is_over(opened.now));
         let visit = &mut self.visits[origin];
+        visit.is_refused = lives && standing == Some(Standing::Unknown);
         if is_accepted && let (Some(version), Some(state)) = (opened.version, &state) {
             (visit.base, visit.segment, visit.seen) = (version, version, Arc::clone(state));
         }
@@ -318,8 +322,9 @@ impl Ledger {
     /// Finds a change that was acknowledged though there is no session.
     fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
-        if is_last && !visit.is_stale && !visit.has_ended && self.rules.create == CreateWhen::Opened
-        {
+        let is_refused = visit.is_stale || visit.is_refused || visit.is_to_damage;
+        let is_in_place_of_another = is_refused || visit.has_ended;
+        if is_last && !is_in_place_of_another && self.rules.create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
         visit.due.names.iter().find_map(|(name, from)| {
@@ -396,6 +401,8 @@ impl Ledger {
         let TokenUpdate::Issue(token) = update else { return };
         let visit = &self.visits[origin];
         let (was_stale, was_lost) = (visit.is_stale, visit.rollbacks != self.rollbacks);
+        let asked = !visit.own.is_empty() || visit.principal.is_some();
+        let was_refused = visit.is_refused && !asked;
         let secret = secret_of(token.verifier());
         let log = self.log_mut(token.id());
         log.is_known = true;
@@ -403,6 +410,10 @@ impl Ledger {
         let is_damaged = log.is_damaged;
         if was_stale {
             let what = format!("r{origin} came with a replaced token and was sent a new one");
+            self.violate(Kind::WrongAccept, what);
+        }
+        if was_refused {
+            let what = format!("r{origin} came with a token that is no good and was sent another");
             self.violate(Kind::WrongAccept, what);
         }
         if !was_good && !was_lost && !is_damaged {

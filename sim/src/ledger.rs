@@ -256,6 +256,15 @@ impl Ledger {
             let what = format!("r{request} wins with a token a privilege change replaced");
             found.push((Kind::WrongAccept, what));
         }
+        let accepted_until = before.replaced.last().and_then(|(_, until)| *until);
+        let until = head.rotation.and_then(|(_, _, until)| until);
+        if let (Some(accepted_until), Some(until)) = (accepted_until, until)
+            && is_own
+            && until < accepted_until + self.rules.grace
+        {
+            let what = format!("r{request} renews a token that was renewed a moment ago");
+            found.push((Kind::WrongAccept, what));
+        }
         found.into_iter().for_each(|(kind, what)| self.violate(kind, what));
         let visit = &mut self.visits[seen.origin];
         visit.applied.push(applied);

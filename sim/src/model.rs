@@ -135,6 +135,11 @@ impl State {
         }
     }
 
+    /// Reports whether the deadline has passed.
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.lifetime.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
     /// Reports whether that verifier was ever current.
     pub(crate) fn knew(&self, secret: &Secret) -> bool {
         *secret == self.verifier || self.replaced.iter().any(|(replaced, _)| replaced == secret)

@@ -5,10 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use sessile_core::engine::{Answer, Clock, Effect, Opening, Schedule, Step, Upkeep, begin};
-use sessile_core::store::Store;
+use sessile_core::engine::{
+    Answer, Clock, Effect, Loading, Opening, Schedule, Step, Upkeep, begin,
+};
+use sessile_core::store::{Loaded, Store};
 use sessile_core::{
-    CommitError, Failed, Finished, Policy, Session, Sessions, Token, TokenUpdate, UpdateError,
+    CommitError, Failed, Finished, Policy, Session, Sessions, Timestamp, Token, TokenUpdate,
+    UpdateError,
 };
 
 use crate::bug::Bug;
@@ -140,8 +143,22 @@ impl Service {
             Opening::Load(loading) => {
                 let now = self.clock.now();
                 let found = self.witness.load(loading.id(), now).await.map_err(|_| ())?;
-                Ok(loading.resume(found, now))
+                Ok(self.resume(loading, found, now))
             }
+        }
+    }
+
+    fn resume(&self, loading: Loading, found: Option<Loaded>, now: Timestamp) -> Session {
+        let deadline = found.as_ref().and_then(|found| found.record.deadline());
+        let is_over = deadline.is_some_and(|deadline| deadline <= now);
+        let now = match self.bug {
+            Some(Bug::GraceDoubled) if !is_over => now - self.policy.renewal_grace(),
+            _ => now,
+        };
+        let session = loading.resume(found, now);
+        match begin(&self.policy, None) {
+            Opening::Fresh(none) if self.bug == Some(Bug::ForgedIsNone) && session.is_new() => none,
+            _ => session,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 ///
 /// An expired log is absent from the moment its ttl has passed. Its memory is freed when it is
 /// asked for, when room is needed, or by [`MemoryStore::sweep`]: call that now and then, or let a
-/// [`Sweeper`] do it.
+/// [`Sweeper`](crate::Sweeper) do it.
 ///
 /// # Example
 ///

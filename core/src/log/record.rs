@@ -7,7 +7,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::iter;
 use core::ops::Range;
 
 use crate::log::delta::Delta;
@@ -213,13 +212,23 @@ impl Record {
     /// Returns the attribute of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<ValueRef<'_>> {
-        let name = name.as_bytes();
+        self.find(name.as_bytes()).map(|slot| self.attribute(slot))
+    }
+
+    /// Finds the slot of a name in its bucket, or, if that is crowded, by its place in the order:
+    /// whoever chooses names can choose many that fall into one bucket.
+    fn find(&self, name: &[u8]) -> Option<&Slot> {
         let hash = wire::checksum(name);
-        let start = self.directory.get(bucket(hash, self.directory.len()))?.first;
-        let mut slots =
-            iter::successors(self.directory.get(start), |slot| self.directory.get(slot.next));
-        let slot = slots.find(|slot| slot.hash == hash && self.name_bytes(slot) == name)?;
-        Some(self.attribute(slot))
+        let mut place = self.directory.get(bucket(hash, self.directory.len()))?.first;
+        for _ in 0..CROWD {
+            let slot = self.directory.get(place)?;
+            if slot.hash == hash && self.name_bytes(slot) == name {
+                return Some(slot);
+            }
+            place = slot.next;
+        }
+        let place = self.directory.binary_search_by(|slot| self.name_bytes(slot).cmp(name));
+        place.ok().map(|place| &self.directory[place])
     }
 
     /// Returns the attributes, sorted by name.
@@ -266,6 +275,13 @@ impl Record {
             status = VerifierStatus::Current;
         }
         status
+    }
+
+    /// Reports whether the token before the current one is still accepted: the current one is so
+    /// young that renewing it would only wear out those before it.
+    pub(crate) fn is_just_renewed(&self, now: Timestamp) -> bool {
+        let last = self.head.replaced.last().and_then(|replaced| replaced.accepted_until);
+        last.is_some_and(|until| now < until)
     }
 
     /// Reports whether the log this came of still shows the rotations `earlier` shows: a failover
@@ -510,6 +526,10 @@ pub(crate) const KIND: u8 = b's';
 
 /// An empty name, a head and the length of an empty value.
 const SMALLEST_ENTRY: usize = 1 + Head::LEN + 1;
+
+/// How many slots of a bucket are looked at before the order is asked. Where names are not chosen,
+/// one bucket in millions holds more.
+const CROWD: usize = 10;
 
 /// The place of no slot.
 const NONE: usize = usize::MAX;

@@ -216,7 +216,7 @@ pub(crate) fn extent(session: &Session, is_forced: bool) -> Extent {
     }
 }
 
-/// Returns the rotation that is wanted, unless the token is being renewed already.
+/// Returns the rotation that is wanted, unless the token was renewed a moment ago, by whomever.
 fn wanted_rotation(
     session: &Session,
     end: &LogEnd,
@@ -224,8 +224,9 @@ fn wanted_rotation(
     now: Timestamp,
 ) -> Option<RotationReason> {
     let is_current = || record.status_of(&end.verifier, now) == VerifierStatus::Current;
+    let is_old_enough = || is_current() && !record.is_just_renewed(now);
     let wanted = session.view.since().intent.rotation;
-    wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_current())
+    wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_old_enough())
 }
 
 fn attribute((name, change): &(Name, Change)) -> Option<(&str, ValueRef<'_>)> {

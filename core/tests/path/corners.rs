@@ -169,6 +169,8 @@ fn a_write_under_a_rotation_the_log_forgot_is_never_called_a_success() {
     let world = World::by_default();
     let mut client = world.visitor(set_a(1));
     world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+    // A younger token would not be renewed.
+    world.pass(10 * SECOND);
 
     let mut session = world.open(&client);
     set_a(2)(&mut session);

@@ -12,6 +12,7 @@ mod faults;
 mod growth;
 mod in_flight;
 mod lifetimes;
+mod mixed;
 mod policies;
 mod rotation;
 mod tokens;
@@ -29,7 +30,8 @@ use sessile_core::engine::{Opening, Pending, Step, Upkeep, begin};
 use sessile_core::store::{Action, Outcome};
 use sessile_core::{
     CommitError, CreateWhen, Failed, Finished, Granularity, List, OnConflict, Persist, Policy,
-    RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl, UpdateError,
+    PolicyBuilder, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl,
+    UpdateError,
 };
 
 fn set_a(value: u32) -> impl Fn(&mut Session) {

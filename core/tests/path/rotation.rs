@@ -312,6 +312,97 @@ fn a_rotation_survives_more_rotations_than_are_remembered() {
 }
 
 #[test]
+fn no_number_of_renewals_within_the_grace_makes_a_good_token_look_forged() {
+    both(&Policy::default(), |world| {
+        let first = world.visitor(set_a(1));
+        let mut client = first.clone();
+        for _ in 0..40 {
+            world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+            world.pass(SECOND / 5);
+        }
+        assert_eq!(seen(world, &first), (Some(1), None, 0));
+        let finished = world.request(&mut first.clone(), set_b(2));
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+        assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
+        assert_eq!(world.store.ids(), [client.id()]);
+    });
+}
+
+#[test]
+fn a_renewal_is_none_while_the_token_before_it_is_accepted_and_one_at_its_end() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let renew = |session: &mut Session| session.rotate(RotationReason::Renewal);
+        assert!(is_sent(&world.request(&mut client, renew)));
+        world.pass(10 * SECOND - Duration::from_millis(1));
+        world.store.calls();
+        let finished = world.request(&mut client, renew);
+        assert!(!is_sent(&finished), "the token before is accepted for another millisecond");
+        assert_eq!(world.store.calls(), [Call::Load], "there is nothing to write");
+        let finished = world.request(&mut client, |session| {
+            set_a(2)(session);
+            renew(session);
+        });
+        assert!(!is_sent(&finished));
+        assert_eq!(seen(world, &client), (Some(2), None, 0), "what comes with it is written");
+        world.pass(Duration::from_millis(1));
+        assert!(is_sent(&world.request(&mut client, renew)));
+    });
+}
+
+#[test]
+fn a_change_of_privilege_rotates_whatever_the_age_of_the_token() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+        let young = client.clone();
+        assert!(is_sent(&world.request(&mut client, login("ada"))));
+        assert!(world.open(&young).is_stale());
+        let young = client.clone();
+        assert!(is_sent(&world.request(&mut client, login("ada"))));
+        assert!(world.open(&young).is_stale());
+    });
+}
+
+#[test]
+fn a_renewal_that_comes_behind_another_is_none() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+        world.pass(10 * SECOND);
+        // Both find a token that is old enough.
+        let (mut one, mut two) = (world.open(&client), world.open(&client));
+        one.rotate(RotationReason::Renewal);
+        two.rotate(RotationReason::Renewal);
+        world.leave(&mut client, one);
+        let finished = world.commit(two).expect("there is nothing to write any more");
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
+    });
+}
+
+#[test]
+fn a_lifetime_is_kept_whatever_renewals_come_first() {
+    for renewals in [1, 2, 7] {
+        both(&Policy::default(), |world| {
+            let mut client = world.visitor(set_a(1));
+            let mut slow = world.open(&client);
+            slow.set_idle_timeout(2 * HOUR).unwrap();
+            slow.rotate(RotationReason::Renewal);
+            set_b(2)(&mut slow);
+            for _ in 0..renewals {
+                world.pass(10 * SECOND);
+                world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+            }
+            let finished = world.commit(slow).expect("a renewal takes nothing away");
+            assert!(matches!(finished.token_update(), TokenUpdate::Unchanged), "{renewals}");
+            assert_eq!(world.open(&client).idle_timeout().as_duration(), 2 * HOUR, "{renewals}");
+            assert_eq!(seen(world, &client), (Some(1), Some(2), 0), "{renewals}");
+        });
+    }
+}
+
+#[test]
 fn what_was_won_early_in_a_request_is_not_won_again_later() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(set_a(1));
@@ -413,7 +504,7 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
 }
 
 /// The stored half of a client's secret.
-fn secret_of(client: &Client) -> [u8; 32] {
+pub(crate) fn secret_of(client: &Client) -> [u8; 32] {
     let text = client.token.as_ref().expect("a token").expose();
     let mut bytes = [0; 32];
     let whole = Base64UrlUnpadded::decode(text.as_str(), &mut bytes).expect("a token is base64url");

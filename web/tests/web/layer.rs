@@ -39,7 +39,7 @@ async fn renew(session: WebSession) -> Result<(), SessionError> {
     session.rotate(RotationReason::Renewal)
 }
 
-fn routes() -> Router {
+pub(crate) fn routes() -> Router {
     Router::new()
         .route("/nothing", get(|| async { "nothing" }))
         .route("/write", get(write))
