@@ -383,7 +383,7 @@ fn a_renewal_that_comes_behind_another_is_none() {
 
 #[test]
 fn a_lifetime_is_kept_whatever_renewals_come_first() {
-    for renewals in [1, 2, 7] {
+    for renewals in [1, 2, 7, 9, 20] {
         both(&Policy::default(), |world| {
             let mut client = world.visitor(set_a(1));
             let mut slow = world.open(&client);
