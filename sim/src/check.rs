@@ -12,7 +12,7 @@ use crate::model::{Name, Standing, State, Val, values_of};
 use crate::script::SKEW;
 use crate::stored::{Lifetime, secret_of};
 use crate::violation::Kind;
-use crate::visit::{Effect, Own};
+use crate::visit::{Effect, Own, Visit};
 
 /// What a load must answer to, and what it found.
 pub(crate) struct Load<'a> {
@@ -192,8 +192,13 @@ impl Ledger {
         let was_lost = visit.rollbacks != self.rollbacks;
         visit.marks &= !visit.due.everything;
         let ended = std::mem::take(&mut visit.ended);
-        let id = if visit.is_stale { None } else { id };
-        if !visit.is_stale {
+        let is_stale = visit.is_stale;
+        // What a request wrote before a change of privilege put it out still counts.
+        let is_out = id.is_none() && !visit.has_ended && self.is_out(&self.visits[origin]);
+        let visit = &mut self.visits[origin];
+        let id = id.or_else(|| visit.ids.last().copied().filter(|_| is_out));
+        let id = if is_stale { None } else { id };
+        if !is_stale {
             visit.log = id;
         }
         let mut found = Vec::new();
@@ -206,7 +211,7 @@ impl Ledger {
             Some(id) if self.logs.get(&id).is_some_and(|log| !log.is_damaged) => {
                 found.extend(self.undone(origin, id));
                 found.extend(self.unfulfilled(origin, id));
-                found.extend(self.neglected(origin, id).filter(|_| is_last));
+                found.extend(self.neglected(origin, id).filter(|_| is_last && !is_out));
                 self.visits[origin].told(id);
             }
             Some(_) => {}
@@ -317,6 +322,13 @@ impl Ledger {
         let least = self.now + left.saturating_sub(share + passed);
         let early = least.checked_sub(log.expires_at).filter(|early| *early > 0)?;
         Some((Kind::Lost, format!("{} was used by r{origin} and ends {early} ms early", log.name)))
+    }
+
+    /// Reports whether a change of privilege has replaced the token of a request since it came.
+    fn is_out(&self, visit: &Visit) -> bool {
+        let Some(log) = visit.ids.last().and_then(|id| self.logs.get(id)) else { return false };
+        let mut states = log.states(visit.base, log.last()).flatten();
+        states.any(|state| state.privilege > visit.seen.generation)
     }
 
     /// Finds a change that was acknowledged though there is no session.

@@ -196,7 +196,8 @@ impl Ledger {
         log.settle(now);
         let name = log.name.clone();
         let before = log.state().cloned();
-        match (before, seen.reply.number() > 0) {
+        // 0 or -1 is no log; the length is negative if others came before.
+        match (before, !matches!(seen.reply.number(), -1 | 0)) {
             (None, false) => {}
             (None, true) if log.is_damaged => {}
             (None, true) => {

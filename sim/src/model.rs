@@ -21,7 +21,7 @@ pub(crate) struct State {
     pub(crate) replaced: Vec<(Secret, Option<u64>)>,
     pub(crate) generation: u64,
     /// The generation after the last change of privilege.
-    privilege: u64,
+    pub(crate) privilege: u64,
     pub(crate) principal: Option<String>,
     pub(crate) created_at: u64,
     pub(crate) lifetime: Lifetime,

@@ -249,10 +249,11 @@ impl Commit {
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
         let mut step = self.acknowledged(envelope, None, now, entropy)?;
-        if let Step::Done(Finished { session, .. }) = &mut step
-            && let Origin::Loaded(end) = &mut session.origin
-        {
-            end.seen(log, now);
+        if let Step::Done(Finished { session, .. }) = &mut step {
+            let is_out = session.is_out(&log.record);
+            if let Origin::Loaded(end) = &mut session.origin {
+                end.seen(log, is_out, now);
+            }
         }
         match step {
             Step::Done(finished) => Ok(finished.renewed(now)),
@@ -263,10 +264,12 @@ impl Commit {
     /// Renews the ttl where the log was seen to end, if that is due.
     fn renew_at(mut self, found: Option<Loaded>, now: Timestamp) -> Step {
         self.retries += 1;
-        let (Some(log), Origin::Loaded(end)) = (found, &mut self.session.origin) else {
+        let Some(log) = found.filter(|log| !self.session.is_out(&log.record)) else {
             return self.done();
         };
-        end.seen(&log, now);
+        if let Origin::Loaded(end) = &mut self.session.origin {
+            end.seen(&log, false, now);
+        }
         if self.retries > RETRIES_MAX { self.done() } else { self.renew(now) }
     }
 
@@ -562,7 +565,7 @@ impl Commit {
             return self.retry(now, entropy);
         };
         let (verifier, last_accessed_at) = (end.verifier, end.last_accessed_at);
-        let is_out = base.generation() < log.record.head().privilege;
+        let is_out = session.is_out(&log.record);
         let is_renewed = base.generation() != log.record.generation();
         if !log.record.continues(base) {
             // A failover forgot a rotation, and perhaps the token with it. A grace that ends while
@@ -643,6 +646,11 @@ impl Session {
         {
             self.view.fold(&append.delta, append.stamp.attempt);
         }
+    }
+
+    /// Reports whether a change of privilege has replaced the token of this request.
+    fn is_out(&self, record: &Record) -> bool {
+        self.view.base().is_some_and(|base| base.generation() < record.head().privilege)
     }
 
     /// Reports whether the log still shows what this session was loaded from, so that everything

@@ -164,9 +164,12 @@ impl LogEnd {
         self.loaded_at = now;
     }
 
-    /// Takes in where the log was seen to end, without what it holds.
-    pub(crate) fn seen(&mut self, log: &Loaded, now: Timestamp) {
-        self.stamp = log.position.stamp();
+    /// Takes in where the log was seen to end, without what it holds. Not behind a change of
+    /// privilege, where what this request writes is void: that must come to light (seed 6036).
+    pub(crate) fn seen(&mut self, log: &Loaded, is_out: bool, now: Timestamp) {
+        if !is_out {
+            self.stamp = log.position.stamp();
+        }
         self.has_gaps = true;
         self.entries = log.position.entries();
         self.tail_bytes = log.tail_bytes;

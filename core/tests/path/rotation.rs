@@ -2,6 +2,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use sessile_core::engine::Answer;
+use sessile_core::store::BlockingStore;
 
 use crate::common::raw::{self, RawDelta};
 use crate::*;
@@ -509,4 +510,31 @@ pub(crate) fn secret_of(client: &Client) -> [u8; 32] {
     let mut bytes = [0; 32];
     let whole = Base64UrlUnpadded::decode(text.as_str(), &mut bytes).expect("a token is base64url");
     raw::verifier(whole[16..].try_into().expect("the second half"))
+}
+
+/// Seed 6036: a save that others came before looked at the log, and took a login for what it knew.
+#[test]
+fn a_late_save_that_sees_a_login_takes_nothing_it_writes_later_for_written() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_b(1));
+        let mut slow = world.open(&client);
+        world.pass(2 * MINUTE);
+        world.visit(&mut client, set_a(1));
+        let Step::Apply(late) = {
+            hit(1)(&mut slow);
+            slow.save(world.now(), &world.system).expect("it is dirty")
+        } else {
+            panic!("it is dirty")
+        };
+        let said = BlockingStore::apply(&*world.store, late.id(), late.action(), world.now());
+        world.visit(&mut client, login("ada"));
+        let step = late.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
+        let mut slow = world.walk(step).expect("it came before the login").reopen();
+        let before = world.content(&client);
+        set_a(7)(&mut slow);
+        let failed = world.commit(slow).expect_err("its token was replaced");
+        assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+        assert_eq!(world.content(&client), before);
+        assert_eq!(seen(world, &client), (Some(1), Some(1), 1), "what it saved in time counts");
+    });
 }
