@@ -480,7 +480,7 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
         let Step::Apply(pending) = step else { panic!("it is dirty") };
         let store = &*world.store;
         let (id, now) = (client.id(), world.now());
-        let said = sessile_core::store::BlockingStore::apply(store, id, pending.action(), now);
+        let said = BlockingStore::apply(store, id, pending.action(), now);
         let step = pending
             .finish(Answer::split(said).0, world.now(), &world.system)
             .expect("it is looked for");
@@ -520,10 +520,8 @@ fn a_late_save_that_sees_a_login_takes_nothing_it_writes_later_for_written() {
         let mut slow = world.open(&client);
         world.pass(2 * MINUTE);
         world.visit(&mut client, set_a(1));
-        let Step::Apply(late) = {
-            hit(1)(&mut slow);
-            slow.save(world.now(), &world.system).expect("it is dirty")
-        } else {
+        hit(1)(&mut slow);
+        let Ok(Step::Apply(late)) = slow.save(world.now(), &world.system) else {
             panic!("it is dirty")
         };
         let said = BlockingStore::apply(&*world.store, late.id(), late.action(), world.now());
