@@ -67,7 +67,7 @@ impl Program<'_> {
             6..12 => self.append(),
             12..15 => self.append_at(),
             15..17 => self.compact(),
-            17..19 => Touch::new(TTL).into(),
+            17..19 => self.touch(),
             _ if self.rng.chance(30) => {
                 self.is_deleted = true;
                 Delete::new(TTL).into()
@@ -106,7 +106,26 @@ impl Program<'_> {
 
     fn append(&mut self) -> Action {
         let (delta, stamp) = self.delta();
-        Append::new(delta, stamp, TTL).into()
+        let append = Append::new(delta, stamp, TTL);
+        let append = if self.rng.chance(30) { append.without_ttl() } else { append };
+        match self.known() {
+            Some(known) => append.behind(known).into(),
+            None => append.into(),
+        }
+    }
+
+    fn touch(&mut self) -> Action {
+        let touch = Touch::new(TTL);
+        self.known().map_or(touch, |known| touch.behind(known)).into()
+    }
+
+    /// Draws a stamp that a writer knows, or nothing.
+    fn known(&mut self) -> Option<Stamp> {
+        let len = self.positions.len();
+        let lately = len.saturating_sub(2);
+        let some = lately + self.rng.index((len - lately).max(1));
+        let known = self.positions.get(some)?.stamp();
+        self.rng.chance(70).then_some(known)
     }
 
     fn append_at(&mut self) -> Action {
