@@ -31,12 +31,14 @@ const fn name(action: &Action, outcome: Outcome) -> &'static str {
         (Action::Append(Append { at: None, .. }), Outcome::Done(_)) => "appended",
         (Action::Append(Append { at: None, .. }), Outcome::Gone) => "gone",
         (Action::Append(_), Outcome::Done(_)) => "appended there",
+        (Action::Append(_), Outcome::Late) => "late",
         (Action::Append(_), Outcome::Moved) => "moved",
         (Action::Append(_), Outcome::Gone) => "gone from there",
         (Action::Compact(_), Outcome::Done(_)) => "compacted",
         (Action::Compact(_), Outcome::Moved) => "stale",
         (Action::Touch(_), Outcome::Done(_)) => "touched",
         (Action::Touch(_), Outcome::Gone) => "nothing to touch",
+        (Action::Touch(_), Outcome::Moved) => "not touched",
         (Action::Delete(_), Outcome::Done(_)) => "deleted",
         _ => panic!("an outcome of another action"),
     }
@@ -247,6 +249,6 @@ async fn the_simulated_store_and_a_real_redis_give_the_same_answers() {
     }
     let seen = SEEN.lock().expect("counting does not panic").clone();
     report(&format!("simulator and redis agree on {PROGRAMS} programs: {seen:?}"));
-    assert_eq!(seen.len(), 12, "every outcome was seen: {seen:?}");
+    assert_eq!(seen.len(), 14, "every outcome was seen: {seen:?}");
     assert_eq!(server.keys_without_ttl(), 0);
 }
