@@ -56,11 +56,21 @@ pub enum Bug {
     GraceDoubled,
     /// A token that its session does not know is taken for none.
     ForgedIsNone,
+    /// What was pushed to a list is forgotten when others came first.
+    PushLostByRebase,
+    /// The closure of an update is not run again when others came first.
+    UpdateNotRunAgain,
+    /// What is discarded is written.
+    DiscardForgotten,
+    /// Of two changes of an attribute, the earlier one counts once a write has failed.
+    EarlierEditLast,
+    /// An entry of a map lands under the key of another.
+    EntryUnderOtherKey,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::HeldAdvancedByAppend,
         Self::HeldValidatedByLength,
         Self::CompactByLength,
@@ -85,6 +95,11 @@ impl Bug {
         Self::GoneCreatesAnew,
         Self::GraceDoubled,
         Self::ForgedIsNone,
+        Self::PushLostByRebase,
+        Self::UpdateNotRunAgain,
+        Self::DiscardForgotten,
+        Self::EarlierEditLast,
+        Self::EntryUnderOtherKey,
     ];
 }
 

@@ -1,5 +1,6 @@
 //! Everything that happened, and what was wrong with it: the second half, what requests were told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sessile_core::store::{Action, Loaded};
@@ -8,11 +9,11 @@ use sessile_core::{CommitError, CreateWhen, Granularity, Session, SessionId, Tok
 use crate::handle::SimError;
 use crate::ledger::Ledger;
 use crate::log::{Log, same};
-use crate::model::{Name, Standing, State, Val, values_of};
+use crate::model::{FEED, Name, SUM, Standing, State, Val, values_of};
 use crate::script::SKEW;
 use crate::stored::{Lifetime, secret_of};
 use crate::violation::Kind;
-use crate::visit::{Effect, Own, Visit};
+use crate::visit::{Effect, Own, OwnStep, Visit, sum_of};
 
 /// What a load must answer to, and what it found.
 pub(crate) struct Load<'a> {
@@ -143,15 +144,39 @@ impl Ledger {
     pub(crate) fn check_get(&mut self, origin: usize, name: Name, found: Option<&Val>) {
         let visit = &mut self.visits[origin];
         visit.read(name);
-        let is_damaged = visit.log.is_some_and(|id| self.logs[&id].is_damaged);
-        if visit.has_written || visit.has_ended || is_damaged || visit.log.is_none() {
-            return;
-        }
         let expected = visit.expected(name);
-        if !same(expected.as_ref(), found) {
+        if self.is_certain(origin) && !same(expected.as_ref(), found) {
             let what = format!("r{origin} sees {name} = {found:?}, expected {expected:?}");
             self.violate(Kind::OrderViolation, what);
         }
+    }
+
+    /// Checks what a request sees of the feed.
+    pub(crate) fn check_items(&mut self, origin: usize, found: &[u64]) {
+        let visit = &mut self.visits[origin];
+        visit.read(FEED);
+        let expected = visit.expected_items();
+        if self.is_certain(origin) && expected != found {
+            let what = format!("r{origin} sees the items {found:?}, expected {expected:?}");
+            self.violate(Kind::OrderViolation, what);
+        }
+    }
+
+    /// Checks what a closure made of the sum, and notes it.
+    pub(crate) fn check_update(&mut self, origin: usize, number: u64, sum: u64) {
+        let below = sum_of(self.visits[origin].expected(SUM).as_ref());
+        if self.is_certain(origin) && below.wrapping_add(number) != sum {
+            let what = format!("r{origin} added {number} to {below}, and sees {sum}");
+            self.violate(Kind::OrderViolation, what);
+        }
+        self.visits[origin].update(number, sum);
+    }
+
+    /// Reports whether a request must see what it loaded and did, and nothing else.
+    fn is_certain(&self, origin: usize) -> bool {
+        let visit = &self.visits[origin];
+        let is_damaged = visit.log.is_some_and(|id| self.logs[&id].is_damaged);
+        !(visit.has_written || visit.has_ended || is_damaged || visit.log.is_none())
     }
 
     /// Notes that a request sends an action.
@@ -189,6 +214,7 @@ impl Ledger {
         let id = session.id().filter(exists);
         let visit = &mut self.visits[origin];
         visit.has_written = true;
+        visit.keep();
         let was_lost = visit.rollbacks != self.rollbacks;
         visit.marks &= !visit.due.everything;
         let ended = std::mem::take(&mut visit.ended);
@@ -210,6 +236,7 @@ impl Ledger {
         match id {
             Some(id) if self.logs.get(&id).is_some_and(|log| !log.is_damaged) => {
                 found.extend(self.undone(origin, id));
+                found.extend(self.undone_pushes(origin, id));
                 found.extend(self.unfulfilled(origin, id));
                 found.extend(self.neglected(origin, id).filter(|_| is_last && !is_out));
                 self.visits[origin].told(id);
@@ -242,6 +269,13 @@ impl Ledger {
     ) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
         let steps = &own.steps[from..];
+        if name == SUM && steps.iter().all(|step| step.only_updates) {
+            return self.undone_updates(origin, id, steps);
+        }
+        // A removal may have come to nothing, and what closures add then comes to what others left.
+        if name == SUM && steps.iter().any(|step| step.want.is_some()) {
+            return None;
+        }
         let only_adds = steps.iter().all(|step| step.only_adds);
         let adds = self.rules.granularity == Granularity::Attributes && only_adds;
         if adds && let Some(sum) = visit.sum(id, name) {
@@ -280,6 +314,39 @@ impl Ledger {
         let want = &steps[0].want;
         (!is_done).then(|| {
             (Kind::Lost, format!("r{origin} was told {name} = {want:?} is written, and it is not"))
+        })
+    }
+
+    /// Finds what closures added to the sum that was acknowledged and does not count, or counts twice.
+    fn undone_updates(
+        &self,
+        origin: usize,
+        id: SessionId,
+        steps: &[OwnStep],
+    ) -> Option<(Kind, String)> {
+        let sum = self.visits[origin].summed(id).cast_signed();
+        let is_done =
+            self.visits[origin].is_sum_unclear || steps.iter().any(|step| step.added == sum);
+        let wanted = steps[0].added;
+        (!is_done).then(|| {
+            let kind = if sum > wanted { Kind::Doubled } else { Kind::Lost };
+            (kind, format!("closures of r{origin} added {wanted} to the sum, and {sum} counts"))
+        })
+    }
+
+    /// Finds an item whose push was acknowledged and that is not in the log, or is there twice.
+    fn undone_pushes(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
+        let visit = &self.visits[origin];
+        let applied = visit.applied.iter().filter(|applied| applied.log == id);
+        let items: BTreeSet<_> = applied.flat_map(|applied| applied.items()).collect();
+        visit.due_pushes().find_map(|number| {
+            let places = items.iter().filter(|(_, item)| *item == number).count();
+            let kind = match places {
+                0 => Kind::Lost,
+                1 => return None,
+                _ => Kind::Doubled,
+            };
+            Some((kind, format!("r{origin} was told {number} is pushed, and it is {places} times")))
         })
     }
 
@@ -338,6 +405,9 @@ impl Ledger {
         let is_in_place_of_another = is_refused || visit.has_ended;
         if is_last && !is_in_place_of_another && self.rules.create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
+        }
+        if let (Some(number), false) = (visit.due_pushes().next(), visit.has_ended) {
+            return Some((Kind::Lost, format!("r{origin} was told {number} is pushed")));
         }
         visit.due.names.iter().find_map(|(name, from)| {
             let own = visit.own.get(name)?;

@@ -12,7 +12,8 @@ impl Script {
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::new(seed).fork(0);
-        let swarm = Swarm::draw(&mut rng);
+        let mut swarm = Swarm::draw(&mut rng);
+        swarm.collects = Rng::new(seed).fork(1).chance(40);
         let nodes: Vec<NodeRules> =
             (0..1 + rng.index(4)).map(|_| draw_node(&mut rng, &swarm)).collect();
         let clients = if swarm.stalls { 1 } else { 1 + rng.index(3) };
@@ -53,6 +54,8 @@ struct Swarm {
     slow: u64,
     /// The ops that are drawn more often, if any.
     favourite: u64,
+    /// Handlers also work on collections, in closures, and discard.
+    collects: bool,
 }
 
 impl Swarm {
@@ -89,6 +92,7 @@ impl Swarm {
             stalls,
             is_long: rng.chance(3),
             favourite: rng.below(6),
+            collects: false,
         }
     }
 
@@ -187,6 +191,10 @@ fn draw_request(
 fn draw_op(rng: &mut Rng, swarm: &Swarm, unique: &mut u64, depth: u32) -> Op {
     *unique += 2 + rng.below(2);
     let number = *unique;
+    let mut apart = rng.fork(APART);
+    if swarm.collects && apart.chance(50) {
+        return draw_collecting(&mut apart, number, depth);
+    }
     if rng.chance(30) {
         match swarm.favourite {
             0 => return Op::Add(rng.index(2), 1 + i64::from(rng.small(5))),
@@ -222,6 +230,22 @@ fn draw_op(rng: &mut Rng, swarm: &Swarm, unique: &mut u64, depth: u32) -> Op {
     }
 }
 
+/// Draws an op on a collection or the sum, or a discard.
+fn draw_collecting(rng: &mut Rng, number: u64, depth: u32) -> Op {
+    match rng.below(20) {
+        0..=4 => Op::Push(number),
+        5 => Op::Items,
+        6 => Op::Empty,
+        7..=10 => Op::Insert(rng.index(2), number),
+        11 => Op::Entry(rng.index(2)),
+        12 => Op::Entries,
+        13 => Op::Delete(rng.index(2)),
+        14..=17 => Op::Update(number),
+        18 if depth == 0 => Op::Discard,
+        _ => Op::Push(number),
+    }
+}
+
 fn draw_save(rng: &mut Rng, swarm: &Swarm, unique: &mut u64) -> Op {
     Op::Save((0..rng.index(3)).map(|_| draw_op(rng, swarm, unique, 1)).collect())
 }
@@ -253,5 +277,7 @@ fn draw_faults(
     faults
 }
 
+/// Names the generator of ops that were not drawn always.
+const APART: u64 = 1_414_213;
 /// How many calls of a request have a fate of their own.
 const CALLS: usize = 12;

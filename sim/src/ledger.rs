@@ -12,7 +12,7 @@ use sessile_core::{Granularity, OnConflict, SessionId};
 
 use crate::command::{Bytes, Command, Reply, WrongCommand};
 use crate::log::Log;
-use crate::model::{NAMES, Name, State};
+use crate::model::{FEED, Items, NAMES, Name, SUM, State};
 use crate::script::{EPOCH, Fate, Request, Rules, Script};
 use crate::stored::DeltaHead;
 use crate::violation::{Kind, Violation};
@@ -234,7 +234,7 @@ impl Ledger {
         head: &DeltaHead,
         before: &Arc<State>,
     ) {
-        let applied = Applied::delta(seen.id, delta);
+        let mut applied = Applied::delta(seen.id, delta, before);
         let visit = &self.visits[seen.origin];
         let request = seen.origin;
         let number = self.logs[&seen.id].last();
@@ -248,6 +248,9 @@ impl Ledger {
         let changes = wins || applied.replaces || !applied.changes.is_empty();
         if is_own {
             found.extend(self.foreign_names(request, seen.id, &applied));
+            found.extend(self.foreign_items(request, seen.id, &applied, before));
+            found.extend(self.disordered_items(request, &applied));
+            found.extend(self.stale_sum(request, seen.id, &applied));
         }
         if is_own && changes {
             found.extend(self.silent_conflict(request, seen.id, before));
@@ -267,7 +270,13 @@ impl Ledger {
             found.push((Kind::WrongAccept, what));
         }
         found.into_iter().for_each(|(kind, what)| self.violate(kind, what));
+        let is_copied = self.copies_sum(request, seen.id, &applied);
+        if is_copied {
+            applied.summed = 0;
+        }
         let visit = &mut self.visits[seen.origin];
+        // What was added while the write was on its way may be in the copy.
+        visit.is_sum_unclear |= is_copied && !visit.is_sum_due(seen.id) && visit.adds_late(seen.id);
         visit.applied.push(applied);
         if let Some((_, verifier, _)) = head.rotation {
             visit.held = visit.held.map(|_| verifier);
@@ -287,7 +296,8 @@ impl Ledger {
         applied: &Applied,
     ) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[request], &self.logs[&id]);
-        for name in NAMES.into_iter().filter(|name| !visit.touches(name)) {
+        let names = NAMES.into_iter().filter(|name| *name != FEED && !visit.touches(name));
+        for name in names {
             let value = match applied.changes.get(name) {
                 None if applied.replaces => None,
                 None => continue,
@@ -303,6 +313,82 @@ impl Ledger {
             }
         }
         None
+    }
+
+    /// Finds an item that an entry writes or removes and its request never pushed or removed.
+    fn foreign_items(
+        &self,
+        request: usize,
+        id: SessionId,
+        applied: &Applied,
+        before: &State,
+    ) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[request], &self.logs[&id]);
+        let items = applied.items();
+        let ever_held = |name: &String, number: Option<&u64>| {
+            let held = |state: Option<&State>| state.and_then(State::items)?.get(name).copied();
+            log.states(visit.base, log.last()).any(|state| held(state) == number.copied())
+        };
+        let foreign = items.iter().find(|(name, number)| {
+            !visit.feed.pushes.contains(number) && !ever_held(name, Some(*number))
+        });
+        if let Some((_, number)) = foreign {
+            let what = format!("r{request} writes the item {number}, which it never saw");
+            return Some((Kind::OrderViolation, what));
+        }
+        let has_emptied = visit.feed.emptied.is_some();
+        let mut others = before.items().into_iter().flat_map(Items::keys);
+        let dropped = others
+            .any(|name| applied.replaces && !items.contains_key(name) && !ever_held(name, None));
+        (!has_emptied && (applied.removes_items() || dropped))
+            .then(|| (Kind::Lost, format!("r{request} removes items, which it never did")))
+    }
+
+    /// Finds items of a request in another order than it pushed them in, or before what it had seen.
+    fn disordered_items(&self, request: usize, applied: &Applied) -> Option<(Kind, String)> {
+        let visit = &self.visits[request];
+        let items = applied.items();
+        let place = |number| visit.feed.pushes.iter().position(|pushed| *pushed == number);
+        let mut own = items.iter().filter_map(|(name, number)| Some((name, place(*number)?)));
+        let first = own.clone().next()?.0;
+        let is_sorted = own.clone().is_sorted_by_key(|(_, place)| place);
+        let mut seen = visit.seen.items().into_iter().flat_map(Items::keys);
+        let is_behind = visit.feed.emptied.is_some() || seen.all(|name| name < first);
+        (own.next().is_some() && !(is_sorted && is_behind))
+            .then(|| (Kind::OrderViolation, format!("r{request} pushed items in another order")))
+    }
+
+    /// Reports whether an entry writes the sum as its request saw it, with everything else.
+    fn copies_sum(&self, request: usize, id: SessionId, applied: &Applied) -> bool {
+        let (visit, log) = (&self.visits[request], &self.logs[&id]);
+        let copies = self.rules.granularity == Granularity::Whole || visit.everything;
+        let is_seen = match applied.changes.get(SUM) {
+            Some(Did::Set(value)) => log.ever_held(SUM, Some(value), visit.base),
+            _ => true,
+        };
+        let must_add = visit.is_sum_due(id) && visit.may_have_summed(id, applied.summed);
+        copies && is_seen && !must_add
+    }
+
+    /// Finds a sum that closures did not make of what the log held just before.
+    fn stale_sum(
+        &self,
+        request: usize,
+        id: SessionId,
+        applied: &Applied,
+    ) -> Option<(Kind, String)> {
+        let visit = &self.visits[request];
+        let is_update = visit.own.get(SUM)?.steps.iter().all(|step| step.only_updates);
+        let is_right = !applied.changes.contains_key(SUM)
+            || visit.may_have_summed(id, applied.summed)
+            || self.copies_sum(request, id, applied);
+        (is_update && !visit.is_sum_unclear && !is_right).then(|| {
+            let grown = applied.summed.cast_signed();
+            (
+                Kind::Lost,
+                format!("the sum grows by {grown}, which closures of r{request} never added"),
+            )
+        })
     }
 
     /// Finds something that a request which rejects conflicts looked at and others changed.
@@ -321,7 +407,9 @@ impl Ledger {
         let all = whole || visit.due.everything;
         let looked = |name: Name| {
             let looked = visit.due.reads.contains(name) || visit.due.names.contains_key(name);
-            all || looked && !visit.looked_late.contains(name)
+            // Closures make the sum of whatever others left.
+            let is_made = name == SUM && !visit.due.reads.contains(name);
+            !is_made && (all || looked && !visit.looked_late.contains(name))
         };
         let changed = |name: &Name| looked(name) && base.get(name) != before.get(name);
         let name = NAMES.into_iter().find(changed)?;

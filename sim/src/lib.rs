@@ -20,6 +20,7 @@ mod bug;
 mod check;
 mod command;
 mod direct;
+mod forgery;
 mod generate;
 mod handle;
 mod ledger;

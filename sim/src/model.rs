@@ -35,7 +35,12 @@ pub(crate) type Name = &'static str;
 pub(crate) enum Val {
     Number(i64),
     Bytes(Vec<u8>),
+    /// The items of the feed by name; there is one at least.
+    Items(Items),
 }
+
+/// Items by the names they are stored under.
+pub(crate) type Items = BTreeMap<String, u64>;
 
 /// What a presented verifier is worth.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,9 +99,24 @@ impl State {
             self.values.clear();
         }
         for (name, change) in delta.changes() {
-            self.change(name_of(name), change);
+            match name_of(name) {
+                FEED => self.change_item(name, change),
+                name => self.change(name, change),
+            }
         }
         true
+    }
+
+    fn change_item(&mut self, item: &str, change: &Change) {
+        let mut items = self.items().cloned().unwrap_or_default();
+        match change {
+            Change::Set(value) => drop(items.insert(item.to_owned(), number_of(value.as_ref()))),
+            _ => drop(items.remove(item)),
+        }
+        self.values.remove(FEED);
+        if !items.is_empty() {
+            self.values.insert(FEED, Val::Items(items));
+        }
     }
 
     fn change(&mut self, name: Name, change: &Change) {
@@ -106,7 +126,7 @@ impl State {
             }
             Change::Add(number) => match self.values.entry(name).or_insert(Val::Number(0)) {
                 Val::Number(sum) => *sum = sum.wrapping_add(*number),
-                Val::Bytes(_) => {}
+                Val::Bytes(_) | Val::Items(_) => {}
             },
             _ => {
                 self.values.remove(name);
@@ -121,6 +141,14 @@ impl State {
 
     pub(crate) fn get(&self, name: Name) -> Option<&Val> {
         self.values.get(name)
+    }
+
+    /// Returns the items of the feed.
+    pub(crate) fn items(&self) -> Option<&Items> {
+        match self.get(FEED) {
+            Some(Val::Items(items)) => Some(items),
+            _ => None,
+        }
     }
 
     pub(crate) fn standing(&self, secret: &Secret, now: u64) -> Standing {
@@ -199,16 +227,35 @@ impl fmt::Debug for Val {
                 Some(number) => write!(f, "{number}"),
                 None => write!(f, "{} bytes", bytes.len()),
             },
+            Self::Items(items) => write!(f, "{:?}", items.values()),
         }
     }
 }
 
 pub(crate) fn values_of(record: &Record) -> BTreeMap<Name, Val> {
-    record.iter().map(|(name, attribute)| (name_of(name), Val::of(attribute))).collect()
+    let mut values = BTreeMap::new();
+    let mut items = Items::new();
+    for (name, attribute) in record.iter() {
+        match name_of(name) {
+            FEED => drop(items.insert(name.to_owned(), number_of(attribute))),
+            known => drop(values.insert(known, Val::of(attribute))),
+        }
+    }
+    if !items.is_empty() {
+        values.insert(FEED, Val::Items(items));
+    }
+    values
+}
+
+/// Returns the number an item is.
+pub(crate) fn number_of(item: ValueRef<'_>) -> u64 {
+    Val::of(item).as_number().unwrap_or(u64::MAX)
 }
 
 /// Returns the name programs know an attribute by.
 pub(crate) fn name_of(name: &str) -> Name {
+    let is_item = name.strip_prefix(FEED).is_some_and(|rest| rest.starts_with(ITEM));
+    let name = if is_item { FEED } else { name };
     NAMES.into_iter().find(|known| *known == name).unwrap_or("?")
 }
 
@@ -232,8 +279,17 @@ const UNSIGNED: u8 = 0;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 
-/// The names programs use.
-pub(crate) const NAMES: [Name; 6] = ["a", "b", "list", "m", "n", "text"];
+/// The names programs use; all items of the feed under one.
+pub(crate) const NAMES: [Name; 10] =
+    ["a", "b", ENTRIES[0], ENTRIES[1], FEED, "list", "m", "n", SUM, "text"];
+/// Those of the entries of the map, with the separator.
+pub(crate) const ENTRIES: [Name; 2] = ["cart\u{1f}x", "cart\u{1f}y"];
+/// The list programs push to.
+pub(crate) const FEED: Name = "feed";
+/// What stands between the name of a list and the rest of the name of an item.
+const ITEM: char = '\u{1e}';
+/// What closures add to.
+pub(crate) const SUM: Name = "sum";
 /// Those of counters.
 pub(crate) const COUNTERS: [Name; 2] = ["n", "m"];
 

@@ -1,11 +1,12 @@
 //! What a handler does to a session, and what it may expect of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sessile_core::{Counter, Key, RotationReason, Session};
+use sessile_core::{Counter, Key, List, Map, RotationReason, Session};
 
 use crate::ledger::Ledger;
-use crate::model::{COUNTERS, Name, Val};
+use crate::model::{COUNTERS, ENTRIES, FEED, Name, SUM, Val, name_of};
 use crate::script::{EVERYTHING, Op, PLAIN};
 
 /// What an op came to.
@@ -19,6 +20,13 @@ pub(crate) enum Note {
     Want(Name, Option<Val>),
     /// So much was added to a counter, which is this now.
     Added(Name, i64, i64),
+    /// The feed held these.
+    Items(Vec<u64>),
+    Pushed(u64),
+    Emptied,
+    /// A closure added so much to the sum, which is this now.
+    Updated(u64, u64),
+    Discarded,
     Everything,
     Privilege,
     Principal(Option<String>),
@@ -30,6 +38,10 @@ const PLAIN_KEYS: [Key<u64>; 2] = [Key::new(PLAIN[0]), Key::new(PLAIN[1])];
 const COUNTER_KEYS: [Counter; 2] = [Counter::new(COUNTERS[0]), Counter::new(COUNTERS[1])];
 const LIST: Key<Vec<u64>> = Key::new("list");
 const TEXT: Key<String> = Key::new("text");
+const MAP: Map<u64> = Map::new("cart");
+const ENTRY_KEYS: [&str; 2] = ["x", "y"];
+const ITEMS: List<u64> = List::new(FEED);
+const SUM_KEY: Key<u64> = Key::new(SUM);
 const MANUAL: Key<bool> = Key::new(EVERYTHING);
 
 /// Does one op that does not wait. What the session refuses comes to nothing.
@@ -46,6 +58,54 @@ pub(crate) fn perform(session: &mut Session, op: &Op) -> Vec<Note> {
         Op::Names => {
             drop(session.names());
             Vec::new()
+        }
+        Op::Entry(which) => read_entry(session, *which),
+        Op::Entries => {
+            let whole: BTreeMap<_, _> = session.entries(&MAP).filter_map(Result::ok).collect();
+            let found = ENTRY_KEYS.map(|key| whole.get(key).map(|number| Val::number(*number)));
+            ENTRIES.into_iter().zip(found).map(|(name, found)| Note::Read(name, found)).collect()
+        }
+        Op::Items => {
+            let items: Result<_, _> = session.items(&ITEMS).collect();
+            items.map_or(Vec::new(), |items| vec![Note::Items(items)])
+        }
+        _ => perform_collection(session, op),
+    }
+}
+
+/// Does one op that changes a collection or the sum.
+fn perform_collection(session: &mut Session, op: &Op) -> Vec<Note> {
+    match op {
+        Op::Insert(which, number) => {
+            let done = session.set(&MAP.entry(ENTRY_KEYS[*which]), *number);
+            wanted(ENTRIES[*which], done.is_ok(), Val::number(*number))
+        }
+        Op::Delete(which) => {
+            let was_there = session.remove(&MAP.entry(ENTRY_KEYS[*which]));
+            removed(ENTRIES[*which], was_there)
+        }
+        Op::Push(number) => match session.push(&ITEMS, *number) {
+            Ok(()) => vec![Note::Pushed(*number)],
+            Err(_) => Vec::new(),
+        },
+        Op::Empty => {
+            if session.remove(&ITEMS) {
+                vec![Note::Emptied]
+            } else {
+                Vec::new()
+            }
+        }
+        Op::Update(number) => {
+            let added = *number;
+            let sum = session.update(&SUM_KEY, move |sum| {
+                *sum = sum.wrapping_add(added);
+                *sum
+            });
+            sum.map_or(Vec::new(), |sum| vec![Note::Updated(added, sum)])
+        }
+        Op::Discard => {
+            session.discard();
+            vec![Note::Discarded]
         }
         _ => perform_change(session, op),
     }
@@ -95,10 +155,18 @@ fn perform_change(session: &mut Session, op: &Op) -> Vec<Note> {
             wanted("text", session.set(&TEXT, text.clone()).is_ok(), Val::text(&text))
         }
         Op::Clear => {
-            let names = session.names();
+            let mut names: Vec<Name> = session
+                .names()
+                .iter()
+                .map(|name| name_of(name))
+                .filter(|name| *name != "?")
+                .collect();
+            let entries = ENTRIES.into_iter().zip(ENTRY_KEYS);
+            let is_there = |(_, key): &(Name, &str)| session.contains(&MAP.entry(key));
+            names.extend(entries.filter(is_there).map(|(name, _)| name));
             session.clear();
-            let known = |name: String| Note::Want(crate::model::name_of(&name), None);
-            names.into_iter().map(known).collect()
+            let gone = |name| if name == FEED { Note::Emptied } else { Note::Want(name, None) };
+            names.into_iter().map(gone).collect()
         }
         _ => perform_rest(session, op),
     }
@@ -149,6 +217,11 @@ impl Ledger {
                 Note::Looked(name) => visit.read(name),
                 Note::Want(name, value) => visit.want(name, value),
                 Note::Added(name, number, sum) => visit.add(name, number, sum),
+                Note::Items(found) => self.check_items(origin, &found),
+                Note::Pushed(number) => visit.feed.pushes.push(number),
+                Note::Emptied => visit.empty_feed(),
+                Note::Updated(number, sum) => self.check_update(origin, number, sum),
+                Note::Discarded => visit.discard(),
                 Note::Everything => {
                     visit.everything = true;
                     visit.marks |= !visit.has_written;
@@ -160,6 +233,11 @@ impl Ledger {
             }
         }
     }
+}
+
+fn read_entry(session: &Session, which: usize) -> Vec<Note> {
+    let found = session.get(&MAP.entry(ENTRY_KEYS[which]));
+    read(ENTRIES[which], found.map(|found| found.map(Val::number)))
 }
 
 fn read<E>(name: Name, found: Result<Option<Val>, E>) -> Vec<Note> {

@@ -144,8 +144,26 @@ pub enum Op {
     Borrow(u64),
     /// Sets the text, to so many bytes and a number nobody else uses.
     Text(u64, u64),
+    /// Reads an entry of the map.
+    Entry(usize),
+    /// Reads every entry of the map.
+    Entries,
+    /// Sets an entry of the map to a value nobody else uses.
+    Insert(usize, u64),
+    /// Removes an entry of the map.
+    Delete(usize),
+    /// Reads every item of the feed.
+    Items,
+    /// Pushes an item nobody else uses to the feed.
+    Push(u64),
+    /// Removes the whole feed.
+    Empty,
+    /// Adds to the sum in a closure.
+    Update(u64),
     /// Removes everything.
     Clear,
+    /// Forgets what was not written. Nothing, if what that is depends on chance.
+    Discard,
     /// Marks everything dirty.
     Everything,
     /// Rotates the token.

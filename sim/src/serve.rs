@@ -16,7 +16,7 @@ use sessile_core::{
 
 use crate::bug::Bug;
 use crate::check::Opened;
-use crate::ops::perform;
+use crate::ops::{Note, perform};
 use crate::script::{Driver, Op, Presents, Request, Script};
 use crate::witness::Witness;
 use crate::world::{NodeClock, RequestEntropy, Shared, enter};
@@ -212,7 +212,13 @@ impl Service {
     }
 
     fn perform(&self, session: &mut Session, op: &Op) {
-        let notes = perform(session, op);
+        if *op == Op::Discard && !enter(&self.shared).ledger.visits[self.origin].may_discard() {
+            return;
+        }
+        let notes = match (self.bug, op) {
+            (Some(Bug::DiscardForgotten), Op::Discard) => vec![Note::Discarded],
+            _ => perform(session, op),
+        };
         let mut world = enter(&self.shared);
         world.note(|_| format!("r{} {op:?}", self.origin));
         world.ledger.take_notes(self.origin, notes);

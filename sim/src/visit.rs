@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sessile_core::SessionId;
 use sessile_core::log::{Change, CommitId, Delta};
 
-use crate::model::{Name, State, Val, name_of};
+use crate::model::{FEED, Items, Name, SUM, State, Val, name_of, number_of};
 use crate::stored::Secret;
 
 /// What one request did and was told.
@@ -38,6 +38,13 @@ pub(crate) struct Visit {
     pub(crate) has_written: bool,
     /// What it did to attributes.
     pub(crate) own: BTreeMap<Name, Own>,
+    pub(crate) feed: Feed,
+    /// What a discard leaves: the number of steps that are written, and of the feed.
+    pub(crate) kept: (BTreeMap<Name, usize>, Feed),
+    /// What a discard leaves depends on what became of the last write.
+    pub(crate) is_unclear: bool,
+    /// What it added to the sum may be in an entry or not.
+    pub(crate) is_sum_unclear: bool,
     pub(crate) reads: BTreeSet<Name>,
     /// What it first looked at after a write that may have moved it on to what others left.
     pub(crate) looked_late: BTreeSet<Name>,
@@ -71,6 +78,15 @@ pub(crate) struct Own {
     pub(crate) told: Option<Told>,
 }
 
+/// What a request did to the feed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Feed {
+    /// What it pushed, in order.
+    pub(crate) pushes: Vec<u64>,
+    /// How many of them it pushed before it last removed everything.
+    pub(crate) emptied: Option<usize>,
+}
+
 /// What a request was told is written: from which step on, behind which version, and what its entries
 /// amounted to then.
 #[derive(Clone, Debug)]
@@ -88,6 +104,8 @@ pub(crate) struct OwnStep {
     pub(crate) added: i64,
     /// It has only added.
     pub(crate) only_adds: bool,
+    /// It has only added in closures, or to a counter.
+    pub(crate) only_updates: bool,
 }
 
 /// What a write must bring about.
@@ -95,6 +113,7 @@ pub(crate) struct OwnStep {
 pub(crate) struct Due {
     /// For each name, the step from which on what it holds is right.
     pub(crate) names: BTreeMap<Name, usize>,
+    pub(crate) feed: Feed,
     pub(crate) reads: BTreeSet<Name>,
     pub(crate) everything: bool,
     pub(crate) privilege: bool,
@@ -110,6 +129,8 @@ pub(crate) struct Applied {
     pub(crate) is_create: bool,
     pub(crate) replaces: bool,
     pub(crate) changes: BTreeMap<Name, Did>,
+    /// What it made the sum grow by.
+    pub(crate) summed: u64,
 }
 
 /// What an entry did to an attribute.
@@ -118,6 +139,8 @@ pub(crate) enum Did {
     Set(Val),
     Remove,
     Add(i64),
+    /// It set these items of the feed, or removed them.
+    Items(BTreeMap<String, Option<u64>>),
 }
 
 /// What a request's entries amount to for one attribute.
@@ -134,21 +157,64 @@ pub(crate) enum Effect {
 }
 
 impl Applied {
-    pub(crate) fn delta(log: SessionId, delta: &Delta) -> Self {
+    pub(crate) fn delta(log: SessionId, delta: &Delta, before: &State) -> Self {
         let did = |change: &Change| match change {
             Change::Set(value) => Did::Set(Val::stored(value)),
             Change::Add(number) => Did::Add(*number),
             _ => Did::Remove,
         };
-        let changes = delta.changes().map(|(name, change)| (name_of(name), did(change))).collect();
+        let mut changes = BTreeMap::new();
+        let mut items = BTreeMap::new();
+        for (name, change) in delta.changes() {
+            match (name_of(name), change) {
+                (FEED, Change::Set(value)) => {
+                    items.insert(name.to_owned(), Some(number_of(value.as_ref())));
+                }
+                (FEED, _) => drop(items.insert(name.to_owned(), None)),
+                (name, change) => drop(changes.insert(name, did(change))),
+            }
+        }
+        if !items.is_empty() {
+            changes.insert(FEED, Did::Items(items));
+        }
+        let summed = match changes.get(SUM) {
+            Some(Did::Set(value)) => sum_of(Some(value)).wrapping_sub(sum_of(before.get(SUM))),
+            _ => 0,
+        };
         let (commit, replaces) = (delta.commit(), delta.replaces_all());
-        Self { log, commit, is_create: false, replaces, changes }
+        Self { log, commit, is_create: false, replaces, changes, summed }
     }
 
     pub(crate) fn create(log: SessionId, commit: CommitId, state: &State) -> Self {
-        let set = |(name, value): (&Name, &Val)| (*name, Did::Set(value.clone()));
+        let set = |(name, value): (&Name, &Val)| match value {
+            Val::Items(items) => {
+                let set = |(item, number): (&String, &u64)| (item.clone(), Some(*number));
+                (*name, Did::Items(items.iter().map(set).collect()))
+            }
+            value => (*name, Did::Set(value.clone())),
+        };
         let changes = state.values.iter().map(set).collect();
-        Self { log, commit, is_create: true, replaces: true, changes }
+        let summed = sum_of(state.get(SUM));
+        Self { log, commit, is_create: true, replaces: true, changes, summed }
+    }
+
+    /// Returns the items it set, by name.
+    pub(crate) fn items(&self) -> Items {
+        let Some(Did::Items(items)) = self.changes.get(FEED) else { return Items::new() };
+        items.iter().filter_map(|(name, item)| Some((name.clone(), (*item)?))).collect()
+    }
+
+    /// Reports whether it removed items by name.
+    pub(crate) fn removes_items(&self) -> bool {
+        let Some(Did::Items(items)) = self.changes.get(FEED) else { return false };
+        items.values().any(Option::is_none)
+    }
+}
+
+impl Feed {
+    /// Returns what was pushed and not removed again, in order.
+    pub(crate) fn due(&self) -> impl Iterator<Item = u64> {
+        self.pushes.iter().skip(self.emptied.unwrap_or(0)).copied()
     }
 }
 
@@ -158,7 +224,7 @@ impl Visit {
         self.look(name);
         let own = self.own.entry(name).or_default();
         let added = own.steps.last().map_or(0, |step| step.added);
-        own.steps.push(OwnStep { want, added, only_adds: false });
+        own.steps.push(OwnStep { want, added, only_adds: false, only_updates: false });
     }
 
     /// Notes an addition to a counter, and what it is to the request now.
@@ -168,7 +234,38 @@ impl Visit {
         let (added, only_adds) =
             own.steps.last().map_or((0, true), |step| (step.added, step.only_adds));
         let (want, added) = (Some(Val::Number(seen)), added.wrapping_add(number));
-        own.steps.push(OwnStep { want, added, only_adds });
+        own.steps.push(OwnStep { want, added, only_adds, only_updates: only_adds });
+    }
+
+    /// Notes what a closure added to the sum, and what it is to the request now.
+    pub(crate) fn update(&mut self, number: u64, seen: u64) {
+        self.look(SUM);
+        let own = self.own.entry(SUM).or_default();
+        let (added, only_updates) =
+            own.steps.last().map_or((0, true), |step| (step.added, step.only_updates));
+        let (want, added) = (Some(Val::number(seen)), added.wrapping_add_unsigned(number));
+        own.steps.push(OwnStep { want, added, only_adds: false, only_updates });
+    }
+
+    /// Notes that everything in the feed was removed.
+    pub(crate) fn empty_feed(&mut self) {
+        self.feed.emptied = Some(self.feed.pushes.len());
+    }
+
+    /// Reports whether it is certain what a discard leaves.
+    pub(crate) const fn may_discard(&self) -> bool {
+        !self.is_unclear
+    }
+
+    /// Notes that what was not written is forgotten.
+    pub(crate) fn discard(&mut self) {
+        let (steps, feed) = &self.kept;
+        for (name, own) in &mut self.own {
+            own.steps.truncate(steps.get(name).copied().unwrap_or(0));
+        }
+        self.own.retain(|_, own| !own.steps.is_empty());
+        self.feed.clone_from(feed);
+        self.marks = false;
     }
 
     pub(crate) fn read(&mut self, name: Name) {
@@ -200,7 +297,9 @@ impl Visit {
     /// Notes that a write starts.
     pub(crate) fn start_write(&mut self) {
         self.writes += 1;
+        self.is_unclear = true;
         self.due = Due {
+            feed: self.feed.clone(),
             names: self.own.iter().map(|(name, own)| (*name, own.steps.len() - 1)).collect(),
             reads: self.reads.clone(),
             everything: self.marks,
@@ -208,6 +307,16 @@ impl Visit {
             principal: self.principal.clone(),
             idle: self.idle,
         };
+    }
+
+    /// Notes that all that was due is written.
+    pub(crate) fn keep(&mut self) {
+        let steps = self.own.iter().map(|(name, own)| (*name, own.steps.len()));
+        self.kept = (steps.collect(), self.feed.clone());
+        let is_due = |(name, steps): (&Name, &usize)| {
+            self.due.names.get(name).is_some_and(|from| from + 1 == *steps)
+        };
+        self.is_unclear = self.due.feed != self.feed || !self.kept.0.iter().all(is_due);
     }
 
     /// Notes that the request was told that all that was due is in a log.
@@ -237,6 +346,8 @@ impl Visit {
         self.ended.extend(self.log.take());
         self.has_ended = true;
         self.own.clear();
+        self.feed = Feed::default();
+        self.is_unclear = true;
         self.reads.clear();
         self.sent.clear();
         self.due = Due::default();
@@ -248,7 +359,44 @@ impl Visit {
 
     /// Reports whether the request may write an attribute.
     pub(crate) fn touches(&self, name: Name) -> bool {
-        self.own.contains_key(name)
+        self.own.contains_key(name) || name == FEED && self.feed != Feed::default()
+    }
+
+    /// Returns what the request must see of the feed, as long as that is certain.
+    pub(crate) fn expected_items(&self) -> Vec<u64> {
+        let seen = self.seen.items().filter(|_| self.feed.emptied.is_none());
+        let seen = seen.into_iter().flat_map(Items::values).copied();
+        seen.chain(self.feed.due()).collect()
+    }
+
+    /// Returns what was pushed before the write that is on its way, and not removed since.
+    pub(crate) fn due_pushes(&self) -> impl Iterator<Item = u64> {
+        let gone = self.feed.emptied.max(self.due.feed.emptied).unwrap_or(0);
+        self.due.feed.pushes.iter().skip(gone).copied()
+    }
+
+    /// Returns what the request's entries in a log made the sum grow by.
+    pub(crate) fn summed(&self, log: SessionId) -> u64 {
+        let applied = self.applied.iter().filter(|applied| applied.log == log);
+        applied.fold(0, |sum, applied| sum.wrapping_add(applied.summed))
+    }
+
+    /// Reports whether the write that is on its way must add to the sum.
+    pub(crate) fn is_sum_due(&self, log: SessionId) -> bool {
+        let due = self.due.names.get(SUM).and_then(|from| self.own.get(SUM)?.steps.get(*from));
+        due.is_some_and(|step| step.added != self.summed(log).cast_signed())
+    }
+
+    /// Reports whether an entry may have made the sum grow by so much.
+    pub(crate) fn may_have_summed(&self, log: SessionId, grown: u64) -> bool {
+        let sum = self.summed(log).wrapping_add(grown).cast_signed();
+        self.own.get(SUM).is_some_and(|own| own.steps.iter().any(|step| step.added == sum))
+    }
+
+    /// Reports whether closures added something that no entry has.
+    pub(crate) fn adds_late(&self, log: SessionId) -> bool {
+        let last = self.own.get(SUM).and_then(|own| own.steps.last());
+        last.is_some_and(|step| step.added != self.summed(log).cast_signed())
     }
 
     /// Says what the request's entries in a log amount to for one attribute.
@@ -269,8 +417,9 @@ impl Visit {
                     Some(Val::Number(sum)) => {
                         Effect::Value(Some(Val::Number(sum.wrapping_add(*number))))
                     }
-                    Some(Val::Bytes(_)) => Effect::Unclear,
+                    Some(Val::Bytes(_) | Val::Items(_)) => Effect::Unclear,
                 },
+                (Some(Did::Items(_)), _) => Effect::Unclear,
                 (Some(Did::Add(_)), Effect::Unclear) => Effect::Unclear,
             };
         }
@@ -291,4 +440,9 @@ impl Visit {
         }
         Some(sum)
     }
+}
+
+/// Returns the number the sum is; absent is 0.
+pub(crate) fn sum_of(value: Option<&Val>) -> u64 {
+    value.and_then(Val::as_number).unwrap_or(0)
 }

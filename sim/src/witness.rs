@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sessile_core::log::{Stamp, fold};
+use sessile_core::log::{Delta, Stamp, fold};
 use sessile_core::store::{Action, Append, Failure, Loaded, Outcome, Position, Store};
 use sessile_core::{SessionId, Timestamp};
 
 use crate::bug::Bug;
 use crate::check::Load;
+use crate::forgery::forged;
 use crate::handle::{Handle, SimError, renamed};
 use crate::world::{Shared, Wire, enter};
 
@@ -31,6 +32,8 @@ pub(crate) struct Memory {
     pub(crate) asked_at: u64,
     /// The write nobody heard of.
     unknown: Option<Action>,
+    /// The changes of a write that failed for sure.
+    failed: Option<Delta>,
 }
 
 impl Store for Witness {
@@ -59,7 +62,7 @@ impl Store for Witness {
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
         enter(&self.shared).ledger.check_sending(self.origin, id, action);
-        let action = self.tampered(action.clone());
+        let action = self.tampered(self.forged(action.clone()));
         let by_raw_clock = self.bug == Some(Bug::NodeClockExpiry);
         let skew = if by_raw_clock { self.raw_skew } else { 0 };
         let now = Timestamp::from_millis(now.as_millis().saturating_add_signed(skew));
@@ -75,6 +78,10 @@ impl Store for Witness {
         }
         let said = self.handle.apply(id, &action, now).await;
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_failed = matches!(said, Err(Failure::NotApplied(_)) | Ok(Outcome::Moved));
+        if let Action::Append(append) = &action {
+            memory.failed = has_failed.then(|| append.delta.clone());
+        }
         memory.unknown = matches!(said, Err(Failure::Unknown(_))).then_some(action);
         said
     }
@@ -85,6 +92,16 @@ impl Witness {
     pub(crate) fn last(&self) -> (Option<usize>, u64) {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         (memory.version, memory.asked_at)
+    }
+
+    /// Returns the action with the changes a seeded bug would make of them.
+    fn forged(&self, action: Action) -> Action {
+        let (Some(bug), Action::Append(append)) = (self.bug, &action) else { return action };
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        match forged(bug, &append.delta, memory.failed.as_ref()) {
+            Some(delta) => Action::Append(with_delta(append, delta)),
+            None => action,
+        }
     }
 
     /// Returns the action as the seeded bug would send it.
@@ -106,6 +123,12 @@ impl Witness {
             _ => action,
         }
     }
+}
+
+fn with_delta(append: &Append, delta: Delta) -> Append {
+    let mut append = append.clone();
+    append.delta = delta;
+    append
 }
 
 /// A log as it would be with that entry.
