@@ -220,7 +220,7 @@ impl Ledger {
         let ended = std::mem::take(&mut visit.ended);
         let is_stale = visit.is_stale;
         // What a request wrote before a change of privilege put it out still counts.
-        let is_out = id.is_none() && !visit.has_ended && self.is_out(&self.visits[origin]);
+        let is_out = session.is_stale() && !visit.has_ended && self.is_out(&self.visits[origin]);
         let visit = &mut self.visits[origin];
         let id = id.or_else(|| visit.ids.last().copied().filter(|_| is_out));
         let id = if is_stale { None } else { id };
@@ -483,7 +483,8 @@ impl Ledger {
         let TokenUpdate::Issue(token) = update else { return };
         let visit = &self.visits[origin];
         let (was_stale, was_lost) = (visit.is_stale, visit.rollbacks != self.rollbacks);
-        let asked = !visit.own.is_empty() || visit.principal.is_some();
+        let has_pushed = !visit.feed.pushes.is_empty();
+        let asked = !visit.own.is_empty() || has_pushed || visit.principal.is_some();
         let was_refused = visit.is_refused && !asked;
         let secret = secret_of(token.verifier());
         let log = self.log_mut(token.id());
