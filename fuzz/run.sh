@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(token header snapshot delta value fold session)
+[ ${#targets[@]} -gt 0 ] || targets=(token header snapshot delta value fold session collection)
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz
 
 cargo +nightly --version >/dev/null 2>&1 ||
@@ -28,7 +28,7 @@ fuzz() {
     mkdir -p "$work/corpus/$1" "$work/findings/$1"
     local len=4096
     # The longest program is no longer than this.
-    case $1 in session) len=600 ;; fold) len=2000 ;; esac
+    case $1 in session | collection) len=600 ;; fold) len=2000 ;; esac
     "$bin/$1" "$work/corpus/$1" "$work/seeds/$1" -max_total_time="$2" -max_len=$len -timeout=10 \
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$work/findings/$1/" \
         >"$work/$1.log" 2>&1

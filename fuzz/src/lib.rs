@@ -7,6 +7,7 @@
 //! under test.
 
 pub mod canary;
+pub mod collection;
 pub mod corpus;
 pub mod delta;
 mod fixture;
@@ -25,7 +26,7 @@ pub mod value;
 pub type Run = fn(&[u8]);
 
 /// Every target by name, but for [`canary`], which is there to fail.
-pub const TARGETS: [(&str, Run); 7] = [
+pub const TARGETS: [(&str, Run); 8] = [
     ("token", token::run),
     ("header", header::run),
     ("snapshot", snapshot::run),
@@ -33,4 +34,5 @@ pub const TARGETS: [(&str, Run); 7] = [
     ("value", value::run),
     ("fold", fold::run),
     ("session", session::run),
+    ("collection", collection::run),
 ];

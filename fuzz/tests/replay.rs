@@ -36,7 +36,7 @@ macro_rules! targets {
     };
 }
 
-targets!(token, header, snapshot, delta, value, fold, session);
+targets!(token, header, snapshot, delta, value, fold, session, collection);
 
 #[test]
 fn the_canary_is_found() {

@@ -317,7 +317,7 @@ impl Ledger {
         })
     }
 
-    /// Finds what closures added to the sum that was acknowledged and does not count, or counts twice.
+    /// Finds what closures added to the sum that was acknowledged and does not count, or twice.
     fn undone_updates(
         &self,
         origin: usize,

@@ -344,7 +344,7 @@ impl Ledger {
             .then(|| (Kind::Lost, format!("r{request} removes items, which it never did")))
     }
 
-    /// Finds items of a request in another order than it pushed them in, or before what it had seen.
+    /// Finds items of a request in another order than it pushed them in, or before what it saw.
     fn disordered_items(&self, request: usize, applied: &Applied) -> Option<(Kind, String)> {
         let visit = &self.visits[request];
         let items = applied.items();
