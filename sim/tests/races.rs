@@ -254,7 +254,8 @@ impl Model {
             return End::Gone;
         }
         if !request.is_dirty() && !forced && !request.rotate {
-            if is_alive && is_last {
+            // A request that a change of privilege put out renews nothing.
+            if is_alive && is_last && request.generation == log.generation {
                 log.expires_at = expires_at;
             }
             return End::Done;

@@ -576,7 +576,7 @@ impl Commit {
             }
         }
         if is_out {
-            return self.put_out(&log.record, now, entropy);
+            return self.put_out(&log.record);
         }
         if is_renewed && !session.yield_rotation() {
             return Err(self.fail(CommitError::Superseded));
@@ -592,12 +592,7 @@ impl Commit {
 
     /// Goes on after a change of privilege that replaced the token of this request: it writes
     /// nothing any more, and there is nothing to report if the change is what it wanted as well.
-    fn put_out(
-        mut self,
-        record: &Record,
-        now: Timestamp,
-        entropy: &dyn Entropy,
-    ) -> Result<Step, Box<Failed>> {
+    fn put_out(mut self, record: &Record) -> Result<Step, Box<Failed>> {
         let intent = &mut self.session.view.since_mut().intent;
         let principal = intent.principal.as_ref();
         let is_other = principal.is_some_and(|wanted| wanted.as_deref() != record.principal());
@@ -606,7 +601,11 @@ impl Commit {
         }
         (intent.rotation, intent.principal) = (None, None);
         self.session.origin = Origin::Stale;
-        self.retry(now, entropy)
+        if self.session.view.is_dirty() {
+            Err(self.fail(CommitError::Stale))
+        } else {
+            Ok(self.done())
+        }
     }
 }
 
