@@ -51,7 +51,7 @@ fn program<S: BlockingStore>(data: &[u8], store: Arc<S>) {
             Op::Pass(millis) => model.pass(millis),
         }
         for place in Place::ALL {
-            assert_eq!(world.view(place), model.view(place), "{place:?} after {history:#?}");
+            assert_eq!(world.view(place), model.view(place), "{place:?} after {history:?}");
         }
     }
 }

@@ -249,7 +249,7 @@ impl Ledger {
         if is_own {
             found.extend(self.foreign_names(request, seen.id, &applied));
             found.extend(self.foreign_items(request, seen.id, &applied, before));
-            found.extend(self.disordered_items(request, &applied));
+            found.extend(self.disordered_items(request, &applied, before));
             found.extend(self.stale_sum(request, seen.id, &applied));
         }
         if is_own && changes {
@@ -345,14 +345,22 @@ impl Ledger {
     }
 
     /// Finds items of a request in another order than it pushed them in, or before what it saw.
-    fn disordered_items(&self, request: usize, applied: &Applied) -> Option<(Kind, String)> {
+    fn disordered_items(
+        &self,
+        request: usize,
+        applied: &Applied,
+        before: &State,
+    ) -> Option<(Kind, String)> {
         let visit = &self.visits[request];
         let items = applied.items();
         let place = |number| visit.feed.pushes.iter().position(|pushed| *pushed == number);
         let mut own = items.iter().filter_map(|(name, number)| Some((name, place(*number)?)));
         let first = own.clone().next()?.0;
         let is_sorted = own.clone().is_sorted_by_key(|(_, place)| place);
-        let mut seen = visit.seen.items().into_iter().flat_map(Items::keys);
+        // Of what others removed since, no order is left.
+        let is_there =
+            |name: &&String| before.items().is_some_and(|items| items.contains_key(*name));
+        let mut seen = visit.seen.items().into_iter().flat_map(Items::keys).filter(is_there);
         let is_behind = visit.feed.emptied.is_some() || seen.all(|name| name < first);
         (own.next().is_some() && !(is_sorted && is_behind))
             .then(|| (Kind::OrderViolation, format!("r{request} pushed items in another order")))

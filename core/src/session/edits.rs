@@ -3,7 +3,7 @@
 //! A session holds two of them: what is in flight and what came since. Both speak of names, and a
 //! later one composes with an earlier one as a later delta of the log does with an earlier delta.
 
-use alloc::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
@@ -12,6 +12,7 @@ use core::any::Any;
 use core::error::Error;
 
 use crate::codec::encode_error::EncodeError;
+use crate::family;
 use crate::log::delta::Change;
 use crate::log::net::{Content, Net};
 use crate::log::value::{Value, ValueRef};
@@ -25,6 +26,8 @@ pub(crate) struct Edits {
     pub(crate) ops: BTreeMap<Name, Edit>,
     /// Items pushed to lists, in order. They get names when a delta is drafted.
     pub(crate) pushes: Vec<Push>,
+    /// The names that items got when they were drafted, in order.
+    named: Vec<Name>,
     pub(crate) intent: Intent,
 }
 
@@ -103,8 +106,24 @@ impl Edits {
 
     /// Gives pushed items names, in order.
     pub(crate) fn name_pushes(&mut self, names: Vec<Name>) {
-        for (push, name) in core::mem::take(&mut self.pushes).into_iter().zip(names) {
-            self.ops.insert(name, Edit { op: Op::set(push.value), is_forced: false });
+        for (push, name) in core::mem::take(&mut self.pushes).into_iter().zip(&names) {
+            self.ops.insert(name.clone(), Edit { op: Op::set(push.value), is_forced: false });
+        }
+        self.named = names;
+    }
+
+    /// Takes the names of items back: the next draft gives them places of its own. What `later`
+    /// removed of them is forgotten.
+    pub(crate) fn unname_pushes(&mut self, later: &mut Self) {
+        for name in core::mem::take(&mut self.named) {
+            let edit = self.ops.remove(&name);
+            let is_removed = later.ops.remove(&name).is_some();
+            if let Some(Edit { op: Op::Net(Net::Set(value)), .. }) = edit
+                && !is_removed
+            {
+                let list = family::collection(&name).to_owned().into();
+                self.pushes.push(Push { list, value });
+            }
         }
     }
 

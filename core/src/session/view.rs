@@ -370,7 +370,9 @@ impl View {
 
     /// Puts the changes of a failed write back.
     pub(crate) fn thaw(&mut self) {
-        self.since = mem::take(&mut self.sent).then(mem::take(&mut self.since));
+        let (mut sent, mut since) = (mem::take(&mut self.sent), mem::take(&mut self.since));
+        sent.unname_pushes(&mut since);
+        self.since = sent.then(since);
     }
 
     /// Takes in what was written.

@@ -107,6 +107,60 @@ fn what_is_pushed_while_a_write_is_in_flight_comes_behind_it() {
 }
 
 #[test]
+fn an_item_has_its_place_from_the_commit_that_pushes_it_not_from_one_that_failed() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(push("0"));
+        let mut slow = world.open(&client);
+        push("1")(&mut slow);
+        push("2")(&mut slow);
+        world.store.fail(0, Fault::NotApplied);
+        let failed = world.commit(slow).expect_err("the store refused");
+        world.pass(SECOND);
+        world.visit(&mut client, push("other"));
+        world.pass(SECOND);
+        let mut slow = failed.into_session();
+        push("3")(&mut slow);
+        world.leave(&mut client, slow);
+        assert_eq!(items(&world.open(&client)), ["0", "other", "1", "2", "3"]);
+    });
+}
+
+#[test]
+fn an_item_comes_behind_what_its_request_saw_when_others_came_first() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut slow = world.open(&client);
+        slow.update(&A, |number| *number += 1).expect("it is a number");
+        push("last")(&mut slow);
+        // At one time, and each behind the one before.
+        for item in ["0", "1", "2"] {
+            world.visit(&mut client, push(item));
+        }
+        world.leave(&mut client, slow);
+        assert_eq!(items(&world.open(&client)), ["0", "1", "2", "last"]);
+    });
+}
+
+#[test]
+fn an_item_removed_while_a_write_that_fails_is_in_flight_stays_removed() {
+    let world = World::by_default();
+    let mut client = world.visitor(push("0"));
+    let mut session = world.open(&client);
+    push("1")(&mut session);
+    push("2")(&mut session);
+    let step = session.save(world.now(), &world.system).expect("a draft");
+    let Step::Apply(mut pending) = step else { panic!("it is dirty") };
+    let kept = pending.session_mut().retain(&SEEN, |item| item != "1");
+    kept.expect("they are texts");
+    push("3")(pending.session_mut());
+    let failed = pending.finish(Answer::NotApplied, world.now(), &world.system);
+    let session = failed.expect_err("it was not applied").into_session();
+    assert_eq!((items(&session), session.len()), (vec!["0".into(), "2".into(), "3".into()], 3));
+    world.leave(&mut client, session);
+    assert_eq!(items(&world.open(&client)), ["0", "2", "3"]);
+}
+
+#[test]
 fn removing_a_collection_removes_what_the_request_sees_of_it() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(|session| {
