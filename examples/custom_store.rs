@@ -62,10 +62,20 @@ impl BlockingStore for MapStore {
                 let folded = fold(&log.loaded.record, &append.delta, append.stamp.attempt);
                 log.loaded.record = folded.into();
                 log.loaded.position = Position::new(1, append.stamp);
-                log.expires_at = now + append.ttl.as_duration();
+                // Behind entries its writer does not know, it does not say how long the log lives.
+                if append.behind.is_some_and(|behind| behind != end) {
+                    return Ok(Outcome::Late);
+                }
+                if let Some(ttl) = append.ttl {
+                    log.expires_at = now + ttl.as_duration();
+                }
                 Outcome::Done(Some(log.loaded.position))
             }
             (Action::Touch(touch), Some(log)) => {
+                let end = log.loaded.position.stamp();
+                if touch.behind.is_some_and(|behind| behind != end) {
+                    return Ok(Outcome::Moved);
+                }
                 log.expires_at = now + touch.ttl.as_duration();
                 Outcome::Done(None)
             }

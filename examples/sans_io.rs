@@ -5,7 +5,7 @@ use std::error::Error;
 use sessile::engine::{Answer, Clock, Opening, Step, begin};
 use sessile::log::fold;
 use sessile::store::{Action, Loaded, Outcome, Position};
-use sessile::{List, Os, Policy, Session, TokenUpdate};
+use sessile::{List, Os, Policy, Session, TokenUpdate, Ttl};
 
 const VISITED: List<String> = List::new("visited");
 
@@ -64,12 +64,19 @@ fn apply(action: &Action, log: &mut Option<Loaded>) -> Outcome {
             if append.at.is_some_and(|at| at.stamp() != log.position.stamp()) {
                 return Outcome::Moved;
             }
+            let is_late = append.behind.is_some_and(|behind| behind != log.position.stamp());
             log.record = fold(&log.record, &append.delta, append.stamp.attempt).into();
             log.position = Position::new(1, append.stamp);
-            log.remaining = append.ttl.as_duration();
+            if is_late {
+                return Outcome::Late;
+            }
+            log.remaining = append.ttl.map_or(log.remaining, Ttl::as_duration);
             Outcome::Done(Some(log.position))
         }
         (Action::Touch(touch), Some(log)) => {
+            if touch.behind.is_some_and(|behind| behind != log.position.stamp()) {
+                return Outcome::Moved;
+            }
             log.remaining = touch.ttl.as_duration();
             Outcome::Done(None)
         }

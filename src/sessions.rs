@@ -1,6 +1,8 @@
 //! Sessions by the clock and the randomness of the operating system.
 
 use std::ops::Deref;
+use std::thread;
+use std::time::Duration;
 
 use sessile_core::Policy;
 use sessile_core::engine::{Clock, Entropy};
@@ -74,7 +76,16 @@ impl<B: BlockingStore> BlockingSessions<B> {
         entropy: impl Entropy + 'static,
         policy: Policy,
     ) -> Self {
-        Self { inner: sessile_core::BlockingSessions::new(store, clock, entropy, policy) }
+        let inner = sessile_core::BlockingSessions::new(store, clock, entropy, policy);
+        Self { inner: inner.relax(relax) }
+    }
+}
+
+/// Lets other threads run, and sleeps if that was not enough.
+fn relax(waits: u32) {
+    match waits {
+        0..100 => thread::yield_now(),
+        _ => thread::sleep(Duration::from_micros(100)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use sessile::{
     CommitError, Counter, Failed, GetError, Granularity, Key, Limits, List, Map, OnConflict,
-    Policy, RotationReason, SetError,
+    Policy, RotationReason, SetError, TokenUpdate,
 };
 
 use common::{Asked, World};
@@ -214,13 +214,20 @@ fn two_requests_that_rotate_at_once_leave_one_winner() {
         one.rotate(reason);
         other.rotate(reason);
         other.set(&COLOUR, text("blue")).unwrap();
-        let sessile::TokenUpdate::Issue(winner) = world.commit(one) else {
-            panic!("the first one wins")
-        };
-        assert!(matches!(world.commit(other), sessile::TokenUpdate::Unchanged));
+        let TokenUpdate::Issue(winner) = world.commit(one) else { panic!("the first one wins") };
+        // A renewal takes nothing from the other one. After a change of privilege its token is
+        // refused, and so is what it has still to write.
+        let is_renewal = reason == RotationReason::Renewal;
+        match world.sessions.commit(other) {
+            Ok(finished) => {
+                assert!(is_renewal && matches!(finished.token_update(), TokenUpdate::Unchanged));
+            }
+            Err(failed) => assert!(!is_renewal && matches!(failed.error(), CommitError::Stale)),
+        }
         world.clock.pass(MINUTE);
         let session = world.open(winner.expose().as_str());
-        assert_eq!(session.get(&COLOUR).unwrap().as_deref(), Some("blue"));
+        let colour = if is_renewal { "blue" } else { "green" };
+        assert_eq!(session.get(&COLOUR).unwrap().as_deref(), Some(colour));
     }
 }
 
@@ -243,23 +250,25 @@ fn tokens_that_are_none_create_nothing() {
 }
 
 #[test]
-fn with_whole_granularity_the_last_writer_wins_and_verifiers_are_not_touched() {
+fn with_whole_granularity_the_last_writer_wins_unless_its_token_was_replaced() {
     let policy = Policy::builder().granularity(Granularity::Whole).build().unwrap();
     let world = World::with(policy);
     let token = ada(&world);
     let (mut one, mut other) = (world.open(&token), world.open(&token));
     one.set(&NAME, text("Ada Lovelace")).unwrap();
-    one.login("ada").unwrap();
     other.set(&COLOUR, text("blue")).unwrap();
-    let sessile::TokenUpdate::Issue(winner) = world.commit(one) else {
-        panic!("a login sends a token")
-    };
+    world.commit(one);
     world.commit(other);
-    let session = world.open(winner.expose().as_str());
+    let session = world.open(&token);
     assert_eq!(session.get(&NAME).unwrap().as_deref(), Some("Ada"), "the first write is lost");
     assert_eq!(session.get(&COLOUR).unwrap().as_deref(), Some("blue"));
-    assert_eq!(session.principal(), Some("ada"), "the login is not");
-    assert!(world.open(&token).is_stale());
+
+    let mut late = world.open(&token);
+    let token = world.request(&token, |session| session.login("ada").unwrap());
+    late.set(&COLOUR, text("red")).unwrap();
+    let failed = world.sessions.commit(late).unwrap_err();
+    assert!(matches!(failed.error(), CommitError::Stale));
+    assert_eq!(world.open(&token).get(&COLOUR).unwrap().as_deref(), Some("blue"));
 }
 
 #[test]

@@ -30,6 +30,17 @@
 //! | Length or commit id do not prove a position: a compaction changes the one, a second sending has the other. | [`append_at_tells_two_sendings_of_one_commit_apart`] |
 //! | A position of an earlier log of the same id answers `Moved` or `Gone`. | [`a_position_of_an_earlier_log_is_refused`] |
 //!
+//! ## What a writer knows
+//!
+//! A writer names the last entry it knows of: `behind`. If another one is last, the writer does not know how
+//! long the log is to live, nor whether what it writes still counts after a change of privilege.
+//!
+//! | line | clauses |
+//! |---|---|
+//! | An append behind the last entry is done. | [`an_append_behind_the_last_entry_is_done`] |
+//! | An append behind another entry is appended, renews nothing and answers `Late`: right for every store. One that folds at once may answer `Done` without a position if the record [takes](sessile_core::log::Record::takes) the delta and the append has no ttl. That spares the engine a load. | [`an_append_behind_another_entry_is_late`], [`what_was_written_before_a_change_of_privilege_is_void`] |
+//! | A touch behind another entry answers `Moved` and does nothing. | [`a_touch_behind_another_entry_does_nothing`] |
+//!
 //! ## Creation
 //!
 //! The creator of a log is the commit that started it.
@@ -51,7 +62,7 @@
 //! | action | if the log is there | if not | clauses |
 //! |---|---|---|---|
 //! | create | see above; a new log lives for the ttl of the action | | [`a_ttl_is_kept_in_full`], [`the_longest_lifetime_is_kept`], [`the_shortest_lifetime_is_kept`] |
-//! | append | the ttl of the action, be it more or less than was left | `Gone` | [`an_append_renews_the_ttl`], [`a_ttl_is_kept_in_full`], [`append_to_nothing_is_gone_and_creates_nothing`] |
+//! | append | the ttl of the action, be it more or less than was left; without one it stays | `Gone` | [`an_append_renews_the_ttl`], [`an_append_without_a_ttl_renews_nothing`], [`a_ttl_is_kept_in_full`], [`append_to_nothing_is_gone_and_creates_nothing`] |
 //! | compact | stays | `Moved` | [`compaction_keeps_stamp_and_ttl`], [`compaction_of_nothing_creates_nothing`] |
 //! | touch | the ttl of the action, be it more or less than was left. Nothing else changes, not even the position | `Gone` | [`touch_extends_and_writes_nothing`], [`touch_may_shorten`], [`a_ttl_is_kept_in_full`], [`touch_of_nothing_creates_nothing`] |
 //! | delete | the log ends | `Done` | [`delete_ends_a_log_and_is_idempotent`], [`delete_of_nothing_is_no_failure`] |
@@ -121,6 +132,7 @@
 
 mod appending;
 mod appending_at;
+mod behind;
 mod check;
 mod clause;
 mod compacting;
@@ -275,6 +287,18 @@ clauses! {
         a_delta_from_a_forgotten_rotation_is_void;
         /// Another node reads the principal and the idle timeout that a session was given.
         principal_and_idle_timeout_are_kept;
+    behind:
+        /// An append behind the last entry is done, and renews the ttl if it has one.
+        an_append_behind_the_last_entry_is_done;
+        /// An append behind another entry is appended and renews nothing. It answers `Late`; `Done`
+        /// without a position is right as well if it counts and has no ttl.
+        an_append_behind_another_entry_is_late;
+        /// An append without a ttl leaves the ttl as it is.
+        an_append_without_a_ttl_renews_nothing;
+        /// A touch behind an entry that is not the last answers `Moved` and does nothing.
+        a_touch_behind_another_entry_does_nothing;
+        /// What was written under the privilege before is appended and changes nothing.
+        what_was_written_before_a_change_of_privilege_is_void;
     compacting:
         /// A compaction at the end of the log leaves one entry, which reads as all of them did.
         compaction_changes_nothing_that_is_read;

@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 use core::future::Future;
+use core::hint;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
@@ -23,6 +24,7 @@ use crate::token::SessionId;
 /// [`Sessions`] for programs without a runtime.
 pub struct BlockingSessions<B> {
     sessions: Sessions<Immediate<B>>,
+    relax: fn(u32),
 }
 
 impl<B: BlockingStore> BlockingSessions<B> {
@@ -35,7 +37,17 @@ impl<B: BlockingStore> BlockingSessions<B> {
         entropy: impl Entropy + 'static,
         policy: Policy,
     ) -> Self {
-        Self { sessions: Sessions::new(Immediate(store), clock, entropy, policy) }
+        let sessions = Sessions::new(Immediate(store), clock, entropy, policy);
+        Self { sessions, relax: |_| hint::spin_loop() }
+    }
+
+    /// Sets what a thread does that waits for other threads which change the same session. It is
+    /// told how often it has waited already.
+    ///
+    /// The default spins. `sessile::BlockingSessions` lets other threads run, then sleeps.
+    #[must_use]
+    pub fn relax(self, relax: fn(u32)) -> Self {
+        Self { relax, ..self }
     }
 
     /// As [`Sessions::open`].
@@ -44,7 +56,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
     ///
     /// As [`Sessions::open`].
     pub fn open(&self, token: Option<&str>) -> Result<Session, B::Error> {
-        run(self.sessions.open(token))
+        self.run(self.sessions.open(token))
     }
 
     /// As [`Sessions::commit`].
@@ -53,7 +65,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
     ///
     /// As [`Sessions::commit`].
     pub fn commit(&self, session: Session) -> Result<Finished, Box<Failed>> {
-        run(self.sessions.commit(session))
+        self.run(self.sessions.commit(session))
     }
 
     /// As [`Sessions::save`].
@@ -62,7 +74,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
     ///
     /// As [`Sessions::save`].
     pub fn save(&self, session: Session) -> Result<Session, Box<Failed>> {
-        run(self.sessions.save(session))
+        self.run(self.sessions.save(session))
     }
 
     /// As [`Sessions::save_if_due`].
@@ -71,7 +83,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
     ///
     /// As [`Sessions::save_if_due`].
     pub fn save_if_due(&self, session: Session) -> Result<Session, Box<Failed>> {
-        run(self.sessions.save_if_due(session))
+        self.run(self.sessions.save_if_due(session))
     }
 
     /// As [`Sessions::update`].
@@ -84,7 +96,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
         token: Option<&str>,
         change: impl FnMut(&mut Session) -> Result<R, E>,
     ) -> Result<(R, Finished), UpdateError<B::Error, E>> {
-        run(self.sessions.update(token, change))
+        self.run(self.sessions.update(token, change))
     }
 
     /// As [`Sessions::end`].
@@ -93,7 +105,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
     ///
     /// As [`Sessions::end`].
     pub fn end(&self, id: SessionId) -> Result<(), Failure<B::Error>> {
-        run(self.sessions.end(id))
+        self.run(self.sessions.end(id))
     }
 
     /// As [`Sessions::upkeep`].
@@ -102,7 +114,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
     ///
     /// As [`Sessions::upkeep`].
     pub fn upkeep(&self, upkeep: Upkeep) -> Result<(), Failure<B::Error>> {
-        run(self.sessions.upkeep(upkeep))
+        self.run(self.sessions.upkeep(upkeep))
     }
 
     /// Returns the store.
@@ -116,30 +128,32 @@ impl<B: BlockingStore> BlockingSessions<B> {
     pub const fn policy(&self) -> &Policy {
         self.sessions.policy()
     }
+
+    /// Polls until ready. Nothing in the driver waits for I/O: it is ready at once, or waits for
+    /// other threads.
+    fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waits = 0_u32;
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            (self.relax)(waits);
+            waits = waits.saturating_add(1);
+        }
+    }
 }
 
 /// Hand-written because sessions are cloned whatever the store.
 impl<B> Clone for BlockingSessions<B> {
     fn clone(&self) -> Self {
-        Self { sessions: self.sessions.clone() }
+        Self { sessions: self.sessions.clone(), relax: self.relax }
     }
 }
 
 impl<B: fmt::Debug> fmt::Debug for BlockingSessions<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BlockingSessions").field(&self.sessions).finish()
-    }
-}
-
-/// Polls until ready. Nothing in the driver waits for a waker: it is ready at once, or steps aside
-/// for others for a few polls.
-fn run<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => core::hint::spin_loop(),
-        }
     }
 }

@@ -10,3 +10,4 @@ pub use crate::session::Edit;
 pub use crate::session::commit::{Answer, Pending, Reload, Step};
 pub use crate::session::open::{Loading, Opening, begin};
 pub use crate::session::upkeep::Upkeep;
+pub use crate::turns::Turn;

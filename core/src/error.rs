@@ -261,7 +261,8 @@ pub enum CommitError {
     },
     /// Other requests kept coming first. Try again later.
     Contended,
-    /// A value that was lent out for change cannot be stored; the text names it.
+    /// A value that was lent out for change cannot be stored; the text names it. Or the session
+    /// would be larger than allowed with what other requests wrote meanwhile.
     Attribute(SetError),
     /// Another request changed an attribute first, and the closure of
     /// [`Session::update`](crate::Session::update) failed on what that one left.

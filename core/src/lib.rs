@@ -68,6 +68,7 @@
 extern crate alloc;
 
 mod blocking_sessions;
+mod claims;
 mod clock;
 mod codec;
 mod collection;
@@ -86,6 +87,7 @@ mod sessions;
 pub mod store;
 mod timestamp;
 mod token;
+mod turns;
 
 pub use blocking_sessions::BlockingSessions;
 pub use collection::{List, Map, Named};

@@ -89,7 +89,8 @@ pub enum CreateWhen {
     /// When there is something to keep: an anonymous visit stores nothing.
     #[default]
     Written,
-    /// When a request opens it, even if it stays empty.
+    /// When a request opens it, even if it stays empty: not in place of a session that it ended, or
+    /// that lives and that the presented token does not open.
     Opened,
 }
 
@@ -102,6 +103,10 @@ pub struct Limits {
     /// The largest encoded value, in bytes. 256 KiB by default.
     pub value_bytes_max: usize,
     /// The size of all names and encoded values together, in bytes. 1 MiB by default.
+    ///
+    /// A request that writes more than a sixteenth of it sees what others wrote before, and is
+    /// refused if both do not fit. Smaller writes are not looked at again, so `n` requests at the
+    /// same time can carry a session to this limit and `n` sixteenths of it, and no further.
     pub session_bytes_max: usize,
     /// The number of attributes. 1024 by default.
     pub attributes_max: usize,
@@ -250,6 +255,9 @@ impl Default for PolicyBuilder {
 
 impl PolicyBuilder {
     /// Sets how long a session lives without being used: 1 ms to 400 days.
+    ///
+    /// What is lowered holds for sessions that exist already, from their next load: one that was
+    /// not used for so long, as far as its ttl shows, is over. What is raised holds for new ones.
     pub const fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
         self.idle_timeout = idle_timeout;
         self
@@ -257,6 +265,9 @@ impl PolicyBuilder {
 
     /// Sets how long a session lives whatever happens, up to 400 days; `None` lets only idleness
     /// end it.
+    ///
+    /// What is lowered holds for sessions that exist already, from their next load. What is raised
+    /// holds for new ones.
     pub fn absolute_timeout(mut self, absolute_timeout: impl Into<Option<Duration>>) -> Self {
         self.absolute_timeout = absolute_timeout.into();
         self
@@ -264,7 +275,7 @@ impl PolicyBuilder {
 
     /// Sets the longest idle timeout that [one session](crate::Session::set_idle_timeout) may be
     /// given, up to 400 days. The policy's absolute timeout by default, and 400 days if it has
-    /// none.
+    /// none. What is lowered cuts sessions that exist already, too.
     pub const fn max_idle_timeout(mut self, max_idle_timeout: Duration) -> Self {
         self.max_idle_timeout = Some(max_idle_timeout);
         self
@@ -272,7 +283,7 @@ impl PolicyBuilder {
 
     /// Sets the longest absolute timeout that [one session](crate::Session::set_absolute_timeout)
     /// may be given, up to 400 days. The policy's absolute timeout by default, and 400 days if it
-    /// has none.
+    /// has none. What is lowered cuts sessions that exist already, too.
     pub const fn max_absolute_timeout(mut self, max_absolute_timeout: Duration) -> Self {
         self.max_absolute_timeout = Some(max_absolute_timeout);
         self
@@ -286,7 +297,7 @@ impl PolicyBuilder {
     }
 
     /// Sets how long a token is accepted after its renewal, so that parallel requests run out: at
-    /// most 60 s.
+    /// most 60 s. No token is renewed again for so long.
     pub const fn renewal_grace(mut self, renewal_grace: Duration) -> Self {
         self.renewal_grace = renewal_grace;
         self
@@ -329,8 +340,12 @@ impl PolicyBuilder {
         self
     }
 
-    /// Sets after how many entries a log is compacted, by the commit whose reply crosses a multiple
-    /// of it: at least 2.
+    /// Sets after how many entries a log is compacted: at least 2.
+    ///
+    /// Compaction is [upkeep](crate::Finished::upkeep) behind a request. If that is always lost, a
+    /// write compacts the log first that has four times as many entries, or as much behind its
+    /// snapshot as half the session limit. So a log keeps within twice the session limit, and what
+    /// is in flight.
     pub const fn compact_every(mut self, entries: u64) -> Self {
         self.compact_every = entries;
         self

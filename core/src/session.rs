@@ -37,6 +37,7 @@ pub(crate) mod commit;
 mod draft;
 mod edits;
 mod intent;
+mod lifetime;
 pub(crate) mod open;
 mod origin;
 mod outbox;
@@ -88,6 +89,9 @@ pub struct Session {
     is_new: bool,
     /// This request has ended a session.
     has_ended_one: bool,
+    /// The presented token names a session that lives and does not open it. It may have been worn
+    /// out by renewals, so the client is sent no other one unless the request asks for it.
+    is_refused: bool,
 }
 
 /// What the client must learn about its token.
@@ -108,6 +112,11 @@ impl Session {
         Self::new(policy, Origin::Fresh(None), None)
     }
 
+    /// A fresh session for a token that does not open the session it names.
+    fn refused(policy: Policy) -> Self {
+        Self { is_refused: true, ..Self::fresh(policy) }
+    }
+
     fn new(policy: Policy, origin: Origin, record: Option<Arc<Record>>) -> Self {
         let mut session = Self {
             on_conflict: OnConflict::Merge,
@@ -118,6 +127,7 @@ impl Session {
             to_delete: None,
             token_update: TokenUpdate::Unchanged,
             has_ended_one: false,
+            is_refused: false,
             policy,
         };
         if session.policy.on_conflict() == OnConflict::Reject {
@@ -442,8 +452,9 @@ impl Session {
 
     /// Replaces the token at commit. A new session has a new token anyway.
     ///
-    /// A renewal asked for under a token that is being renewed already is none: the client has, or
-    /// is about to get, the newer one.
+    /// A renewal is none while the token before the current one is still
+    /// [accepted](crate::PolicyBuilder::renewal_grace): the client has, or is about to get, a newer
+    /// one, and parallel renewals would wear out the tokens that other requests came with.
     pub fn rotate(&mut self, reason: RotationReason) {
         self.intent_mut().rotate(reason);
     }
@@ -457,7 +468,7 @@ impl Session {
     /// [`max_idle_timeout`](crate::PolicyBuilder::max_idle_timeout). The session is unchanged.
     pub fn set_idle_timeout(&mut self, idle_timeout: Duration) -> Result<(), SetError> {
         let max = self.policy.max_idle_timeout();
-        self.intent_mut().idle_timeout = Some(lifetime(idle_timeout, max)?);
+        self.intent_mut().idle_timeout = Some(own_timeout(idle_timeout, max)?);
         Ok(())
     }
 
@@ -474,7 +485,7 @@ impl Session {
     /// unchanged.
     pub fn set_absolute_timeout(&mut self, absolute_timeout: Duration) -> Result<(), SetError> {
         let max = self.policy.max_absolute_timeout();
-        self.intent_mut().absolute_timeout = Some(lifetime(absolute_timeout, max)?);
+        self.intent_mut().absolute_timeout = Some(own_timeout(absolute_timeout, max)?);
         Ok(())
     }
 
@@ -733,8 +744,10 @@ impl Session {
     /// Returns how long the session lives without being used, as this request sees it.
     #[must_use]
     pub fn idle_timeout(&self) -> Ttl {
-        let stored = self.view.base().map_or(self.policy.idle_timeout(), Record::idle_timeout);
-        self.intents().find_map(|intent| intent.idle_timeout).unwrap_or(stored)
+        match self.view.base() {
+            Some(record) => self.lifetime(record).idle_timeout,
+            None => self.first_lifetime(Timestamp::default()).idle_timeout,
+        }
     }
 
     /// Returns when the session ends whatever happens, as this request sees it; `None` if only
@@ -762,9 +775,10 @@ impl Session {
     }
 
     /// Reports whether a session without anything in it is stored at the end of the request: not in
-    /// place of one that was ended.
+    /// place of one that was ended, or that the token did not open.
     fn is_created_empty(&self) -> bool {
-        self.policy.create() == CreateWhen::Opened && !self.has_ended_one
+        let is_in_place_of_another = self.has_ended_one || self.is_refused;
+        self.policy.create() == CreateWhen::Opened && !is_in_place_of_another
     }
 
     /// Reports whether a commit writes every attribute if it writes any.
@@ -781,7 +795,7 @@ impl Session {
 
     /// Returns the lifetime this request wants for a session that is stored.
     fn lifetime(&self, record: &Record) -> Lifetime {
-        self.with_own(record.head().lifetime, record.created_at())
+        self.with_own(lifetime::allowed(record, &self.policy), record.created_at())
     }
 
     fn with_own(&self, mut lifetime: Lifetime, created_at: Timestamp) -> Lifetime {
@@ -958,7 +972,7 @@ impl<T> fmt::Debug for Edit<T> {
     }
 }
 
-fn lifetime(given: Duration, max: Ttl) -> Result<Ttl, SetError> {
+fn own_timeout(given: Duration, max: Ttl) -> Result<Ttl, SetError> {
     Ttl::new(given).filter(|ttl| *ttl <= max).ok_or(SetError::Lifetime { given, max })
 }
 

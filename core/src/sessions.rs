@@ -7,6 +7,7 @@ use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
+use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::CommitError;
@@ -15,11 +16,12 @@ use crate::session::Session;
 use crate::session::commit::{Answer, Failed, Finished, Step};
 use crate::session::open::{Opening, begin};
 use crate::session::upkeep::Upkeep;
-use crate::store::action::Delete;
+use crate::store::action::{Delete, Outcome};
 use crate::store::contract::Store;
 use crate::store::failure::Failure;
 use crate::timestamp::Ttl;
-use crate::token::SessionId;
+use crate::token::{SessionId, Token};
+use crate::turns::{Turn, Turns};
 
 /// Opens and commits sessions in a store: the whole path in two calls.
 ///
@@ -30,6 +32,8 @@ pub struct Sessions<S> {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     policy: Policy,
+    turns: Arc<Turns>,
+    claims: Arc<Claims>,
 }
 
 impl<S: Store> Sessions<S> {
@@ -43,7 +47,8 @@ impl<S: Store> Sessions<S> {
         policy: Policy,
     ) -> Self {
         let (clock, entropy) = (Arc::new(clock), Arc::new(entropy));
-        Self { store: Arc::new(store), clock, entropy, policy }
+        let (turns, claims) = (Arc::new(Turns::new()), Arc::new(Claims::new()));
+        Self { store: Arc::new(store), clock, entropy, policy, turns, claims }
     }
 
     /// Opens the session a token names, or a fresh one, which costs no store call.
@@ -70,7 +75,7 @@ impl<S: Store> Sessions<S> {
     ///
     /// Returns [`Failed`] with the session, which may be committed again.
     pub async fn commit(&self, session: Session) -> Result<Finished, Box<Failed>> {
-        self.drive(session.commit(self.clock.now(), &self.entropy)?).await
+        self.commit_in(session, &mut self.turn()).await
     }
 
     /// Writes what changed and goes on with the session.
@@ -80,7 +85,7 @@ impl<S: Store> Sessions<S> {
     /// Returns [`Failed`] with the session, which may be saved again.
     pub async fn save(&self, session: Session) -> Result<Session, Box<Failed>> {
         let step = session.save(self.clock.now(), &self.entropy)?;
-        Ok(self.drive(step).await?.reopen())
+        Ok(self.drive(step, &mut self.turn()).await?.reopen())
     }
 
     /// Saves under [`Persist::ON_CHANGE`](crate::Persist::ON_CHANGE), and does nothing under other
@@ -98,7 +103,8 @@ impl<S: Store> Sessions<S> {
     /// another request changed what the closure read or wrote, the closure runs again on what that
     /// one left.
     ///
-    /// If the closure fails, nothing is written.
+    /// Of many updates of one session at once each has its turn on a node, so none gives up because
+    /// of others there. If the closure fails, nothing is written.
     ///
     /// # Errors
     ///
@@ -109,15 +115,27 @@ impl<S: Store> Sessions<S> {
         token: Option<&str>,
         mut change: impl FnMut(&mut Session) -> Result<R, E>,
     ) -> Result<(R, Finished), UpdateError<S::Error, E>> {
+        let id = token.and_then(|token| Token::parse(token).ok()).map(|token| token.id());
+        let mut turn = self.turn();
+        if let Some(id) = id {
+            turn.take_in_queue(id).await;
+        }
         let mut tries = 0;
         loop {
-            let mut session = self.open(token).await.map_err(UpdateError::Open)?;
+            let opened = self.open(token).await;
+            if let (Err(_), Some(id)) = (&opened, id) {
+                turn.fail(id);
+            }
+            let mut session = opened.map_err(UpdateError::Open)?;
             session.reject_conflicts();
             let result = change(&mut session).map_err(UpdateError::Change)?;
-            match self.commit(session).await {
+            match self.commit_in(session, &mut turn).await {
                 Ok(finished) => return Ok((result, finished)),
                 Err(failed) if tries < TRIES_MAX && failed.error().is_worth_another_try() => {
                     tries += 1;
+                    if let Some(id) = id {
+                        turn.take(id).await;
+                    }
                     self.step_aside(tries).await;
                 }
                 Err(failed) => return Err(UpdateError::Commit(failed)),
@@ -138,20 +156,28 @@ impl<S: Store> Sessions<S> {
         self.store.apply(id, &action, self.clock.now()).await.map(drop)
     }
 
-    /// Does the work that makes later requests cheaper.
+    /// Does the work that makes later requests cheaper, unless this node is at it already.
     ///
     /// # Errors
     ///
-    /// Returns [`Failure`] if the store failed. Nothing is lost; the next commit that crosses a
-    /// threshold tries again.
+    /// Returns [`Failure`] if the store failed. Nothing is lost; the next request of the session
+    /// finds that it is still due.
     pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), Failure<S::Error>> {
-        let Upkeep::Compact(id) = upkeep;
-        let now = self.clock.now();
+        let (id, now) = (upkeep.id(), self.clock.now());
+        let Some(_claim) = self.claims.take(id) else { return Ok(()) };
+        if let Some(action) = upkeep.action() {
+            return self.store.apply(id, action, now).await.map(drop);
+        }
         let loaded = self.store.load(id, now).await.map_err(Failure::NotApplied)?;
         if let Some(action) = loaded.and_then(|loaded| loaded.compaction()) {
             self.store.apply(id, &action, now).await?;
         }
         Ok(())
+    }
+
+    /// Starts the turn of one commit, for a driver that walks the path by hand.
+    pub fn turn(&self) -> Turn {
+        Turn::new(Arc::clone(&self.turns))
     }
 
     /// Returns the store.
@@ -178,7 +204,11 @@ impl<S: Store> Sessions<S> {
         &self.policy
     }
 
-    async fn drive(&self, mut step: Step) -> Result<Finished, Box<Failed>> {
+    async fn commit_in(&self, session: Session, turn: &mut Turn) -> Result<Finished, Box<Failed>> {
+        self.drive(session.commit(self.clock.now(), &self.entropy)?, turn).await
+    }
+
+    async fn drive(&self, mut step: Step, turn: &mut Turn) -> Result<Finished, Box<Failed>> {
         // The engine never sees the store's error; it is added to the failure.
         let mut cause: Option<Arc<dyn Error + Send + Sync>> = None;
         loop {
@@ -186,17 +216,27 @@ impl<S: Store> Sessions<S> {
                 Step::Done(finished) => return Ok(finished),
                 Step::Apply(pending) => {
                     let (id, action) = (pending.id(), pending.action());
-                    let applied = self.store.apply(id, action, self.clock.now()).await;
+                    let applied = match turn.is_late(id, action).await {
+                        true => Ok(Outcome::Moved),
+                        false => self.store.apply(id, action, self.clock.now()).await,
+                    };
                     let (answer, source) = Answer::split(applied);
-                    cause = source.map(erase).or(cause);
+                    if let Some(source) = source {
+                        turn.fail(id);
+                        cause = Some(erase(source));
+                    }
                     pending.finish(answer, self.clock.now(), &self.entropy)
                 }
                 Step::Load(reload) => {
+                    if reload.is_contended() {
+                        turn.take(reload.id()).await;
+                    }
                     let found = self.store.load(reload.id(), self.clock.now()).await;
                     let now = self.clock.now();
                     match found {
                         Ok(found) => reload.resume(found, now, &self.entropy),
                         Err(source) => {
+                            turn.fail(reload.id());
                             cause = Some(erase(source));
                             reload.fail(now, &self.entropy)
                         }
@@ -210,14 +250,14 @@ impl<S: Store> Sessions<S> {
         }
     }
 
-    /// Yields a random number of times, up to twice as many at each try, so that requests that
-    /// collided do not collide again. There is no timer here to sleep by.
+    /// Yields a random number of times, up to twice as many at each try, so that requests of
+    /// several nodes that collided do not collide again. There is no timer here to sleep by.
     async fn step_aside(&self, tries: u32) {
         let mut random = [0; 1];
         if self.entropy.fill(&mut random).is_err() {
             return;
         }
-        let mut turns = u32::from(random[0]) % (1 << tries);
+        let mut turns = u32::from(random[0]) % (1 << tries.min(u8::BITS));
         poll_fn(|context| {
             if turns == 0 {
                 return Poll::Ready(());
@@ -242,6 +282,8 @@ impl<S> Clone for Sessions<S> {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             policy: self.policy.clone(),
+            turns: Arc::clone(&self.turns),
+            claims: Arc::clone(&self.claims),
         }
     }
 }
@@ -296,4 +338,5 @@ impl<S: Error + 'static, C: Error + 'static> Error for UpdateError<S, C> {
     }
 }
 
-const TRIES_MAX: u32 = 8;
+/// How many times an update starts over: other nodes come first only by chance.
+const TRIES_MAX: u32 = 64;

@@ -47,7 +47,9 @@ impl Start {
         let changes =
             changes.map(|(name, value)| (name.into(), sessile_core::log::Change::Set(value)));
         let delta = Delta::new(CommitId::from_bytes([4; 16]), 0, changes);
-        let policy = Policy::builder().idle_timeout(common::HOUR).build().expect("an hour is fine");
+        // No deadline, as the record: a policy that has one would give it one.
+        let policy = Policy::builder().idle_timeout(common::HOUR).absolute_timeout(None);
+        let policy = policy.build().expect("an hour is fine");
         Self { policy, token, record: Arc::new(fold(&empty, &delta, 0)) }
     }
 

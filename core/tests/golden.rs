@@ -322,7 +322,7 @@ mod newer_release {
         assert!(loaded.record.snapshot().is_none());
         assert!(loaded.compaction().is_none());
         let entries = world.store.entries(client.id());
-        world.upkeep(sessile_core::engine::Upkeep::Compact(client.id()));
+        world.upkeep(sessile_core::engine::Upkeep::compact(client.id()));
         assert_eq!(world.store.entries(client.id()), entries);
     }
 

@@ -473,10 +473,15 @@ proptest! {
 
 /// A delta that does everything at once, under conditions.
 fn conditional(commit: u8, generation: u64, from: usize, to: usize) -> Delta {
+    rotating(commit, generation, (from, to), None)
+}
+
+/// The same; with a grace it is a renewal.
+fn rotating(commit: u8, generation: u64, (from, to): (usize, usize), grace: Option<u64>) -> Delta {
     let raw = RawDelta {
         commit: [commit; 16],
         generation,
-        rotation: Some((raw::verifier(SECRETS[from]), raw::verifier(SECRETS[to]), None)),
+        rotation: Some((raw::verifier(SECRETS[from]), raw::verifier(SECRETS[to]), grace)),
         principal: Some(Some("ada".to_owned())),
         lifetime: Some((5, None, [true, false])),
         changes: BTreeMap::from([("a".to_owned(), RawChange::Add(1))]),
@@ -508,9 +513,24 @@ fn a_delta_of_a_rotation_the_log_forgot_is_void_whole() {
     };
     assert_eq!(Content::of(&fold(&first(), &add(1), 0)), nothing);
     assert_eq!(fold(&first(), &add(0), 0).len(), 1);
-    // An older one counts: a rotation takes nothing from requests that are under way.
-    let rotated = fold(&first(), &conditional(1, 0, 0, 1), 0);
-    assert_eq!(fold(&rotated, &add(0), 0).len(), 2);
+}
+
+#[test]
+fn a_renewal_takes_nothing_from_requests_under_way_and_a_change_of_privilege_everything() {
+    for (grace, counts) in [(Some(10), true), (None, false)] {
+        let rotated = fold(&first(), &rotating(1, 0, (0, 1), grace), 0);
+        let add = |commit, generation| {
+            let add = Change::Add(1);
+            Delta::new(CommitId::from_bytes([commit; 16]), generation, [("hits".into(), add)])
+        };
+        let late = fold(&rotated, &add(7, 0), 0);
+        assert_eq!((late.len(), rotated.takes(&add(7, 0))), (1 + usize::from(counts), counts));
+        assert!(late.remembers(CommitId::from_bytes([7; 16])));
+        // A renewal that comes after it changes nothing about that.
+        let renewed = fold(&rotated, &rotating(2, 1, (1, 2), Some(10)), 0);
+        assert_eq!(renewed.takes(&add(7, 0)), counts);
+        assert!(renewed.takes(&add(8, 1)) && renewed.takes(&add(9, 2)));
+    }
 }
 
 #[test]

@@ -177,6 +177,23 @@ fn the_same_session_is_called_the_same_in_every_log_line() {
 }
 
 #[test]
+fn a_log_line_shows_no_part_of_a_selector_and_depends_on_all_of_it() {
+    let shown = SessionId::from_bytes(SELECTOR).to_string();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    // By chance two bytes in a row are the same once in five hundred.
+    for part in SELECTOR.windows(3) {
+        assert!(!shown.contains(&hex(part)), "{shown} shows a part of the selector");
+    }
+    for place in 0..SELECTOR.len() {
+        let mut other = SELECTOR;
+        other[place] ^= 1;
+        let other = SessionId::from_bytes(other).to_string();
+        let alike = shown.bytes().zip(other.bytes()).filter(|(one, other)| one == other).count();
+        assert!(alike <= 8, "byte {place} decides only a part of {shown}, which {other} shows");
+    }
+}
+
+#[test]
 fn values_and_deltas_say_nothing() {
     let value = Value::new(sessile_core::log::Codec::POSTCARD, VALUE.as_bytes());
     debug(&value);

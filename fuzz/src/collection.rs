@@ -99,7 +99,7 @@ impl<S: BlockingStore> World<S> {
                 let Some(session) = self.open[place.0].take() else { return };
                 let finished = self.sessions.commit(session).expect("the store works");
                 if let Some(upkeep) = finished.upkeep() {
-                    self.sessions.upkeep(upkeep).expect("the store works");
+                    self.sessions.upkeep(upkeep.clone()).expect("the store works");
                 }
             }
             Op::Pass(millis) => self.counting.pass(Duration::from_millis(millis.into())),

@@ -49,8 +49,11 @@ impl Entropy for Counting {
     }
 }
 
-/// The default policy, made once.
-pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(Policy::default);
+/// The default policy, made once, but for lifetimes: it lowers none.
+pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| {
+    let policy = Policy::builder().idle_timeout(Ttl::MAX.as_duration()).absolute_timeout(None);
+    policy.build().expect("the longest lifetimes are valid")
+});
 
 /// Returns a token of the one session there is.
 pub(crate) fn token(secret: u8) -> Token {

@@ -117,6 +117,11 @@ impl BlockingStore for ListStore {
                 log.append(append, now, self.flaw)
             }
             (Action::Compact(compact), Some(log)) => log.compact(compact, self.flaw),
+            (Action::Touch(touch), Some(log))
+                if touch.behind.is_some_and(|behind| behind != log.stamp()) =>
+            {
+                Outcome::Moved
+            }
             (Action::Touch(touch), Some(log)) => log.touch(touch.ttl, now),
         })
     }
@@ -146,9 +151,15 @@ impl Log {
     }
 
     fn append(&mut self, append: &Append, now: Timestamp, flaw: Option<Flaw>) -> Outcome {
-        self.expires_at = now + append.ttl.as_duration();
+        let is_late = append.behind.is_some_and(|behind| behind != self.stamp());
         if flaw != Some(Flaw::LosesAppends) {
             self.entries.push((append.delta.encode(), append.stamp.encode()));
+        }
+        if is_late {
+            return Outcome::Late;
+        }
+        if let Some(ttl) = append.ttl {
+            self.expires_at = now + ttl.as_duration();
         }
         Outcome::Done(Some(Position::new(self.len(), append.stamp)))
     }

@@ -112,7 +112,7 @@ fn written(session: Session, raw: &RawSnapshot) {
         panic!("an attribute was set");
     };
     assert!(append.delta.names().eq([NEW.name()]));
-    assert!(append.ttl.as_millis() <= raw.lifetime.idle_timeout);
+    assert!(append.ttl.is_none_or(|ttl| ttl.as_millis() <= raw.lifetime.idle_timeout));
 }
 
 const NEW: Key<u64> = Key::new("new");

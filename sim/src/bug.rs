@@ -52,6 +52,10 @@ pub enum Bug {
     TokenById,
     /// A request for a session that ended meanwhile is written as a new session.
     GoneCreatesAnew,
+    /// A renewed token is accepted for twice its grace.
+    GraceDoubled,
+    /// A token that its session does not know is taken for none.
+    ForgedIsNone,
     /// What was pushed to a list is forgotten when others came first.
     PushLostByRebase,
     /// The closure of an update is not run again when others came first.
@@ -66,7 +70,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::HeldAdvancedByAppend,
         Self::HeldValidatedByLength,
         Self::CompactByLength,
@@ -89,6 +93,8 @@ impl Bug {
         Self::LoadErrorIsAbsence,
         Self::TokenById,
         Self::GoneCreatesAnew,
+        Self::GraceDoubled,
+        Self::ForgedIsNone,
         Self::PushLostByRebase,
         Self::UpdateNotRunAgain,
         Self::DiscardForgotten,

@@ -13,7 +13,7 @@ use crate::model::{FEED, Name, SUM, Standing, State, Val, values_of};
 use crate::script::SKEW;
 use crate::stored::{Lifetime, secret_of};
 use crate::violation::Kind;
-use crate::visit::{Effect, Own, OwnStep, sum_of};
+use crate::visit::{Effect, Own, OwnStep, Visit, sum_of};
 
 /// What a load must answer to, and what it found.
 pub(crate) struct Load<'a> {
@@ -104,17 +104,21 @@ impl Ledger {
             (visit.came_with, visit.held) = (Some(secret), Some(secret));
             visit.ids.push(id);
         }
-        if self.logs.get(&id).is_none_or(|log| log.is_damaged) {
+        let is_damaged = self.logs.get(&id).map(|log| log.is_damaged);
+        if is_damaged.is_none_or(|is_damaged| is_damaged) {
+            visit.is_to_damage = is_damaged.is_some();
             return;
         }
         let log = &self.logs[&id];
         let state = opened.version.and_then(|version| log.versions[version].state.clone());
-        let standing = state.as_ref().map(|state| match state.lifetime.deadline {
-            Some(deadline) if deadline <= opened.now => Standing::Unknown,
-            _ => state.standing(&secret, opened.now),
+        let standing = state.as_ref().map(|state| match state.is_over(opened.now) {
+            true => Standing::Unknown,
+            false => state.standing(&secret, opened.now),
         });
         let right = matches!(standing, Some(Standing::Current | Standing::Grace));
+        let lives = state.as_ref().is_some_and(|state| !state.is_over(opened.now));
         let visit = &mut self.visits[origin];
+        visit.is_refused = lives && standing == Some(Standing::Unknown);
         if is_accepted && let (Some(version), Some(state)) = (opened.version, &state) {
             (visit.base, visit.segment, visit.seen) = (version, version, Arc::clone(state));
         }
@@ -214,8 +218,13 @@ impl Ledger {
         let was_lost = visit.rollbacks != self.rollbacks;
         visit.marks &= !visit.due.everything;
         let ended = std::mem::take(&mut visit.ended);
-        let id = if visit.is_stale { None } else { id };
-        if !visit.is_stale {
+        let is_stale = visit.is_stale;
+        // What a request wrote before a change of privilege put it out still counts.
+        let is_out = session.is_stale() && !visit.has_ended && self.is_out(&self.visits[origin]);
+        let visit = &mut self.visits[origin];
+        let id = id.or_else(|| visit.ids.last().copied().filter(|_| is_out));
+        let id = if is_stale { None } else { id };
+        if !is_stale {
             visit.log = id;
         }
         let mut found = Vec::new();
@@ -229,7 +238,7 @@ impl Ledger {
                 found.extend(self.undone(origin, id));
                 found.extend(self.undone_pushes(origin, id));
                 found.extend(self.unfulfilled(origin, id));
-                found.extend(self.neglected(origin, id).filter(|_| is_last));
+                found.extend(self.neglected(origin, id).filter(|_| is_last && !is_out));
                 self.visits[origin].told(id);
             }
             Some(_) => {}
@@ -370,7 +379,7 @@ impl Ledger {
     fn neglected(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[origin], &self.logs[&id]);
         let state = log.state().filter(|_| visit.is_calm)?;
-        let idle = log.states(0, log.last()).flatten().map(|state| state.lifetime.idle).min()?;
+        let idle = state.lifetime.idle;
         let share = (self.rules.touch * idle).div_ceil(self.rules.idle);
         let left = state
             .lifetime
@@ -382,11 +391,19 @@ impl Ledger {
         Some((Kind::Lost, format!("{} was used by r{origin} and ends {early} ms early", log.name)))
     }
 
+    /// Reports whether a change of privilege has replaced the token of a request since it came.
+    fn is_out(&self, visit: &Visit) -> bool {
+        let Some(log) = visit.ids.last().and_then(|id| self.logs.get(id)) else { return false };
+        let mut states = log.states(visit.base, log.last()).flatten();
+        states.any(|state| state.privilege > visit.seen.generation)
+    }
+
     /// Finds a change that was acknowledged though there is no session.
     fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
-        if is_last && !visit.is_stale && !visit.has_ended && self.rules.create == CreateWhen::Opened
-        {
+        let is_refused = visit.is_stale || visit.is_refused || visit.is_to_damage;
+        let is_in_place_of_another = is_refused || visit.has_ended;
+        if is_last && !is_in_place_of_another && self.rules.create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
         if let (Some(number), false) = (visit.due_pushes().next(), visit.has_ended) {
@@ -466,6 +483,9 @@ impl Ledger {
         let TokenUpdate::Issue(token) = update else { return };
         let visit = &self.visits[origin];
         let (was_stale, was_lost) = (visit.is_stale, visit.rollbacks != self.rollbacks);
+        let has_pushed = !visit.feed.pushes.is_empty();
+        let asked = !visit.own.is_empty() || has_pushed || visit.principal.is_some();
+        let was_refused = visit.is_refused && !asked;
         let secret = secret_of(token.verifier());
         let log = self.log_mut(token.id());
         log.is_known = true;
@@ -473,6 +493,10 @@ impl Ledger {
         let is_damaged = log.is_damaged;
         if was_stale {
             let what = format!("r{origin} came with a replaced token and was sent a new one");
+            self.violate(Kind::WrongAccept, what);
+        }
+        if was_refused {
+            let what = format!("r{origin} came with a token that is no good and was sent another");
             self.violate(Kind::WrongAccept, what);
         }
         if !was_good && !was_lost && !is_damaged {

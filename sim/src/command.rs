@@ -56,6 +56,8 @@ pub enum Command {
         /// In milliseconds.
         ttl: u64,
     },
+    /// `LINDEX k -3`: the stamp of the entry before the last.
+    StampBefore,
     /// Script: if the last element is `expected`, `RPUSH k body stamp` and `PEXPIRE k ttl`, and the
     /// length; 0 if it is another, -1 if there is no log.
     AppendAt {
@@ -65,6 +67,26 @@ pub enum Command {
         body: Bytes,
         /// Its stamp.
         stamp: Stamp,
+        /// In milliseconds; left as it is without.
+        ttl: Option<u64>,
+    },
+    /// Script: `RPUSHX k body stamp`, and the length; if the last element was `expected`, also
+    /// `PEXPIRE k ttl`, else the length is negative. 0 if there is no log.
+    AppendBehind {
+        /// The last stamp the node knows of.
+        expected: Stamp,
+        /// The delta.
+        body: Bytes,
+        /// Its stamp.
+        stamp: Stamp,
+        /// In milliseconds.
+        ttl: u64,
+    },
+    /// Script: if the last element is `expected`, `PEXPIRE k ttl`, and 1; 0 if it is another, -1 if
+    /// there is no log.
+    TouchAt {
+        /// The stamp the log must end with.
+        expected: Stamp,
         /// In milliseconds.
         ttl: u64,
     },

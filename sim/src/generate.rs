@@ -130,6 +130,7 @@ fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
         touch: rng.pick(&[0, idle / 20, idle / 2]),
         grace: rng.pick(&[0, 20, 1_000]),
         compact_every: if swarm.stalls { 2 } else { rng.pick(&[2, 3, 5, 64]) },
+        loses_upkeep: rng.chance(30),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sessile_core::log::{CommitId, DecodeError, Delta, Fold, Record, Stamp, fold};
-use sessile_core::store::{Action, Append, Failure, Loaded, Outcome, Position, Store};
+use sessile_core::store::{Action, Append, Failure, Loaded, Outcome, Position, Store, Touch};
 use sessile_core::{SessionId, Timestamp, Ttl};
 
 use crate::bug::Bug;
@@ -182,21 +182,16 @@ impl<L: Link> Handle<L> {
                 stamp: create.stamp,
                 ttl: create.ttl.as_millis(),
             }],
-            Action::Append(append) => match append.at {
-                None => push(append),
-                Some(position) => vec![Command::AppendAt {
-                    expected: position.stamp(),
-                    body: append.delta.encode().into(),
-                    stamp: append.stamp,
-                    ttl: append.ttl.as_millis(),
-                }],
-            },
+            Action::Append(append) => append_to(append),
             Action::Compact(compact) => vec![Command::Compact {
                 elements: elements(compact.position),
                 expected: compact.position.stamp(),
                 body: snapshot(&compact.record)?,
             }],
-            Action::Touch(touch) => vec![Command::Pexpire { ttl: touch.ttl.as_millis() }],
+            Action::Touch(touch) => vec![match touch.behind {
+                None => Command::Pexpire { ttl: touch.ttl.as_millis() },
+                Some(expected) => Command::TouchAt { expected, ttl: touch.ttl.as_millis() },
+            }],
             Action::Delete(_) => vec![Command::Del],
         })
     }
@@ -311,7 +306,7 @@ impl<L: Link> Store for Handle<L> {
             SimError::Refused => Failure::NotApplied(error),
             error => Failure::Unknown(error),
         })?;
-        let outcome = outcome(action, replies.last().map_or(0, Reply::number));
+        let outcome = outcome(action, &replies);
         let mut node = self.node();
         match (action, outcome) {
             (Action::Delete(delete), _) => {
@@ -367,11 +362,25 @@ impl Tail {
     }
 }
 
+fn append_to(append: &Append) -> Vec<Command> {
+    let (body, stamp) = (append.delta.encode().into(), append.stamp);
+    let ttl = append.ttl.map(Ttl::as_millis);
+    match (append.at, append.behind, ttl) {
+        (Some(position), ..) => {
+            vec![Command::AppendAt { expected: position.stamp(), body, stamp, ttl }]
+        }
+        (None, Some(expected), Some(ttl)) => {
+            vec![Command::AppendBehind { expected, body, stamp, ttl }]
+        }
+        (None, Some(_), None) => vec![Command::PushX { body, stamp }, Command::StampBefore],
+        (None, None, _) => push(append),
+    }
+}
+
 fn push(append: &Append) -> Vec<Command> {
-    vec![
-        Command::Pexpire { ttl: append.ttl.as_millis() },
-        Command::PushX { body: append.delta.encode().into(), stamp: append.stamp },
-    ]
+    let expire = append.ttl.map(|ttl| Command::Pexpire { ttl: ttl.as_millis() });
+    let push = Command::PushX { body: append.delta.encode().into(), stamp: append.stamp };
+    expire.into_iter().chain([push]).collect()
 }
 
 /// Says an append as the seeded bug would, if that makes a difference.
@@ -380,7 +389,7 @@ fn wrong_append(bug: Bug, append: &Append) -> Option<Vec<Command>> {
     let wrong = match (bug, append.at) {
         (Bug::BlindRotation, Some(_)) => return Some(push(append)),
         (Bug::NodeClockExpiry, None) => {
-            let ttl = append.ttl.as_millis();
+            let ttl = append.ttl?.as_millis();
             let expire = Command::Wrong(WrongCommand::PexpireAt { at: 0, ttl });
             return Some(vec![expire, Command::PushX { body, stamp }]);
         }
@@ -399,8 +408,20 @@ fn wrong_append(bug: Bug, append: &Append) -> Option<Vec<Command>> {
 }
 
 /// Says what the reply to an action means.
-fn outcome(action: &Action, reply: i64) -> Outcome {
-    match (action, reply) {
+fn outcome(action: &Action, replies: &[Reply]) -> Outcome {
+    if let (Action::Append(Append { behind: Some(behind), .. }), [push, Reply::Elements(before)]) =
+        (action, replies)
+    {
+        let is_known = before.first().is_some_and(|before| **before == behind.encode());
+        return match outcome(action, std::slice::from_ref(push)) {
+            Outcome::Done(_) if !is_known => Outcome::Late,
+            outcome => outcome,
+        };
+    }
+    match (action, replies.last().map_or(0, Reply::number)) {
+        (Action::Append(_), ..=-2) => Outcome::Late,
+        (Action::Touch(Touch { behind: Some(_), .. }), -1) => Outcome::Gone,
+        (Action::Touch(Touch { behind: Some(_), .. }), 0) => Outcome::Moved,
         (Action::Create(_), 0) => Outcome::Exists,
         (Action::Append(Append { at: Some(_), .. }), -1)
         | (Action::Append(Append { at: None, .. }) | Action::Touch(_), 0) => Outcome::Gone,

@@ -85,8 +85,12 @@ impl Ledger {
                 | WrongCommand::PushHalf { completes: Some((body, stamp)), .. },
             ) => self.appended(seen, body, *stamp, None),
             Command::AppendAt { body, stamp, ttl, .. } if reply != 0 => {
-                self.appended(seen, body, *stamp, Some(*ttl));
+                self.appended(seen, body, *stamp, *ttl);
             }
+            Command::AppendBehind { body, stamp, ttl, .. } => {
+                self.appended(seen, body, *stamp, Some(*ttl).filter(|_| reply > 0));
+            }
+            Command::TouchAt { ttl, .. } if reply == 1 => self.renewed(seen.id, *ttl, reply),
             Command::Pexpire { ttl }
             | Command::Wrong(
                 WrongCommand::PexpireAt { ttl, .. } | WrongCommand::Rewrite { ttl, .. },
@@ -106,7 +110,7 @@ impl Ledger {
             self.violate(Kind::Immortal, format!("{name} has no ttl"));
             return;
         };
-        let idle = log.states(0, log.last()).flatten().map(|state| state.lifetime.idle).max();
+        let idle = log.state().map(|state| state.lifetime.idle);
         if idle.is_some_and(|idle| expires_at > now + idle) {
             self.violate(Kind::Immortal, format!("{name} lives longer than it may unused"));
             return;
@@ -192,7 +196,8 @@ impl Ledger {
         log.settle(now);
         let name = log.name.clone();
         let before = log.state().cloned();
-        match (before, seen.reply.number() > 0) {
+        // 0 or -1 is no log; the length is negative if others came before.
+        match (before, !matches!(seen.reply.number(), -1 | 0)) {
             (None, false) => {}
             (None, true) if log.is_damaged => {}
             (None, true) => {
@@ -253,6 +258,15 @@ impl Ledger {
         let out = |secret| before.replaced.contains(&(secret, None));
         if wins && visit.held.is_some_and(out) {
             let what = format!("r{request} wins with a token a privilege change replaced");
+            found.push((Kind::WrongAccept, what));
+        }
+        let accepted_until = before.replaced.last().and_then(|(_, until)| *until);
+        let until = head.rotation.and_then(|(_, _, until)| until);
+        if let (Some(accepted_until), Some(until)) = (accepted_until, until)
+            && is_own
+            && until < accepted_until + self.rules.grace
+        {
+            let what = format!("r{request} renews a token that was renewed a moment ago");
             found.push((Kind::WrongAccept, what));
         }
         found.into_iter().for_each(|(kind, what)| self.violate(kind, what));

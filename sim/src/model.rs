@@ -20,6 +20,8 @@ pub(crate) struct State {
     /// Every verifier there was before, the oldest first, and until when it is accepted.
     pub(crate) replaced: Vec<(Secret, Option<u64>)>,
     pub(crate) generation: u64,
+    /// The generation after the last change of privilege.
+    pub(crate) privilege: u64,
     pub(crate) principal: Option<String>,
     pub(crate) created_at: u64,
     pub(crate) lifetime: Lifetime,
@@ -63,6 +65,7 @@ impl State {
             verifier: stored::verifier_of(body)?,
             replaced: Vec::new(),
             generation: record.generation(),
+            privilege: stored::privilege_of(body)?,
             principal: record.principal().map(str::to_owned),
             created_at,
             lifetime,
@@ -72,7 +75,8 @@ impl State {
     /// Folds the next entry and reports whether it counted.
     pub(crate) fn fold(&mut self, delta: &Delta, head: &DeltaHead, stamp: Stamp) -> bool {
         self.stamp = Some(stamp);
-        if !self.commits.insert(delta.commit()) || head.generation > self.generation {
+        let is_void = head.generation > self.generation || head.generation < self.privilege;
+        if !self.commits.insert(delta.commit()) || is_void {
             return false;
         }
         if let Some((replaces, verifier, until)) = head.rotation {
@@ -81,6 +85,7 @@ impl State {
             }
             if until.is_none() {
                 self.replaced.iter_mut().for_each(|replaced| replaced.1 = None);
+                self.privilege = self.generation + 1;
             }
             self.replaced.push((self.verifier, until));
             self.verifier = verifier;
@@ -156,6 +161,11 @@ impl State {
             Some((_, Some(until))) if now < until => Standing::Grace,
             Some(_) => Standing::Stale,
         }
+    }
+
+    /// Reports whether the deadline has passed.
+    pub(crate) fn is_over(&self, now: u64) -> bool {
+        self.lifetime.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Reports whether that verifier was ever current.

@@ -45,6 +45,8 @@ pub struct Rules {
     pub grace: u64,
     /// After how many entries a log is compacted.
     pub compact_every: u64,
+    /// Clients leave before any upkeep.
+    pub loses_upkeep: bool,
 }
 
 /// A node.
@@ -303,11 +305,12 @@ impl Op {
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rules { granularity, on_conflict, persist, create, .. } = self.rules;
-        let Rules { idle, absolute, touch, grace, compact_every, .. } = self.rules;
+        let Rules { idle, absolute, touch, grace, compact_every, loses_upkeep, .. } = self.rules;
         writeln!(f, "seed {}: {granularity:?}, {on_conflict:?}, {persist}, {create:?}", self.seed)?;
         let absolute = absolute.map_or("for ever".to_owned(), |absolute| format!("{absolute} ms"));
         write!(f, "  idle {idle} ms, absolute {absolute}, touch {touch} ms, grace {grace} ms, ")?;
-        writeln!(f, "compact every {compact_every}")?;
+        let lost = if loses_upkeep { ", upkeep is lost" } else { "" };
+        writeln!(f, "compact every {compact_every}{lost}")?;
         for (number, NodeRules { skew, holds, .. }) in self.nodes.iter().enumerate() {
             let holds = if *holds { "holds records" } else { "holds nothing" };
             writeln!(f, "  n{number}: clock {skew:+} ms, {holds}")?;

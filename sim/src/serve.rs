@@ -5,10 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use sessile_core::engine::{Answer, Clock, Effect, Opening, Schedule, Step, Upkeep, begin};
-use sessile_core::store::Store;
+use sessile_core::engine::{
+    Answer, Clock, Effect, Loading, Opening, Schedule, Step, Upkeep, begin,
+};
+use sessile_core::store::{Loaded, Store};
 use sessile_core::{
-    CommitError, Failed, Finished, Policy, Session, SessionId, Sessions, Token, TokenUpdate,
+    CommitError, Failed, Finished, Policy, Session, Sessions, Timestamp, Token, TokenUpdate,
     UpdateError,
 };
 
@@ -44,24 +46,20 @@ impl Service {
         if request.driver == Driver::Compactor {
             let token = enter(&self.shared).clients[request.client].current.clone();
             if let Some(token) = token {
-                self.compact(token.id()).await;
+                let _ = self.sessions().upkeep(Upkeep::compact(token.id())).await;
             }
             return;
         }
         if request.driver == Driver::Update {
-            if let Some(Upkeep::Compact(id)) = self.update().await {
-                self.compact(id).await;
-            }
-            return;
+            let upkeep = self.update().await;
+            return self.upkeep(upkeep).await;
         }
         let Some(session) = self.open().await else { return };
         let (session, mut schedule) = self.work(session, &request.ops).await;
         let effect = schedule.end();
         debug_assert_eq!(effect, Effect::Commit, "a request ends with a commit");
         let upkeep = self.commit(session).await;
-        if let Some(Upkeep::Compact(id)) = upkeep {
-            self.compact(id).await;
-        }
+        self.upkeep(upkeep).await;
     }
 
     fn request(&self) -> &Request {
@@ -125,7 +123,7 @@ impl Service {
             Ok(((), finished)) => {
                 self.written(finished.session(), true);
                 self.tell(finished.token_update());
-                finished.upkeep()
+                finished.upkeep().cloned()
             }
             Err(UpdateError::Commit(failed)) => {
                 let (session, _) = self.failed(failed);
@@ -145,8 +143,22 @@ impl Service {
             Opening::Load(loading) => {
                 let now = self.clock.now();
                 let found = self.witness.load(loading.id(), now).await.map_err(|_| ())?;
-                Ok(loading.resume(found, now))
+                Ok(self.resume(loading, found, now))
             }
+        }
+    }
+
+    fn resume(&self, loading: Loading, found: Option<Loaded>, now: Timestamp) -> Session {
+        let deadline = found.as_ref().and_then(|found| found.record.deadline());
+        let is_over = deadline.is_some_and(|deadline| deadline <= now);
+        let now = match self.bug {
+            Some(Bug::GraceDoubled) if !is_over => now - self.policy.renewal_grace(),
+            _ => now,
+        };
+        let session = loading.resume(found, now);
+        match begin(&self.policy, None) {
+            Opening::Fresh(none) if self.bug == Some(Bug::ForgedIsNone) && session.is_new() => none,
+            _ => session,
         }
     }
 
@@ -263,7 +275,7 @@ impl Service {
                 Ok(finished) => {
                     self.written(finished.session(), true);
                     self.tell(finished.token_update());
-                    return finished.upkeep();
+                    return finished.upkeep().cloned();
                 }
                 Err(failed) => {
                     let error;
@@ -394,13 +406,11 @@ impl Service {
         }
     }
 
-    /// Compacts a log, as the engine's driver does it.
-    async fn compact(&self, id: SessionId) {
-        // Whether it succeeds makes no difference to anybody.
-        let now = self.clock.now();
-        let Ok(Some(loaded)) = self.witness.load(id, now).await else { return };
-        if let Some(action) = loaded.compaction() {
-            let _ = self.witness.apply(id, &action, now).await;
+    /// Does what is left to do, unless the client has left.
+    async fn upkeep(&self, upkeep: Option<Upkeep>) {
+        if let Some(upkeep) = upkeep.filter(|_| !self.script.rules.loses_upkeep) {
+            // Whether it succeeds makes no difference to anybody.
+            let _ = self.sessions().upkeep(upkeep).await;
         }
     }
 }

@@ -41,8 +41,30 @@ impl Server {
                 if !list.has_at(list.elements.len(), *expected) {
                     return Reply::Number(0);
                 }
-                list.expires_at = Some(now + ttl);
+                list.expires_at = ttl.map(|ttl| now + ttl).or(list.expires_at);
                 Reply::Number(self.push_x(id, body, *stamp))
+            }
+            Command::AppendBehind { expected, body, stamp, ttl } => {
+                let Some(list) = self.lists.get_mut(&id) else { return Reply::Number(0) };
+                let is_late = !list.has_at(list.elements.len(), *expected);
+                if !is_late {
+                    list.expires_at = Some(now + ttl);
+                }
+                let length = self.push_x(id, body, *stamp);
+                Reply::Number(if is_late { -length } else { length })
+            }
+            Command::StampBefore => {
+                let elements = self.lists.get(&id).map_or(&[][..], |list| &list.elements);
+                let before = elements.len().checked_sub(3).map(|at| Arc::clone(&elements[at]));
+                Reply::Elements(before.into_iter().collect())
+            }
+            Command::TouchAt { expected, ttl } => {
+                let Some(list) = self.lists.get_mut(&id) else { return Reply::Number(-1) };
+                if !list.has_at(list.elements.len(), *expected) {
+                    return Reply::Number(0);
+                }
+                list.expires_at = Some(now + ttl);
+                Reply::Number(1)
             }
             Command::Compact { elements, expected, body } => {
                 let Some(list) = self.lists.get_mut(&id) else { return Reply::Number(0) };

@@ -59,7 +59,17 @@ pub(crate) fn verifier_of(body: &[u8]) -> Option<Secret> {
     let _created_at = reader.number()?;
     let _lifetime = reader.lifetime()?;
     let _generation = reader.number()?;
+    let _privilege = reader.number()?;
     reader.secret()
+}
+
+/// Returns the generation after the last change of privilege a stored snapshot knows of.
+pub(crate) fn privilege_of(body: &[u8]) -> Option<u64> {
+    let mut reader = Reader(body.get(6 + 1..)?);
+    let _created_at = reader.number()?;
+    let _lifetime = reader.lifetime()?;
+    let _generation = reader.number()?;
+    reader.number()
 }
 
 /// Returns a verifier as it is stored.

@@ -30,6 +30,10 @@ pub(crate) struct Visit {
     pub(crate) came_with: Option<Secret>,
     pub(crate) held: Option<Secret>,
     pub(crate) is_stale: bool,
+    /// The session it named lives, and does not know its token.
+    pub(crate) is_refused: bool,
+    /// The session it named is damaged, so it may be refused or not.
+    pub(crate) is_to_damage: bool,
     /// It has written, so that what it sees is not what it loaded.
     pub(crate) has_written: bool,
     /// What it did to attributes.

@@ -107,7 +107,7 @@ impl Witness {
     /// Returns the action as the seeded bug would send it.
     fn tampered(&self, action: Action) -> Action {
         let (Some(bug), Action::Append(append)) = (self.bug, &action) else { return action };
-        let Append { delta, stamp, ttl, at: Some(position), .. } = append.clone() else {
+        let Append { delta, stamp, ttl: Some(ttl), at: Some(position), .. } = append.clone() else {
             return action;
         };
         match bug {

@@ -433,6 +433,7 @@ fn writes_entry(command: &Command) -> bool {
     matches!(
         command,
         Command::PushX { .. }
+            | Command::AppendBehind { .. }
             | Command::Create { .. }
             | Command::Wrong(
                 WrongCommand::Push { .. }
@@ -450,6 +451,11 @@ fn words(commands: &[Command]) -> String {
         Command::Pttl => "pttl".to_owned(),
         Command::Pexpire { ttl } => format!("pexpire {ttl}"),
         Command::PushX { stamp: it, .. } => format!("push {}", stamp(it)),
+        Command::StampBefore => "stamp before".to_owned(),
+        Command::AppendBehind { expected, stamp: it, ttl, .. } => {
+            format!("append {} behind {} for {ttl}", stamp(it), stamp(expected))
+        }
+        Command::TouchAt { expected, ttl } => format!("touch {ttl} at {}", stamp(expected)),
         Command::Del => "del".to_owned(),
         Command::Create { stamp: it, ttl, .. } => format!("create {} for {ttl}", stamp(it)),
         Command::AppendAt { expected, stamp: it, .. } => {

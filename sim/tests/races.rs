@@ -114,8 +114,12 @@ struct Request {
     is_stale: bool,
     /// What the client is told, if anything.
     notice: Option<Option<Held>>,
-    /// `None` if it does not know where the log ends.
+    /// `None` if it does not know where the log ends, or what lies before.
     version: Option<u64>,
+    /// The last version it knows of.
+    known: u64,
+    /// It has not seen everything before that.
+    has_gaps: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +150,7 @@ impl Request {
 
     /// Reports whether a stale session has to say that it cannot do what was asked of it.
     fn wants_anything(&self) -> bool {
-        self.has_ended || self.rotate || !self.view().is_empty()
+        self.has_ended || self.rotate || self.is_dirty()
     }
 
     /// Forgets what comes to nothing.
@@ -195,6 +199,7 @@ impl Model {
             request.log = Some(log);
             (request.base, request.version, request.generation) =
                 (values, Some(version), generation);
+            request.known = version;
         }
         self.requests[slot] = Some(request);
     }
@@ -234,6 +239,7 @@ impl Model {
         request.looked.extend(request.own.keys());
         request.own.clear();
         (request.log, request.base, request.version) = (Some(log), view, None);
+        (request.known, request.has_gaps) = (0, false);
         request.rotate = false;
         End::Done
     }
@@ -248,7 +254,8 @@ impl Model {
             return End::Gone;
         }
         if !request.is_dirty() && !forced && !request.rotate {
-            if is_alive && is_last {
+            // A request that a change of privilege put out renews nothing.
+            if is_alive && is_last && request.generation == log.generation {
                 log.expires_at = expires_at;
             }
             return End::Done;
@@ -257,7 +264,15 @@ impl Model {
             request.is_over = true;
             return End::Gone;
         }
-        if rules.positions(request, forced) && request.version != Some(log.version) {
+        let must_fit = rules.positions(request, forced);
+        if request.generation != log.generation {
+            // Appended before it was known to be void, unless it had to be where the log ends.
+            log.version += u64::from(!must_fit);
+            request.rotate = false;
+            (request.log, request.is_stale) = (None, true);
+            return if request.is_dirty() { End::Stale } else { End::Done };
+        }
+        if must_fit && request.version != Some(log.version) {
             if let Err(end) = rules.move_on(request, log) {
                 return end;
             }
@@ -277,12 +292,14 @@ impl Model {
             let held = Held { log: number, generation: log.generation };
             request.notice = Some(Some(held));
         }
+        request.has_gaps |= !at_position && request.known != log.version;
         log.version += 1;
         log.expires_at = expires_at;
         request.rotate = false;
         request.own.clear();
         request.base = view;
-        request.version = at_position.then_some(log.version);
+        request.known = log.version;
+        request.version = (!request.has_gaps).then_some(log.version);
         End::Done
     }
 }
@@ -298,14 +315,6 @@ impl Rules {
     fn move_on(self, request: &mut Request, log: &Log) -> Result<(), End> {
         let rejects = self.on_conflict == OnConflict::Reject;
         let whole = self.granularity == Granularity::Whole;
-        if request.generation != log.generation {
-            if rejects {
-                return Err(End::Superseded);
-            }
-            // A change of privilege came first: this request keeps to what it saw.
-            request.rotate = false;
-            return Ok(());
-        }
         let differs = |name: &&str| {
             (whole || request.looked.contains(*name) || request.own.contains_key(*name))
                 && request.base.get(*name) != log.values.get(*name)
@@ -321,6 +330,7 @@ impl Rules {
             request.reduce();
         }
         (request.base, request.version) = (log.values.clone(), Some(log.version));
+        (request.known, request.has_gaps) = (log.version, false);
         Ok(())
     }
 }
@@ -513,7 +523,7 @@ impl Engine {
             Ok(finished) => {
                 self.obey(client, finished.token_update());
                 if let Some(upkeep) = finished.upkeep() {
-                    self.nodes[node].upkeep(upkeep).expect("nothing fails here");
+                    self.nodes[node].upkeep(upkeep.clone()).expect("nothing fails here");
                 }
                 End::Done
             }
@@ -603,7 +613,7 @@ impl StateMachineTest for Races {
             Turn::Commit(slot) => assert_eq!(engine.commit(slot), model.end),
             Turn::Compact(client) => {
                 if let Some(token) = &engine.tokens[client] {
-                    let upkeep = engine.nodes[client].upkeep(Upkeep::Compact(token.id()));
+                    let upkeep = engine.nodes[client].upkeep(Upkeep::compact(token.id()));
                     upkeep.expect("nothing fails here");
                 }
             }

@@ -17,6 +17,7 @@ const RULES: Rules = Rules {
     touch: 0,
     grace: 1_000,
     compact_every: 64,
+    loses_upkeep: false,
 };
 
 /// One client's request to the first node, of whose calls these become other than fine.

@@ -122,6 +122,9 @@ impl Shard {
             }
             (Action::Compact(_), _) => Ok(Outcome::Moved),
             (Action::Touch(touch), Some(index)) => {
+                if touch.behind.is_some_and(|behind| behind != self.slot(index).last) {
+                    return Ok(Outcome::Moved);
+                }
                 self.note_use(index);
                 self.renew(index, now + touch.ttl.as_duration());
                 Ok(Outcome::Done(None))
@@ -221,12 +224,23 @@ impl Shard {
     fn append(&mut self, index: u32, append: &Append, now: Timestamp) -> Result<Outcome, Refusal> {
         // Before room is made for it: the log that grows is the last to be evicted.
         self.note_use(index);
-        let record = fold(&self.slot(index).record, &append.delta, append.stamp.attempt);
+        let slot = self.slot(index);
+        let is_late = append.behind.is_some_and(|behind| behind != slot.last);
+        let counts = slot.record.takes(&append.delta);
+        let record = fold(&slot.record, &append.delta, append.stamp.attempt);
         self.put_record(index, Arc::new(record))?;
-        self.renew(index, now + append.ttl.as_duration());
+        if let Some(ttl) = append.ttl.filter(|_| !is_late) {
+            self.renew(index, now + ttl.as_duration());
+        }
         let slot = self.slot_mut(index);
         slot.last = append.stamp;
-        Ok(Outcome::Done(Some(slot.position())))
+        Ok(if !is_late {
+            Outcome::Done(Some(slot.position()))
+        } else if counts && append.ttl.is_none() {
+            Outcome::Done(None)
+        } else {
+            Outcome::Late
+        })
     }
 
     /// Puts a record in place of another, if there is room for what it is larger.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Pipeline, Value};
-use sessile_core::store::{Action, Delete, Failure, Loaded, Outcome};
+use sessile_core::store::{Action, Delete, Failure, Loaded, Outcome, Position};
 use sessile_core::{SessionId, Timestamp, Ttl};
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout_at};
 
 use crate::backoff::Retries;
 use crate::clock;
@@ -18,6 +19,7 @@ use crate::command::{self, Request};
 use crate::config::RedisConfig;
 use crate::error::RedisStoreError;
 use crate::health::{self, Warning};
+use crate::large_loads::{LargeLoads, LoadTurn};
 use crate::log::FoldedLog;
 use crate::multiplexed::{ExchangeError, Multiplexed, Replies};
 use crate::record_cache::{CacheStats, RecordCache};
@@ -33,6 +35,10 @@ pub(crate) struct LogClient {
     connections: Multiplexed,
     cache: RecordCache,
     tombstones: Tombstones,
+    large_loads: LargeLoads,
+    /// How many more logs may be loaded whole now. Each is bounded, so the replies that others wait
+    /// behind are, too.
+    whole_loads: Semaphore,
 }
 
 impl LogClient {
@@ -42,6 +48,8 @@ impl LogClient {
             connections: Multiplexed::new(Arc::clone(&config)),
             cache: RecordCache::new(config.cache_bytes),
             tombstones: Tombstones::default(),
+            large_loads: LargeLoads::default(),
+            whole_loads: Semaphore::new(WHOLE_LOADS_MAX),
             config,
         }
     }
@@ -77,13 +85,55 @@ impl LogClient {
         }
         // Read before the request is sent: its reply may be older than the next connection.
         let reconnects = self.connections.reconnects();
-        if let Some(cached) = self.cache.get(id, reconnects) {
+        let cached = self.cache.get(id, reconnects);
+        let known = cached.as_ref().map(|cached| cached.position);
+        let is_large = cached.as_ref().is_some_and(|cached| cached.record.size() >= LARGE);
+        if let Some(cached) = cached.filter(|_| !is_large) {
             match self.load_behind(id, cached, reconnects, until).await? {
                 Behind::Found(loaded) => return Ok(Some(loaded)),
                 Behind::NoLog => return Ok(None),
                 Behind::OtherLog => {}
             }
         }
+        self.load_together(id, known.filter(|_| !is_large), reconnects, until).await
+    }
+
+    /// Loads a log that is large or not known, together with the others that do. `outdated` is where
+    /// the log ended that is not the stored one any more.
+    async fn load_together(
+        &self,
+        id: SessionId,
+        outdated: Option<Position>,
+        reconnects: u64,
+        until: Instant,
+    ) -> Result<Option<Loaded>, RedisStoreError> {
+        let mut turn = self.turn(id, until).await?;
+        if let Some(loaded) = turn.shared(clock::now()) {
+            return Ok(loaded);
+        }
+        turn.begin(clock::now());
+        let loaded = self.load_alone(id, outdated, reconnects, until).await?;
+        turn.end(loaded.clone());
+        Ok(loaded)
+    }
+
+    async fn load_alone(
+        &self,
+        id: SessionId,
+        outdated: Option<Position>,
+        reconnects: u64,
+        until: Instant,
+    ) -> Result<Option<Loaded>, RedisStoreError> {
+        let cached = self.cache.peek(id, reconnects);
+        if let Some(cached) = cached.filter(|cached| Some(cached.position) != outdated) {
+            match self.load_behind(id, cached, reconnects, until).await? {
+                Behind::Found(loaded) => return Ok(Some(loaded)),
+                Behind::NoLog => return Ok(None),
+                Behind::OtherLog => {}
+            }
+        }
+        let permit = timeout_at(until.into(), self.whole_loads.acquire()).await;
+        let _permit = permit.map_err(|_| self.timeout())?;
         let request = command::load(&self.config.prefix, id);
         let Range { elements, remaining } = self.read(id, &request, until).await?;
         match (FoldedLog::read(elements)?, remaining) {
@@ -135,18 +185,38 @@ impl LogClient {
         {
             return Ok(outcome);
         }
+        // Read before the request is sent, as for a load.
+        let reconnects = self.connections.reconnects();
         let request = command::apply(&self.config.prefix, id, action);
         let request = request.map_err(Failure::NotApplied)?;
-        let applied = self.send(id, &request, action, self.deadline()).await;
+        let until = self.deadline();
+        // A load at the same time would look where the entries were before, and read all of them.
+        let _turn = match action {
+            Action::Compact(_) => Some(self.turn(id, until).await.map_err(Failure::NotApplied)?),
+            _ => None,
+        };
+        let applied = self.send(id, &request, action, until).await;
         match (action, &applied) {
             (Action::Delete(delete), Ok(_) | Err(Failure::Unknown(_))) => {
                 self.tombstones.insert(id, delete.ttl, now);
                 self.cache.remove(id);
             }
+            (Action::Compact(compact), Ok(Outcome::Done(_))) => {
+                self.cache.insert(id, reconnects, FoldedLog::compacted(compact));
+            }
             (_, Ok(Outcome::Gone)) => self.cache.remove(id),
             _ => {}
         }
         applied
+    }
+
+    async fn turn(&self, id: SessionId, until: Instant) -> Result<LoadTurn<'_>, RedisStoreError> {
+        let turn = timeout_at(until.into(), self.large_loads.turn(id)).await;
+        turn.map_err(|_| self.timeout())
+    }
+
+    fn timeout(&self) -> RedisStoreError {
+        RedisStoreError::Timeout { waited: self.config.deadline }
     }
 
     /// Ends a session again that this node ended before. A server may have forgotten it.
@@ -283,3 +353,9 @@ fn loaded(log: FoldedLog, remaining: Duration) -> Loaded {
     loaded.tail_bytes = tail_bytes;
     loaded
 }
+
+/// From this size on, in bytes, requests of a session load together, although it is known. Smaller
+/// ones are not worth the wait.
+const LARGE: usize = 32 * 1024;
+/// How many logs are loaded whole at the same time.
+const WHOLE_LOADS_MAX: usize = 16;

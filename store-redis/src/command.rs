@@ -3,7 +3,7 @@
 //! An entry of the log is two list elements: its body and its stamp.
 
 use redis::{Cmd, Pipeline, cmd};
-use sessile_core::log::{BODY_BYTES_MAX, Record};
+use sessile_core::log::{BODY_BYTES_MAX, Record, Stamp};
 use sessile_core::store::{Action, Append};
 use sessile_core::{SessionId, Ttl};
 
@@ -87,18 +87,7 @@ pub(crate) fn apply(
             command.arg(body).arg(create.stamp.encode().as_slice()).arg(create.ttl.as_millis());
             Request::scripted(&script::CREATE, command)
         }
-        Action::Append(Append { delta, stamp, ttl, at: None, .. }) => {
-            let mut push = cmd("RPUSHX");
-            push.arg(&key).arg(checked(delta.encode())?).arg(stamp.encode().as_slice());
-            Request::plain([expire(&key, *ttl), push])
-        }
-        Action::Append(Append { delta, stamp, ttl, at: Some(position), .. }) => {
-            let body = checked(delta.encode())?;
-            let mut command = Request::script(&script::APPEND_AT, &key);
-            command.arg(position.stamp().encode().as_slice()).arg(body);
-            command.arg(stamp.encode().as_slice()).arg(ttl.as_millis());
-            Request::scripted(&script::APPEND_AT, command)
-        }
+        Action::Append(append) => append_to(&key, append)?,
         Action::Compact(compact) => {
             let body = snapshot(&compact.record)?;
             let mut command = Request::script(&script::COMPACT, &key);
@@ -106,8 +95,41 @@ pub(crate) fn apply(
             command.arg(compact.position.stamp().encode().as_slice()).arg(body);
             Request::scripted(&script::COMPACT, command)
         }
-        Action::Touch(touch) => Request::plain([expire(&key, touch.ttl)]),
+        Action::Touch(touch) => match touch.behind {
+            Some(behind) => {
+                let mut command = Request::script(&script::TOUCH, &key);
+                command.arg(behind.encode().as_slice()).arg(touch.ttl.as_millis());
+                Request::scripted(&script::TOUCH, command)
+            }
+            None => Request::plain([expire(&key, touch.ttl)]),
+        },
         Action::Delete(_) => delete(prefix, id),
+    })
+}
+
+fn append_to(key: &[u8], append: &Append) -> Result<Request, RedisStoreError> {
+    let (body, stamp) = (checked(append.delta.encode())?, append.stamp.encode());
+    let looking = |script: &'static Script, expected: Stamp| {
+        let mut command = Request::script(script, key);
+        command.arg(expected.encode().as_slice()).arg(&body).arg(stamp.as_slice());
+        if let Some(ttl) = append.ttl {
+            command.arg(ttl.as_millis());
+        }
+        Request::scripted(script, command)
+    };
+    let mut push = cmd("RPUSHX");
+    push.arg(key).arg(&body).arg(stamp.as_slice());
+    Ok(match (append.at, append.behind, append.ttl) {
+        (Some(position), ..) => looking(&script::APPEND_AT, position.stamp()),
+        (None, Some(behind), Some(_)) => looking(&script::APPEND_BEHIND, behind),
+        (None, Some(_), None) => {
+            // The stamp of the entry before: if it is the expected one, nothing came in between.
+            let mut before = cmd("LINDEX");
+            before.arg(key).arg(STAMP_BEFORE);
+            Request::plain([push, before])
+        }
+        (None, None, Some(ttl)) => Request::plain([expire(key, ttl), push]),
+        (None, None, None) => Request::plain([push]),
     })
 }
 
@@ -117,6 +139,9 @@ pub(crate) fn delete(prefix: &Prefix, id: SessionId) -> Request {
     command.arg(prefix.key(id));
     Request::plain([command])
 }
+
+/// The index of the stamp of the entry before the last.
+const STAMP_BEFORE: i64 = -3;
 
 fn expire(key: &[u8], ttl: Ttl) -> Cmd {
     let mut command = cmd("PEXPIRE");
@@ -210,6 +235,25 @@ mod tests {
             &[&[b"PEXPIRE", key, b"34560000000"], &[b"RPUSHX", key, &body, &stamp]],
         );
         assert!(written(&action).script.is_none());
+    }
+
+    #[test]
+    fn an_append_behind_a_known_entry_reads_the_stamp_before_its_own() {
+        let (key, body) = (KEY.as_bytes(), delta(1).encode());
+        let (mine, behind) = (stamp(1).encode(), stamp(2).encode());
+        let append = Append::new(delta(1), stamp(1), Ttl::MAX).behind(stamp(2));
+        let plain: [&[&[u8]]; 2] = [&[b"RPUSHX", key, &body, &mine], &[b"LINDEX", key, b"-3"]];
+        check(&written(&append.clone().without_ttl().into()), &plain);
+        // One that renews the ttl as well is a script.
+        let hash = script::APPEND_BEHIND.hash().as_bytes();
+        let ttl = b"34560000000";
+        check(
+            &written(&append.into()),
+            &[&[b"EVALSHA", hash, b"1", key, &behind, &body, &mine, ttl]],
+        );
+        let touch = Action::from(Touch::new(Ttl::MAX).behind(stamp(2)));
+        let hash = script::TOUCH.hash().as_bytes();
+        check(&written(&touch), &[&[b"EVALSHA", hash, b"1", key, &behind, ttl]]);
     }
 
     #[test]

@@ -77,6 +77,7 @@ mod endpoint;
 mod epochs;
 mod error;
 mod health;
+mod large_loads;
 mod log;
 mod login;
 mod multiplexed;

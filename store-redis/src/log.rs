@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp};
-use sessile_core::store::Position;
+use sessile_core::store::{Compact, Position};
 
 /// A log, folded into a record.
 #[derive(Clone, Debug)]
@@ -42,6 +42,13 @@ impl FoldedLog {
         let mut elements = elements.into_iter();
         let same = elements.next().is_some_and(|stamp| stamp == self.position.stamp().encode());
         same.then(|| self.clone().followed_by(elements, self.elements())).transpose()
+    }
+
+    /// Returns what a log is known to hold after a compaction, until the next load tells what came
+    /// behind it.
+    pub(crate) fn compacted(compact: &Compact) -> Self {
+        let position = Position::new(1, compact.position.stamp());
+        Self { record: Arc::clone(&compact.record), position, tail_bytes: 0 }
     }
 
     /// Returns the number of elements that are folded in.

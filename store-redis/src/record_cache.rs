@@ -1,8 +1,9 @@
 //! The records a node keeps between loads. Nothing here knows which store they came from.
 //!
 //! A load asks the store whether the log still has the stamp the cached record ends with, so a
-//! cached record saves work and is never trusted. Only a load fills the cache: the reply to an
-//! append does not advance a record, because a compaction and some appends can give any length.
+//! cached record saves work and is never trusted. Only a load fills the cache, or a compaction, which
+//! puts what was loaded at another place of the log: the reply to an append does not advance a
+//! record, because a compaction and some appends can give any length.
 //!
 //! The crate `quick_cache` does the work. Its bound is exact, it needs no thread, and if sessions
 //! take turns and do not all fit, most of them still hit. moka was the alternative. It saved fewer
@@ -74,15 +75,21 @@ impl RecordCache {
     /// Returns the record of a session, unless it was loaded before the last of `reconnects`: since
     /// then another server may have answered.
     pub(crate) fn get(&self, id: SessionId, reconnects: u64) -> Option<FoldedLog> {
-        let cached = self.cache.get(&id).filter(|cached| cached.reconnects == reconnects);
+        let cached = self.peek(id, reconnects);
         if cached.is_none() {
             self.misses.fetch_add(1, Relaxed);
         }
+        cached
+    }
+
+    /// As [`RecordCache::get`], without counting a miss.
+    pub(crate) fn peek(&self, id: SessionId, reconnects: u64) -> Option<FoldedLog> {
+        let cached = self.cache.get(&id).filter(|cached| cached.reconnects == reconnects);
         cached.map(|cached| cached.log)
     }
 
-    /// Keeps what a load returned, in place of an earlier record. `reconnects` is how often the
-    /// store had connected anew before the load was sent.
+    /// Keeps what a load or a compaction left, in place of an earlier record. `reconnects` is how often the
+    /// store had connected anew before that was sent.
     pub(crate) fn insert(&self, id: SessionId, reconnects: u64, log: FoldedLog) {
         self.cache.insert(id, Cached { log, reconnects });
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 use sessile_core::Ttl;
 use sessile_core::log::Stamp;
-use sessile_core::store::{Action, Outcome, Position};
+use sessile_core::store::{Action, Append, Outcome, Position};
 
 use crate::command::Request;
 use crate::error::RedisStoreError;
@@ -47,8 +47,8 @@ pub(crate) fn read(replies: Vec<Value>) -> Answer<Range> {
     }
 }
 
-/// Reads the replies to an action. The last one counts: an append was done if its `RPUSHX` reports
-/// it, even if the `PEXPIRE` before it failed.
+/// Reads the replies to an action. An append was done if its `RPUSHX` reports it, even if the
+/// `PEXPIRE` before it or the `LINDEX` behind it failed.
 pub(crate) fn applied(
     request: &Request,
     action: &Action,
@@ -57,8 +57,10 @@ pub(crate) fn applied(
     if replies.len() != request.pipeline.len() {
         return Answer::Unclear(RedisStoreError::UnexpectedReply);
     }
+    let before = if asks_what_came_before(action) { replies.pop() } else { None };
     match replies.pop() {
         Some(Value::Int(number)) => outcome(action, number)
+            .map(|outcome| unless_late(outcome, action, before))
             .map_or(Answer::Unclear(RedisStoreError::UnexpectedReply), Answer::Done),
         Some(Value::ServerError(error)) => {
             let reply = ServerReply::new(&error);
@@ -80,14 +82,42 @@ fn outcome(action: &Action, number: i64) -> Option<Outcome> {
         (Action::Append(append), number) => match (append.at, number) {
             (None, 0) | (Some(_), -1) => Some(Outcome::Gone),
             (Some(_), 0) => Some(Outcome::Moved),
+            (None, ..=-4) if append.behind.is_some() && append.ttl.is_some() => Some(Outcome::Late),
             (_, length) => appended(length, append.stamp),
         },
         (Action::Compact(_), 1) => Some(Outcome::Done(None)),
         (Action::Compact(_), 0) => Some(Outcome::Moved),
         (Action::Touch(_), 1) => Some(Outcome::Done(None)),
-        (Action::Touch(_), 0) => Some(Outcome::Gone),
+        (Action::Touch(touch), 0) => {
+            Some(if touch.behind.is_some() { Outcome::Moved } else { Outcome::Gone })
+        }
+        (Action::Touch(touch), -1) if touch.behind.is_some() => Some(Outcome::Gone),
         (Action::Delete(_), 0 | 1) => Some(Outcome::Done(None)),
         _ => None,
+    }
+}
+
+/// Reports whether the last command of an action reads the stamp of the entry before its own.
+const fn asks_what_came_before(action: &Action) -> bool {
+    match action {
+        Action::Append(append) => {
+            append.at.is_none() && append.behind.is_some() && append.ttl.is_none()
+        }
+        _ => false,
+    }
+}
+
+/// Returns that an append was late, unless the entry before it is the one its writer knows of.
+fn unless_late(outcome: Outcome, action: &Action, before: Option<Value>) -> Outcome {
+    match (outcome, action) {
+        (Outcome::Done(_), Action::Append(Append { behind: Some(behind), .. }))
+            if asks_what_came_before(action) =>
+        {
+            let is_known =
+                matches!(before, Some(Value::BulkString(stamp)) if *stamp == behind.encode());
+            if is_known { outcome } else { Outcome::Late }
+        }
+        _ => outcome,
     }
 }
 
@@ -139,7 +169,7 @@ mod tests {
     use std::sync::Arc;
 
     use sessile_core::SessionId;
-    use sessile_core::store::{Append, Compact, Create, Delete, Touch};
+    use sessile_core::store::{Compact, Create, Delete, Touch};
 
     use super::*;
     use crate::command;
@@ -210,6 +240,39 @@ mod tests {
             };
             assert_eq!(found, expected, "{replies:?} to {action:?}");
         }
+    }
+
+    #[test]
+    fn an_append_is_late_unless_the_known_entry_is_the_one_before() {
+        let append = Append::new(delta(1), stamp(1), TTL).behind(stamp(2));
+        let (plain, renewing) = (append.clone().without_ttl().into(), append.into());
+        let bulk = |stamp: Stamp| {
+            format!("$20\r\n{}\r\n", stamp.encode().map(char::from).iter().collect::<String>())
+        };
+        let (known, other) = (bulk(stamp(2)), bulk(stamp(3)));
+        let done = Outcome::Done(Some(Position::new(2, stamp(1))));
+        let touch = Action::from(Touch::new(TTL).behind(stamp(2)));
+        let table: [(_, &[&str], _); 11] = [
+            (&plain, &[":4\r\n", &known], done),
+            (&plain, &[":4\r\n", &other], Outcome::Late),
+            (&plain, &[":4\r\n", "$-1\r\n"], Outcome::Late),
+            (&plain, &[":4\r\n", "-NOPERM no\r\n"], Outcome::Late),
+            (&plain, &[":0\r\n", "$-1\r\n"], Outcome::Gone),
+            (&renewing, &[":4\r\n"], done),
+            (&renewing, &[":-4\r\n"], Outcome::Late),
+            (&renewing, &[":0\r\n"], Outcome::Gone),
+            (&touch, &[":1\r\n"], Outcome::Done(None)),
+            (&touch, &[":0\r\n"], Outcome::Moved),
+            (&touch, &[":-1\r\n"], Outcome::Gone),
+        ];
+        for (action, replies, expected) in table {
+            match answer(action, replies) {
+                Answer::Done(outcome) => assert_eq!(outcome, expected, "{replies:?} to {action:?}"),
+                other => panic!("{replies:?} to {action:?}: {other:?}"),
+            }
+        }
+        let refused = answer(&plain, &["-OOM command not allowed\r\n", "$-1\r\n"]);
+        assert!(matches!(refused, Answer::Refused(_)));
     }
 
     #[test]

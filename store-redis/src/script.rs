@@ -1,4 +1,4 @@
-//! The three steps that must look before they write.
+//! The steps that must look before they write.
 //!
 //! Each script looks at one key, decides, and then writes. It checks nothing after its first write,
 //! so an error raised up to that line proves that nothing was done. No script has a shebang,
@@ -66,8 +66,37 @@ local last = redis.call('LINDEX', KEYS[1], -1)
 if not last then return -1 end
 if last ~= ARGV[1] then return 0 end
 local length = redis.call('RPUSH', KEYS[1], ARGV[2], ARGV[3])
+if ARGV[4] then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return length",
+        4,
+    )
+});
+
+/// Appends wherever the log ends, and renews the ttl if that is behind the expected stamp.
+/// Arguments: expected stamp, body, stamp, ttl. Returns the new number of elements, less than 0 if
+/// another entry came in between, and 0 if there is no log.
+pub(crate) static APPEND_BEHIND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
+local last = redis.call('LINDEX', KEYS[1], -1)
+if not last then return 0 end
+local length = redis.call('RPUSH', KEYS[1], ARGV[2], ARGV[3])
+if last ~= ARGV[1] then return -length end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return length",
+        3,
+    )
+});
+
+/// Renews the ttl if the log ends with the expected stamp. Arguments: expected stamp, ttl. Returns
+/// 1, 0 if the log ends otherwise, and -1 if there is no log.
+pub(crate) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
+local last = redis.call('LINDEX', KEYS[1], -1)
+if not last then return -1 end
+if last ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
         4,
     )
 });
@@ -95,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_first_write_is_where_it_is_said_to_be() {
-        for script in [&*CREATE, &*APPEND_AT, &*COMPACT] {
+        for script in [&*CREATE, &*APPEND_AT, &*APPEND_BEHIND, &*TOUCH, &*COMPACT] {
             let writes = ["'RPUSH'", "'LSET'", "'LTRIM'", "'PEXPIRE'", "'DEL'"];
             let line = script
                 .source()
@@ -109,7 +138,7 @@ mod tests {
 
     #[test]
     fn scripts_keep_to_one_key_and_to_what_redis_6_2_knows() {
-        for script in [&*CREATE, &*APPEND_AT, &*COMPACT] {
+        for script in [&*CREATE, &*APPEND_AT, &*APPEND_BEHIND, &*TOUCH, &*COMPACT] {
             assert!(!script.source().starts_with("#!"));
             assert!(!script.source().contains("KEYS[2]"));
             assert_eq!(script.hash().len(), 40);

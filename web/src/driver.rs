@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use sessile_core::engine::{Answer, Opening, Upkeep, begin};
-use sessile_core::store::Store;
+use sessile_core::store::{Outcome, Store};
 use sessile_core::{Sessions, TokenUpdate};
 
 use crate::error::{SessionError, StoreError};
@@ -192,7 +192,7 @@ impl<S: Store + 'static> RequestDriver<S> {
     async fn write(&self, write: Write) {
         let (store, clock) = (self.sessions.store(), self.sessions.clock());
         let entropy = self.sessions.entropy();
-        let mut cause = None;
+        let (mut cause, mut turn) = (None, self.sessions.turn());
         let mut next = self.with(|state| {
             let step = match state.begin_write(write) {
                 Err(error) => return Next::Ended(Err(error)),
@@ -205,21 +205,31 @@ impl<S: Store + 'static> RequestDriver<S> {
             next = match next {
                 Next::Ended(result) => break result.map_err(|error| error.caused_by(cause)),
                 Next::Apply(id, action) => {
-                    let applied = store.apply(id, &action, clock.now()).await;
+                    let applied = match turn.is_late(id, &action).await {
+                        true => Ok(Outcome::Moved),
+                        false => store.apply(id, &action, clock.now()).await,
+                    };
                     let (answer, source) = Answer::split(applied);
-                    cause = source.map(StoreError::new).or(cause);
+                    if let Some(source) = source {
+                        turn.fail(id);
+                        cause = Some(StoreError::new(source));
+                    }
                     self.with(|state| {
                         let pending = state.take_pending();
                         state.go_on(pending.finish(answer, clock.now(), entropy), write)
                     })
                 }
-                Next::Load(id) => {
+                Next::Load(id, is_contended) => {
+                    if is_contended {
+                        turn.take(id).await;
+                    }
                     let found = store.load(id, clock.now()).await;
                     self.with(|state| {
                         let reload = state.take_reload();
                         let step = match found {
                             Ok(found) => reload.resume(found, clock.now(), entropy),
                             Err(source) => {
+                                turn.fail(id);
                                 cause = Some(StoreError::new(source));
                                 reload.fail(clock.now(), entropy)
                             }
@@ -239,7 +249,7 @@ impl<S: Store + 'static> RequestDriver<S> {
                 result: state.last_result(),
                 token_update: token_update.unwrap_or_default(),
                 operations: state.operations,
-                upkeep: state.upkeep(),
+                upkeep: state.take_upkeep(),
             }
         })
     }

@@ -215,7 +215,7 @@ impl<S: Store + 'static> Config<S> {
 
     async fn upkeep(&self, upkeep: Upkeep) {
         let sessions = self.sessions.clone();
-        // What fails here is tried again by the next commit that crosses a threshold.
+        // What fails here is still due at the next request.
         let work = async move { drop(sessions.upkeep(upkeep).await) };
         match &self.spawn {
             Some(spawn) => spawn(Box::pin(work)),

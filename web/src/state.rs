@@ -95,7 +95,8 @@ pub(crate) enum Write {
 /// What a write needs next.
 pub(crate) enum Next {
     Apply(SessionId, Arc<Action>),
-    Load(SessionId),
+    /// A log to load, and whether something else came first.
+    Load(SessionId, bool),
     Ended(Result<(), SessionError>),
 }
 
@@ -324,13 +325,13 @@ impl RequestState {
                 next
             }
             Ok(Step::Load(reload)) => {
-                let next = Next::Load(reload.id());
+                let next = Next::Load(reload.id(), reload.is_contended());
                 self.operations.load += 1;
                 self.slot = Slot::Reloading(reload);
                 next
             }
             Ok(Step::Done(finished)) => {
-                self.upkeep = finished.upkeep().or(self.upkeep);
+                self.upkeep = finished.upkeep().cloned();
                 self.slot = Slot::Idle(match write {
                     Write::Save => finished.reopen(),
                     Write::Commit => finished.into_session(),
@@ -360,8 +361,9 @@ impl RequestState {
         self.last_write.as_ref().map_or(Ok(()), |(_, result)| result.clone())
     }
 
-    pub(crate) const fn upkeep(&self) -> Option<Upkeep> {
-        self.upkeep
+    /// Takes out what the last write left to do.
+    pub(crate) const fn take_upkeep(&mut self) -> Option<Upkeep> {
+        self.upkeep.take()
     }
 
     /// Ends the request: nothing can be changed or waited for any more. Returns the driver's waker,

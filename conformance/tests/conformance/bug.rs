@@ -56,6 +56,12 @@ bugs! {
     GenerationIsDropped => a_delta_from_a_forgotten_rotation_is_void,
     PrincipalIsDropped => principal_and_idle_timeout_are_kept,
 
+    LateAppendIsDone => an_append_behind_another_entry_is_late,
+    LateAppendRenews => an_append_behind_another_entry_is_late,
+    AppendAlwaysRenews => an_append_without_a_ttl_renews_nothing,
+    TouchComesBehindAnything => a_touch_behind_another_entry_does_nothing,
+    VoidDeltasCount => what_was_written_before_a_change_of_privilege_is_void,
+
     CompactKeepsEntries => compaction_changes_nothing_that_is_read,
     CompactDropsTail => compaction_keeps_entries_behind_it,
     CompactDropsStamp => compaction_keeps_stamp_and_ttl,

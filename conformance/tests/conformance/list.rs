@@ -100,7 +100,7 @@ impl Store for ListStore {
         }
         if let (Bug::DroppedAppendIsTorn, Action::Append(append)) = (self.bug, action) {
             let (half, stamp) = half_of(&append.delta);
-            let half = Action::from(Append::new(half, stamp, append.ttl));
+            let half = Action::from(Append::new(half, stamp, append.ttl.unwrap_or(Ttl::MAX)));
             let mut log = self.logs().remove(&id);
             self.step(id, &mut log, &half, now);
             self.put(id, log);
@@ -176,6 +176,12 @@ impl ListStore {
                 log.append_where(append, now, bug)
             }
             (Action::Compact(compact), Some(log)) => log.compact(compact, now, bug),
+            (Action::Touch(touch), Some(log))
+                if bug != Bug::TouchComesBehindAnything
+                    && touch.behind.is_some_and(|behind| behind != log.end().stamp()) =>
+            {
+                Outcome::Moved
+            }
             (Action::Touch(touch), Some(log)) => log.touch(touch.ttl, now, bug),
             (Action::Delete(_), Some(_)) if bug == Bug::DeleteDoesNothing => Outcome::Done(None),
             (Action::Delete(_), Some(log)) if bug == Bug::AppendUndeletes => {
@@ -203,7 +209,7 @@ fn without_log(action: &Action, now: Timestamp, bug: Bug) -> (Option<Log>, Outco
     };
     match action {
         Action::Append(append) if bug == Bug::AppendCreates => {
-            (revived(empty(now), append.stamp, append.ttl), Outcome::Gone)
+            (revived(empty(now), append.stamp, append.ttl.unwrap_or(Ttl::MAX)), Outcome::Gone)
         }
         Action::Touch(touch) if bug == Bug::TouchRevives => {
             (revived(empty(now), NO_STAMP, touch.ttl), Outcome::Gone)
@@ -316,7 +322,7 @@ impl Log {
         let before = (self.ttl, self.expires_at);
         if !is_end {
             if bug == Bug::AppendAtRenewsWhenMoved {
-                self.live_for(append.ttl, now);
+                self.live_for(append.ttl.unwrap_or(Ttl::MAX), now);
             }
             return Outcome::Moved;
         }
@@ -328,13 +334,23 @@ impl Log {
     }
 
     fn append(&mut self, append: &Append, now: Timestamp, bug: Bug) -> Outcome {
-        let (ttl, stamp) = (append.ttl, append.stamp);
-        match bug {
-            Bug::AppendKeepsTtl => {}
-            Bug::AppendNeverShortensTtl if self.expires_at > now + ttl.as_duration() => {}
-            _ => self.live_for(ttl, now),
+        let stamp = append.stamp;
+        let is_late = append.behind.is_some_and(|behind| behind != self.end().stamp());
+        match (bug, append.ttl) {
+            (Bug::AppendKeepsTtl, _) => {}
+            (Bug::AppendAlwaysRenews, None) => self.live_for(Ttl::MAX, now),
+            (_, None) => {}
+            (Bug::AppendNeverShortensTtl, Some(ttl))
+                if self.expires_at > now + ttl.as_duration() => {}
+            (_, Some(_)) if is_late && bug != Bug::LateAppendRenews => {}
+            (_, Some(ttl)) => self.live_for(ttl, now),
         }
-        let delta = what_is_kept(&append.delta, stamp, bug);
+        let mut delta = what_is_kept(&append.delta, stamp, bug);
+        if is_late && bug == Bug::VoidDeltasCount {
+            let changes =
+                delta.changes().map(|(name, change)| (name.to_owned().into(), change.clone()));
+            delta = Delta::new(stamp.commit, 1, changes.collect::<Vec<_>>());
+        }
         let body = delta.encode();
         let is_lost = match bug {
             Bug::AppendLosesTheLastOfMany => self.len() > 30,
@@ -352,6 +368,9 @@ impl Log {
             Bug::AppendAnswersFirstAttempt => Stamp::first(stamp.commit),
             _ => stamp,
         };
+        if is_late && bug != Bug::LateAppendIsDone {
+            return Outcome::Late;
+        }
         Outcome::Done(Some(Position::new(self.len(), stamp)))
     }
 

@@ -310,7 +310,7 @@ impl fmt::Debug for Change {
 }
 
 impl Change {
-    fn payload_len(&self) -> usize {
+    pub(crate) fn payload_len(&self) -> usize {
         match self {
             Self::Set(value) => Head::LEN + value.as_ref().bytes().len(),
             Self::Remove => 0,

@@ -66,14 +66,12 @@ impl<'a> Fold<'a> {
 
     /// Folds the next delta of the log, appended under that attempt.
     ///
-    /// A commit that was folded before changes nothing. Neither does a delta written under a
-    /// rotation this log never saw (a failover forgot it), nor one whose rotation replaces a
-    /// verifier that is not current: such a delta is void whole.
+    /// A commit that was folded before changes nothing, and one that the log does not
+    /// [take](Record::takes) is void whole.
     pub fn push(&mut self, delta: &'a Delta, attempt: u32) {
-        let is_new = self.note(delta, attempt > 0);
-        let known_generation = delta.generation <= self.head.generation;
-        let wins = delta.rotation.is_none_or(|rotation| rotation.replaces == self.head.verifier);
-        if !is_new || !known_generation || !wins {
+        let is_void = !self.head.takes(delta);
+        let commit = Committed { commit: delta.commit, resent: attempt > 0, void: is_void };
+        if !self.note(commit) || is_void {
             return;
         }
         if let Some(rotation) = &delta.rotation {
@@ -154,13 +152,13 @@ impl<'a> Fold<'a> {
     }
 
     /// Remembers a commit and reports whether it is new.
-    fn note(&mut self, delta: &Delta, resent: bool) -> bool {
-        let known = self.commits.iter_mut().find(|known| known.commit == delta.commit);
+    fn note(&mut self, new: Committed) -> bool {
+        let known = self.commits.iter_mut().find(|known| known.commit == new.commit);
         if let Some(known) = known {
-            known.resent |= resent;
+            known.resent |= new.resent;
             return false;
         }
-        self.commits.push(Committed { commit: delta.commit, resent });
+        self.commits.push(new);
         self.forget_commits();
         true
     }
@@ -225,9 +223,18 @@ impl Content for Folded<'_> {
 }
 
 impl RecordHead {
+    /// What [`Record::takes`] says.
+    pub(crate) fn takes(&self, delta: &Delta) -> bool {
+        (self.privilege..=self.generation).contains(&delta.generation)
+            && delta.rotation.is_none_or(|rotation| rotation.replaces == self.verifier)
+    }
+
     fn rotate(&mut self, rotation: &Rotation) {
+        self.generation = self.generation.saturating_add(1);
         if rotation.accepted_until.is_none() {
-            // A change of privilege ends every grace: an older token is refused at once.
+            // A change of privilege ends every grace: an older token is refused at once, and so is
+            // what a request that came with it has still to write.
+            self.privilege = self.generation;
             self.replaced.iter_mut().for_each(|replaced| replaced.accepted_until = None);
         }
         self.replaced
@@ -236,6 +243,5 @@ impl RecordHead {
             self.replaced.remove(0);
         }
         self.verifier = rotation.verifier;
-        self.generation = self.generation.saturating_add(1);
     }
 }

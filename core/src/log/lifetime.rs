@@ -9,7 +9,7 @@ use crate::timestamp::{Timestamp, Ttl};
 /// How long one session lives.
 ///
 /// A timeout is the session's own if the application set it for this session. Any other is what the
-/// policy was when it was written, and a node with another policy goes by its own.
+/// policy was when it was written; a node whose policy allows less goes by its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Lifetime {
     pub(crate) idle_timeout: Ttl,

@@ -7,9 +7,9 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::iter;
 use core::ops::Range;
 
+use crate::log::delta::Delta;
 use crate::log::lifetime::Lifetime;
 use crate::log::limits;
 use crate::log::stamp::CommitId;
@@ -42,6 +42,9 @@ pub(crate) struct RecordHead {
     pub(crate) lifetime: Lifetime,
     /// How many rotations there have been.
     pub(crate) generation: u64,
+    /// How many there had been after the last change of privilege: what was written under fewer is
+    /// void.
+    pub(crate) privilege: u64,
     pub(crate) verifier: Verifier,
     /// The oldest first.
     pub(crate) replaced: Vec<Replaced>,
@@ -61,11 +64,23 @@ pub(crate) struct Committed {
     pub(crate) commit: CommitId,
     /// It was sent more than once, so an early attempt may still arrive.
     pub(crate) resent: bool,
+    /// It changed nothing but this list.
+    pub(crate) void: bool,
 }
 
 impl Committed {
     /// The size of a remembered commit, in bytes.
     const LEN: usize = 17;
+
+    /// Returns a commit that was sent once and counts.
+    pub(crate) const fn once(commit: CommitId) -> Self {
+        Self { commit, resent: false, void: false }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        out.extend(self.commit.as_bytes());
+        out.push(u8::from(self.resent) | u8::from(self.void) << 1);
+    }
 }
 
 /// What a presented verifier is to a record.
@@ -95,11 +110,12 @@ impl Record {
                 created_at,
                 lifetime: Lifetime::by_policy(idle_timeout, deadline),
                 generation: 0,
+                privilege: 0,
                 verifier,
                 replaced: Vec::new(),
                 principal: None,
             },
-            &[Committed { commit, resent: false }],
+            &[Committed::once(commit)],
             &[],
         )
     }
@@ -160,6 +176,14 @@ impl Record {
         self.head.generation
     }
 
+    /// Reports whether a delta still counts behind what this record holds: one that was written
+    /// before the last change of privilege does not, nor one under a rotation this log never saw (a
+    /// failover forgot it), nor one whose rotation replaces a verifier that is not current.
+    #[must_use]
+    pub fn takes(&self, delta: &Delta) -> bool {
+        self.head.takes(delta)
+    }
+
     /// Returns the principal: the user the session belongs to.
     #[must_use]
     pub fn principal(&self) -> Option<&str> {
@@ -170,6 +194,11 @@ impl Record {
     #[must_use]
     pub fn remembers(&self, commit: CommitId) -> bool {
         self.commits().any(|known| known.commit == commit)
+    }
+
+    /// Reports whether a commit counts; `None` if this record does not remember it.
+    pub(crate) fn counts(&self, commit: CommitId) -> Option<bool> {
+        self.commits().find(|known| known.commit == commit).map(|known| !known.void)
     }
 
     /// Reports whether every commit folded since a certain one is among those this record
@@ -183,13 +212,23 @@ impl Record {
     /// Returns the attribute of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<ValueRef<'_>> {
-        let name = name.as_bytes();
+        self.find(name.as_bytes()).map(|slot| self.attribute(slot))
+    }
+
+    /// Finds the slot of a name in its bucket, or, if that is crowded, by its place in the order:
+    /// whoever chooses names can choose many that fall into one bucket.
+    fn find(&self, name: &[u8]) -> Option<&Slot> {
         let hash = wire::checksum(name);
-        let start = self.directory.get(bucket(hash, self.directory.len()))?.first;
-        let mut slots =
-            iter::successors(self.directory.get(start), |slot| self.directory.get(slot.next));
-        let slot = slots.find(|slot| slot.hash == hash && self.name_bytes(slot) == name)?;
-        Some(self.attribute(slot))
+        let mut place = self.directory.get(bucket(hash, self.directory.len()))?.first;
+        for _ in 0..CROWD {
+            let slot = self.directory.get(place)?;
+            if slot.hash == hash && self.name_bytes(slot) == name {
+                return Some(slot);
+            }
+            place = slot.next;
+        }
+        let place = self.directory.binary_search_by(|slot| self.name_bytes(slot).cmp(name));
+        place.ok().map(|place| &self.directory[place])
     }
 
     /// Returns the attributes, sorted by name.
@@ -238,6 +277,13 @@ impl Record {
         status
     }
 
+    /// Reports whether the token before the current one is still accepted: the current one is so
+    /// young that renewing it would only wear out those before it.
+    pub(crate) fn is_just_renewed(&self, now: Timestamp) -> bool {
+        let last = self.head.replaced.last().and_then(|replaced| replaced.accepted_until);
+        last.is_some_and(|until| now < until)
+    }
+
     /// Reports whether the log this came of still shows the rotations `earlier` shows: a failover
     /// can forget some, and others may have come since.
     pub(crate) fn continues(&self, earlier: &Self) -> bool {
@@ -257,7 +303,8 @@ impl Record {
     pub(crate) fn commits(&self) -> impl Iterator<Item = Committed> {
         self.bytes[self.commits.clone()].chunks_exact(Committed::LEN).map(|stored| Committed {
             commit: CommitId::from_bytes(stored[..16].try_into().expect("16 of 17 bytes")),
-            resent: stored[16] != 0,
+            resent: stored[16] & 1 != 0,
+            void: stored[16] & 2 != 0,
         })
     }
 
@@ -277,8 +324,7 @@ impl Record {
         head.write(&mut bytes);
         wire::put_len(&mut bytes, commits.len());
         for committed in commits {
-            bytes.extend(committed.commit.as_bytes());
-            bytes.push(u8::from(committed.resent));
+            committed.write(&mut bytes);
         }
         wire::put_len(&mut bytes, attributes.len());
         for (name, attribute) in attributes {
@@ -368,7 +414,7 @@ fn read_commits(reader: &mut Reader<'_>) -> Result<Range<usize>, DecodeError> {
     let count = reader.len(limits::RECENT_COMMITS + limits::RESENT_COMMITS)?;
     let start = reader.position();
     let stored = reader.take(count * Committed::LEN)?;
-    if stored.chunks_exact(Committed::LEN).any(|committed| committed[16] > 1) {
+    if stored.chunks_exact(Committed::LEN).any(|committed| committed[16] > 3) {
         return Err(DecodeError::NotCanonical);
     }
     Ok(start..reader.position())
@@ -419,6 +465,7 @@ impl RecordHead {
         wire::put_varint(out, self.created_at.as_millis());
         self.lifetime.write(out);
         wire::put_varint(out, self.generation);
+        wire::put_varint(out, self.privilege);
         out.extend(self.verifier.as_bytes());
         wire::put_len(out, self.replaced.len());
         for replaced in &self.replaced {
@@ -438,6 +485,10 @@ impl RecordHead {
         let created_at = Timestamp::from_millis(reader.varint()?);
         let lifetime = Lifetime::read(reader)?;
         let generation = reader.varint()?;
+        let privilege = reader.varint()?;
+        if privilege > generation {
+            return Err(DecodeError::NotCanonical);
+        }
         let verifier = Verifier::from_bytes(reader.array()?);
         let mut replaced = Vec::new();
         for _ in 0..reader.len(limits::REPLACED)? {
@@ -454,6 +505,7 @@ impl RecordHead {
             created_at,
             lifetime,
             generation,
+            privilege,
             verifier,
             replaced,
             principal,
@@ -474,6 +526,10 @@ pub(crate) const KIND: u8 = b's';
 
 /// An empty name, a head and the length of an empty value.
 const SMALLEST_ENTRY: usize = 1 + Head::LEN + 1;
+
+/// How many slots of a bucket are looked at before the order is asked. Where names are not chosen,
+/// one bucket in millions holds more.
+const CROWD: usize = 10;
 
 /// The place of no slot.
 const NONE: usize = usize::MAX;

@@ -17,9 +17,9 @@ use crate::policy::OnConflict;
 use crate::session::draft::{Draft, draft, draft_again, extent};
 use crate::session::origin::{LogEnd, Origin};
 use crate::session::outbox::{Envelope, Outbox};
-use crate::session::upkeep::{Upkeep, upkeep};
+use crate::session::upkeep::{Room, Upkeep, room, upkeep};
 use crate::session::{Session, TokenUpdate};
-use crate::store::action::{Action, Delete, Outcome};
+use crate::store::action::{Action, Compact, Delete, Outcome, Touch};
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
@@ -101,7 +101,6 @@ struct Commit {
     retries: u32,
     /// What is in flight was drafted by an earlier commit: there may be more to write behind it.
     is_behind: bool,
-    upkeep: Option<Upkeep>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +109,8 @@ enum ReloadReason {
     Lost,
     /// Something else was appended first, or the position is not known.
     Moved,
+    /// The same, and there is nothing to write but the ttl.
+    Renewal,
 }
 
 impl Session {
@@ -139,7 +140,7 @@ impl Session {
 
 impl Commit {
     const fn new(session: Session, is_last: bool) -> Self {
-        Self { session, is_last, retries: 0, is_behind: false, upkeep: None }
+        Self { session, is_last, retries: 0, is_behind: false }
     }
 
     /// Proposes the next action.
@@ -169,6 +170,11 @@ impl Commit {
             }
             Ok(Draft::Touch(id, touch)) => Ok(self.apply(id, Arc::new(touch.into()))),
             Ok(Draft::Write(envelope, reserved)) => {
+                match room(&self.session, &envelope) {
+                    Room::Enough => {}
+                    Room::Look(id) => return Ok(self.load(id, ReloadReason::Moved)),
+                    Room::Compact(id, action) => return Ok(self.apply(id, action)),
+                }
                 if let Some(reserved) = reserved {
                     self.session.origin = Origin::Fresh(Some(reserved));
                 }
@@ -182,7 +188,8 @@ impl Commit {
     }
 
     fn done(self) -> Step {
-        Step::Done(Finished { session: self.session, upkeep: self.upkeep })
+        let upkeep = upkeep(&self.session);
+        Step::Done(Finished { session: self.session, upkeep })
     }
 
     fn apply(self, id: SessionId, action: Arc<Action>) -> Step {
@@ -225,12 +232,75 @@ impl Commit {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
-        self.upkeep = upkeep(&self.session, &envelope, position).or(self.upkeep);
         self.session.acknowledge(envelope, position, now);
         if !self.is_behind {
             return Ok(self.done());
         }
         self.advance(now, entropy)
+    }
+
+    /// Takes in that the write is in the log, perhaps behind others: what they left says how long the
+    /// log is to live.
+    fn acknowledged_in(
+        self,
+        envelope: Envelope,
+        log: &Loaded,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Step, Box<Failed>> {
+        let mut step = self.acknowledged(envelope, None, now, entropy)?;
+        if let Step::Done(Finished { session, .. }) = &mut step {
+            let is_out = session.is_out(&log.record);
+            if let Origin::Loaded(end) = &mut session.origin {
+                end.seen(log, is_out, now);
+            }
+        }
+        match step {
+            Step::Done(finished) => Ok(finished.renewed(now)),
+            step => Ok(step),
+        }
+    }
+
+    /// Renews the ttl where the log was seen to end, if that is due.
+    fn renew_at(mut self, found: Option<Loaded>, now: Timestamp) -> Step {
+        self.retries += 1;
+        let Some(log) = found.filter(|log| !self.session.is_out(&log.record)) else {
+            return self.done();
+        };
+        if let Origin::Loaded(end) = &mut self.session.origin {
+            end.seen(&log, false, now);
+        }
+        if self.retries > RETRIES_MAX { self.done() } else { self.renew(now) }
+    }
+
+    fn renew(self, now: Timestamp) -> Step {
+        let due = |end: &LogEnd| {
+            let ttl = end.due_ttl(&self.session.policy, now)?;
+            Some((end.id, Touch::new(ttl).behind(end.stamp)))
+        };
+        match self.session.origin.log_end().and_then(due) {
+            Some((id, touch)) => self.apply(id, Arc::new(touch.into())),
+            None => self.done(),
+        }
+    }
+
+    /// Goes on after the log was compacted, or has to look at it again.
+    fn compacted(
+        mut self,
+        id: SessionId,
+        compact: &Compact,
+        answer: Answer,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Step, Box<Failed>> {
+        match (answer, &mut self.session.origin) {
+            (Answer::Done(Outcome::Done(_)), Origin::Loaded(end)) => {
+                end.compacted(compact.clone());
+                self.advance(now, entropy)
+            }
+            (Answer::NotApplied, _) => Err(self.fail(CommitError::NotApplied)),
+            _ => Ok(self.load(id, ReloadReason::Moved)),
+        }
     }
 
     /// Takes out the write that is in flight, or was lost.
@@ -324,8 +394,19 @@ impl Pending {
             (Action::Delete(_), Answer::Unknown) => Err(commit.fail(CommitError::Unknown)),
             // The session was ended while this was in flight: what it did is deleted next.
             _ if commit.session.to_delete.is_some() => commit.advance(now, entropy),
+            // Something came in between that may say how long the log is to live.
+            (Action::Touch(_), Answer::Done(Outcome::Moved)) => {
+                Ok(commit.load(id, ReloadReason::Renewal))
+            }
             // A touch carries no data: whether it was done changes nothing for this request.
-            (Action::Touch(_) | Action::Compact(_), _) => Ok(commit.done()),
+            (Action::Touch(_), _) => Ok(commit.done()),
+            (Action::Compact(compact), answer) => {
+                commit.compacted(id, compact, answer, now, entropy)
+            }
+            // Others came in between, perhaps a change of privilege that makes it void.
+            (Action::Append(_), Answer::Done(Outcome::Late)) => {
+                Ok(commit.load(id, ReloadReason::Lost))
+            }
             (_, Answer::Done(Outcome::Done(position))) => {
                 let envelope = commit.take_sent();
                 commit.acknowledged(envelope, position, now, entropy)
@@ -363,6 +444,13 @@ impl Reload {
         self.id
     }
 
+    /// Reports whether something else came first: a driver of many commits at once lets each have
+    /// its [turn](crate::engine::Turn) now.
+    #[must_use]
+    pub const fn is_contended(&self) -> bool {
+        matches!(self.reason, ReloadReason::Moved)
+    }
+
     /// Lends the session out: what is changed now belongs to the next write.
     pub const fn session_mut(&mut self) -> &mut Session {
         &mut self.commit.session
@@ -384,6 +472,7 @@ impl Reload {
             // The session was ended meanwhile.
             _ if commit.session.to_delete.is_some() => commit.advance(now, entropy),
             (ReloadReason::Lost, found) => commit.settle(id, found, now, entropy),
+            (ReloadReason::Renewal, found) => Ok(commit.renew_at(found, now)),
             (ReloadReason::Moved, None) => Err(commit.fail(CommitError::Gone)),
             (ReloadReason::Moved, Some(log)) => commit.rebase_onto(id, log, now, entropy),
         }
@@ -399,6 +488,7 @@ impl Reload {
             _ if self.commit.session.to_delete.is_some() => self.commit.advance(now, entropy),
             ReloadReason::Lost => Err(self.commit.lose()),
             ReloadReason::Moved => Err(self.commit.fail(CommitError::NotApplied)),
+            ReloadReason::Renewal => Ok(self.commit.done()),
         }
     }
 }
@@ -414,20 +504,18 @@ impl Commit {
     ) -> Result<Step, Box<Failed>> {
         let mut envelope = self.take_sent();
         let stamp = envelope.action.stamp().expect("a write has a stamp");
-        let is_applied = found.as_ref().is_some_and(|log| log.record.remembers(stamp.commit));
+        let counts = found.as_ref().and_then(|log| log.record.counts(stamp.commit));
         match found {
-            Some(log) if is_applied && self.session.has_won(&envelope, &log.record, now) => {
+            Some(log) if counts == Some(true) => {
                 // A token that another rotation replaced before the client heard of it is not sent:
                 // the client has, or is about to get, the newer one.
                 envelope.token.take_if(|token| {
                     let status = log.record.status_of(&token.verifier(), now);
                     status != VerifierStatus::Current
                 });
-                self.acknowledged(envelope, None, now, entropy)
+                self.acknowledged_in(envelope, &log, now, entropy)
             }
-            Some(log) if is_applied => {
-                // The append was folded behind another rotation, or without one it builds on, and
-                // is void whole.
+            Some(log) if counts == Some(false) => {
                 self.session.view.thaw();
                 self.rebase_onto(id, log, now, entropy)
             }
@@ -444,11 +532,11 @@ impl Commit {
                 Err(self.fail(CommitError::Gone))
             }
             Some(log) if self.session.is_based_on(&log.record) => {
-                if is_overtaken(&envelope, &log) {
+                if !can_still_count(&envelope, &log) {
                     self.session.view.thaw();
                     return self.rebase_onto(id, log, now, entropy);
                 }
-                match draft_again(&self.session, envelope, &log, now) {
+                match draft_again(envelope, &log, now) {
                     Some(again) => Ok(self.send(again)),
                     None => {
                         self.session.view.thaw();
@@ -477,23 +565,21 @@ impl Commit {
             return self.retry(now, entropy);
         };
         let (verifier, last_accessed_at) = (end.verifier, end.last_accessed_at);
-        let continues = log.record.continues(base);
-        if !continues || log.record.generation() != base.generation() {
-            // A grace that ends while the request runs puts no client out: it came in time.
+        let is_out = session.is_out(&log.record);
+        let is_renewed = base.generation() != log.record.generation();
+        if !log.record.continues(base) {
+            // A failover forgot a rotation, and perhaps the token with it. A grace that ends while
+            // the request runs puts no client out: it came in time.
             let status = log.record.status_of(&verifier, Timestamp::default());
-            let is_out = matches!(status, VerifierStatus::Stale | VerifierStatus::Forged);
-            if !session.yield_rotation(&log.record, is_out) {
-                return Err(self.fail(CommitError::Superseded));
-            }
-            if is_out && !continues {
-                // A failover forgot a rotation, and with it the token.
+            if matches!(status, VerifierStatus::Stale | VerifierStatus::Forged) {
                 return Err(self.fail(CommitError::Gone));
             }
-            if is_out {
-                // A request whose token a change of privilege replaced sees nothing of what came
-                // after it. Its changes still count, on top of what it saw.
-                return self.retry(now, entropy);
-            }
+        }
+        if is_out {
+            return self.put_out(&log.record);
+        }
+        if is_renewed && !session.yield_rotation() {
+            return Err(self.fail(CommitError::Superseded));
         }
         match session.rebase(&log) {
             Ok(()) => {}
@@ -502,6 +588,24 @@ impl Commit {
         let end = LogEnd::loaded(id, verifier, &log, now);
         self.session.origin = Origin::Loaded(LogEnd { last_accessed_at, ..end });
         self.retry(now, entropy)
+    }
+
+    /// Goes on after a change of privilege that replaced the token of this request: it writes
+    /// nothing any more, and there is nothing to report if the change is what it wanted as well.
+    fn put_out(mut self, record: &Record) -> Result<Step, Box<Failed>> {
+        let intent = &mut self.session.view.since_mut().intent;
+        let principal = intent.principal.as_ref();
+        let is_other = principal.is_some_and(|wanted| wanted.as_deref() != record.principal());
+        if is_other || intent.changes_lifetime() {
+            return Err(self.fail(CommitError::Superseded));
+        }
+        (intent.rotation, intent.principal) = (None, None);
+        self.session.origin = Origin::Stale;
+        if self.session.view.is_dirty() {
+            Err(self.fail(CommitError::Stale))
+        } else {
+            Ok(self.done())
+        }
     }
 }
 
@@ -517,17 +621,17 @@ impl Session {
         match (&*action, &mut self.origin) {
             (Action::Create(create), origin) => {
                 let verifier = verifier.unwrap_or(create.record.head().verifier);
-                let (stamp, ttl) = (create.stamp, create.ttl);
-                *origin = Origin::Loaded(LogEnd::created(envelope.id, verifier, stamp, ttl, now));
+                *origin = Origin::Loaded(LogEnd::created(envelope.id, verifier, create, now));
                 self.view.adopt(Some(Arc::clone(&create.record)));
             }
             (Action::Append(append), Origin::Loaded(end)) => {
-                // Others may have appended in between unless it had a position: what this session
-                // holds is not the log's end then.
-                let is_end = append.at.is_some() && !envelope.is_blind;
+                // Sent again behind what this session has not seen, it is not the end of what this
+                // session holds.
                 end.verifier = verifier.unwrap_or(end.verifier);
-                let position = position.filter(|_| is_end);
-                end.appended(&append.delta, append.stamp, position, append.ttl, now);
+                end.appended(append, position, !envelope.is_blind);
+                if let Some(ttl) = append.ttl.filter(|_| position.is_some()) {
+                    end.lives_for(ttl.as_duration(), now);
+                }
                 self.outbox = Outbox::Acknowledged(envelope);
             }
             _ => {}
@@ -543,13 +647,9 @@ impl Session {
         }
     }
 
-    /// Reports whether an applied write counts: it is void if its rotation lost, or if the log
-    /// never saw a rotation it builds on.
-    fn has_won(&self, envelope: &Envelope, record: &Record, now: Timestamp) -> bool {
-        let is_known =
-            |token: &Token| record.status_of(&token.verifier(), now) != VerifierStatus::Forged;
-        self.view.base().is_none_or(|base| record.continues(base))
-            && envelope.token.as_ref().is_none_or(is_known)
+    /// Reports whether a change of privilege has replaced the token of this request.
+    fn is_out(&self, record: &Record) -> bool {
+        self.view.base().is_some_and(|base| base.generation() < record.head().privilege)
     }
 
     /// Reports whether the log still shows what this session was loaded from, so that everything
@@ -559,26 +659,14 @@ impl Session {
         end.is_some_and(|end| record.remembers_all_since(end.stamp.commit))
     }
 
-    /// Gives up a rotation that another one came before; `false` if that would leave a promise
-    /// unfulfilled. `is_out` if the token of this request is refused now.
-    fn yield_rotation(&mut self, record: &Record, is_out: bool) -> bool {
-        let on_conflict = self.on_conflict;
+    /// Gives up a renewal that another one came before; `false` if it is a change of privilege.
+    fn yield_rotation(&mut self) -> bool {
         let intent = &mut self.view.since_mut().intent;
-        let is_unfulfilled = if is_out {
-            let principal = intent.principal.as_ref();
-            let is_other = principal.is_some_and(|wanted| wanted.as_deref() != record.principal());
-            is_other || intent.changes_lifetime() || on_conflict == OnConflict::Reject
-        } else {
-            intent.rotation == Some(RotationReason::PrivilegeChange)
-        };
-        if is_unfulfilled {
-            return false;
+        let may_yield = intent.rotation != Some(RotationReason::PrivilegeChange);
+        if may_yield {
+            intent.rotation = None;
         }
-        intent.rotation = None;
-        if is_out {
-            intent.principal = None;
-        }
-        true
+        may_yield
     }
 
     /// Puts what others left below this session's changes.
@@ -596,15 +684,13 @@ impl Session {
     }
 }
 
-/// Reports whether the log has moved past the only position the write may be appended at, so that
-/// it will never be applied any more.
-fn is_overtaken(envelope: &Envelope, log: &Loaded) -> bool {
-    match &*envelope.action {
-        Action::Append(append) if !envelope.is_blind => {
-            append.at.is_some_and(|position| position.stamp() != log.position.stamp())
-        }
-        _ => false,
-    }
+/// Reports whether a write that is not in the log may still be sent: the log has not moved past the
+/// only position it may be appended at, and it would not be void.
+fn can_still_count(envelope: &Envelope, log: &Loaded) -> bool {
+    let Action::Append(append) = &*envelope.action else { return false };
+    let is_overtaken = !envelope.is_blind
+        && append.at.is_some_and(|position| position.stamp() != log.position.stamp());
+    !is_overtaken && log.record.takes(&append.delta)
 }
 
 impl Answer {
@@ -619,6 +705,11 @@ impl Answer {
 }
 
 impl Finished {
+    /// Renews the ttl, if that is still to be done.
+    fn renewed(self, now: Timestamp) -> Step {
+        Commit::new(self.session, true).renew(now)
+    }
+
     /// Returns what the client must learn about its token.
     #[must_use]
     pub const fn token_update(&self) -> &TokenUpdate {
@@ -627,8 +718,8 @@ impl Finished {
 
     /// Returns work that makes later requests cheaper, if there is any.
     #[must_use]
-    pub const fn upkeep(&self) -> Option<Upkeep> {
-        self.upkeep
+    pub const fn upkeep(&self) -> Option<&Upkeep> {
+        self.upkeep.as_ref()
     }
 
     /// Returns the session as it was when the request ended.
@@ -702,4 +793,4 @@ impl Error for Failed {
 /// How many times a write of unknown fate is sent again.
 const ATTEMPTS_MAX: u32 = 2;
 /// How many times a commit starts over because something else came first.
-const RETRIES_MAX: u32 = 8;
+const RETRIES_MAX: u32 = 16;

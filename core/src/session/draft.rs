@@ -21,7 +21,6 @@ use crate::session::outbox::Envelope;
 use crate::session::view::{Changes, Extent};
 use crate::store::action::{Action, Append, Create, Touch};
 use crate::store::loaded::Loaded;
-use crate::store::position::Position;
 use crate::timestamp::{Timestamp, Ttl};
 use crate::token::SessionId;
 
@@ -77,6 +76,7 @@ fn draft_create(
         created_at: reserved.created_at,
         lifetime,
         generation: 0,
+        privilege: 0,
         verifier: reserved.token.verifier(),
         replaced: Vec::new(),
         principal: principal.map(ToOwned::to_owned),
@@ -84,7 +84,7 @@ fn draft_create(
     let ttl = lifetime.ttl(now).ok_or(CommitError::Gone)?;
     let changes = session.view.changes(Extent::Whole, now, stamp.commit).list;
     let attributes: Vec<(&str, ValueRef<'_>)> = changes.iter().filter_map(attribute).collect();
-    let commits = [Committed { commit: stamp.commit, resent: false }];
+    let commits = [Committed::once(stamp.commit)];
     let record = Arc::new(Record::assemble(head, &commits, &attributes));
     let token = Some(reserved.token.clone());
     let action = Arc::new(Create::new(record, stamp, ttl).into());
@@ -115,23 +115,27 @@ fn draft_append(
     let is_whole_or_void = reason.is_some() || principal.is_some() || lifetime.is_some();
     let is_dirty = extent != Extent::Dirty || session.view.is_dirty();
     if !is_dirty && !is_forced && !is_whole_or_void {
-        let is_due = is_last && end.touch_is_due(&record.head().lifetime, &session.policy);
-        let touch = ttl.filter(|_| is_due).map(|ttl| Draft::Touch(end.id, Touch::new(ttl)));
-        return Ok(touch.unwrap_or(Draft::Nothing));
+        let due = end.due_ttl(&session.policy, now);
+        let touch = |ttl| Draft::Touch(end.id, Touch::new(ttl).behind(end.stamp));
+        return Ok(due.filter(|_| is_last).map_or(Draft::Nothing, touch));
     }
     let ttl = ttl.ok_or(CommitError::Gone)?;
     let depends_on_position =
         session.on_conflict == OnConflict::Reject || session.view.since().has_updates();
+    let stamp = Stamp::first(draw_commit(entropy)?);
+    let Changes { mut list, replace } = session.view.changes(extent, now, stamp.commit);
+    let is_large = !replace && is_large(session, end, &list);
     // What came to nothing is written again where others may have undone it since, so it depends
     // on the position like any change.
     let writes = is_dirty || session.view.fulfilled().next().is_some();
-    let is_positioned = is_whole_or_void || writes && depends_on_position;
+    let is_positioned = is_whole_or_void || writes && depends_on_position || is_large;
     let at = end.position.filter(|_| is_positioned);
     if is_positioned && at.is_none() {
         return Ok(Draft::Locate(end.id));
     }
-    let stamp = Stamp::first(draw_commit(entropy)?);
-    let Changes { mut list, replace } = session.view.changes(extent, now, stamp.commit);
+    if is_large {
+        check_size(session, record)?;
+    }
     if !is_positioned && !replace {
         // Another request may have undone since what others did as well (seed 90760697).
         list.extend(session.view.fulfilled());
@@ -158,8 +162,30 @@ fn draft_append(
     if len > max {
         return Err(SetError::SessionTooLarge { len, max }.into());
     }
-    let action = Arc::new(append(delta, stamp, ttl, at));
+    let due = end.due_ttl(&session.policy, now);
+    let ttl = if is_positioned { Some(ttl) } else { due };
+    let append = Append { at, ttl, behind: Some(end.stamp), ..Append::new(delta, stamp, Ttl::MAX) };
+    let action = Arc::new(append.into());
     Ok(Draft::Write(Envelope { id: end.id, action, token, is_blind: false }, None))
+}
+
+/// Reports whether so much would be appended without looking that requests at the same time could
+/// carry the session far beyond its limit.
+fn is_large(session: &Session, end: &LogEnd, list: &[(Name, Change)]) -> bool {
+    let written = list.iter().map(|(name, change)| name.len() + change.payload_len());
+    let fulfilled = session.view.fulfilled();
+    let fulfilled = fulfilled.map(|(name, change)| name.len() + change.payload_len());
+    let bytes = end.blind_bytes + written.chain(fulfilled).sum::<usize>();
+    bytes > session.policy.limits().session_bytes_max / BLIND_SHARE
+}
+
+/// Refuses what would grow a session beyond its limit, now that others have grown it.
+fn check_size(session: &Session, record: &Record) -> Result<(), SetError> {
+    let (len, max) = (session.view.size().bytes, session.policy.limits().session_bytes_max);
+    if len > max && len > record.attribute_bytes() {
+        return Err(SetError::SessionTooLarge { len, max });
+    }
+    Ok(())
 }
 
 /// Makes the next sending of an append out of the last one; `None` if the session's deadline has
@@ -167,25 +193,15 @@ fn draft_append(
 ///
 /// It is to be appended where the log was seen to end without it, and nowhere else: should it be
 /// late, an earlier one may have arrived and be long forgotten.
-pub(crate) fn draft_again(
-    session: &Session,
-    envelope: Envelope,
-    log: &Loaded,
-    now: Timestamp,
-) -> Option<Envelope> {
+pub(crate) fn draft_again(envelope: Envelope, log: &Loaded, now: Timestamp) -> Option<Envelope> {
     let Action::Append(last) = &*envelope.action else {
         return None;
     };
-    let record = session.view.base()?;
-    let lifetime = last.delta.lifetime.unwrap_or(record.head().lifetime);
+    let lifetime = last.delta.lifetime.unwrap_or(log.record.head().lifetime);
     let (ttl, stamp) = (lifetime.ttl(now)?, last.stamp.next());
     let is_blind = envelope.is_blind || last.at.is_none();
-    let action = Arc::new(append(last.delta.clone(), stamp, ttl, Some(log.position)));
-    Some(Envelope { action, is_blind, ..envelope })
-}
-
-fn append(delta: Delta, stamp: Stamp, ttl: Ttl, at: Option<Position>) -> Action {
-    Action::Append(Append { at, ..Append::new(delta, stamp, ttl) })
+    let append = Append::new(last.delta.clone(), stamp, ttl).at(log.position);
+    Some(Envelope { action: Arc::new(append.into()), is_blind, ..envelope })
 }
 
 /// Decides how much of the attributes is written.
@@ -203,7 +219,7 @@ pub(crate) fn extent(session: &Session, is_forced: bool) -> Extent {
     }
 }
 
-/// Returns the rotation that is wanted, unless the token is being renewed already.
+/// Returns the rotation that is wanted, unless the token was renewed a moment ago, by whomever.
 fn wanted_rotation(
     session: &Session,
     end: &LogEnd,
@@ -211,8 +227,9 @@ fn wanted_rotation(
     now: Timestamp,
 ) -> Option<RotationReason> {
     let is_current = || record.status_of(&end.verifier, now) == VerifierStatus::Current;
+    let is_old_enough = || is_current() && !record.is_just_renewed(now);
     let wanted = session.view.since().intent.rotation;
-    wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_current())
+    wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_old_enough())
 }
 
 fn attribute((name, change): &(Name, Change)) -> Option<(&str, ValueRef<'_>)> {
@@ -221,3 +238,6 @@ fn attribute((name, change): &(Name, Change)) -> Option<(&str, ValueRef<'_>)> {
         Change::Remove | Change::Add(_) | Change::Unknown(_) => None,
     }
 }
+
+/// The part of the session limit that one request may append without seeing what others appended.
+const BLIND_SHARE: usize = 16;

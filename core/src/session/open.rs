@@ -3,6 +3,7 @@
 use crate::log::record::VerifierStatus;
 use crate::policy::Policy;
 use crate::session::Session;
+use crate::session::lifetime;
 use crate::session::origin::{LogEnd, Origin};
 use crate::store::loaded::Loaded;
 use crate::timestamp::Timestamp;
@@ -68,17 +69,18 @@ impl Loading {
 
     /// Takes what the store found and returns the session.
     ///
-    /// The session is fresh if the log is unknown or past its deadline, or the token is forged. It
+    /// The session is fresh if the log is unknown or over by the policy, or the token is forged; for
+    /// a forged one nothing is created unless the request writes something or logs in. The session
     /// is [stale](Session::is_stale) if the token was replaced and its grace is over.
     pub fn resume(self, loaded: Option<Loaded>, now: Timestamp) -> Session {
         let Some(loaded) = loaded else {
             return Session::fresh(self.policy);
         };
-        if loaded.record.deadline().is_some_and(|deadline| deadline <= now) {
+        if lifetime::is_over(&loaded, &self.policy, now) {
             return Session::fresh(self.policy);
         }
         match loaded.record.status_of(&self.verifier, now) {
-            VerifierStatus::Forged => Session::fresh(self.policy),
+            VerifierStatus::Forged => Session::refused(self.policy),
             VerifierStatus::Stale => Session::new(self.policy, Origin::Stale, None),
             VerifierStatus::Current | VerifierStatus::Grace => {
                 let end = LogEnd::loaded(self.id, self.verifier, &loaded, now);

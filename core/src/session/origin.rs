@@ -1,9 +1,12 @@
 //! Where a session comes from: nowhere yet, a log, or a log its token no longer opens.
 
-use crate::log::delta::Delta;
+use alloc::sync::Arc;
+use core::time::Duration;
+
 use crate::log::lifetime::Lifetime;
 use crate::log::stamp::Stamp;
 use crate::policy::Policy;
+use crate::store::action::{Append, Compact, Create};
 use crate::store::loaded::Loaded;
 use crate::store::position::Position;
 use crate::timestamp::{self, Timestamp, Ttl};
@@ -30,11 +33,23 @@ pub(crate) struct LogEnd {
     pub(crate) id: SessionId,
     /// The verifier the request came with, or the one it won a rotation with.
     pub(crate) verifier: Verifier,
-    /// The last entry known to be in the log.
+    /// The last entry this request knows of.
     pub(crate) stamp: Stamp,
+    /// This request has not seen everything before it.
+    pub(crate) has_gaps: bool,
+    /// How long the log is to live, as that entry left it.
+    pub(crate) lifetime: Lifetime,
     /// Where the log ended, unless this request appended without looking.
     pub(crate) position: Option<Position>,
+    /// How many entries the log had when it was heard of last.
+    pub(crate) entries: u64,
+    /// What was loaded, as a compaction; `None` if this request created the log.
+    pub(crate) loaded: Option<Compact>,
+    /// The whole attribute map was written anew: what is in front of that is of no use.
+    pub(crate) is_replaced: bool,
     pub(crate) tail_bytes: usize,
+    /// How much this request has appended since without looking, in bytes.
+    pub(crate) blind_bytes: usize,
     /// When the log ends if nothing touches it.
     pub(crate) expires_at: Timestamp,
     pub(crate) loaded_at: Timestamp,
@@ -76,8 +91,14 @@ impl LogEnd {
             verifier,
             last_accessed_at: used_at.max(loaded.record.created_at()),
             stamp: loaded.position.stamp(),
+            has_gaps: false,
+            lifetime: loaded.record.head().lifetime,
             position: Some(loaded.position),
+            entries: loaded.position.entries(),
+            loaded: Some(Compact::new(Arc::clone(&loaded.record), loaded.position)),
+            is_replaced: false,
             tail_bytes: loaded.tail_bytes,
+            blind_bytes: 0,
             expires_at,
             loaded_at: now,
             has_ended: false,
@@ -88,54 +109,86 @@ impl LogEnd {
     pub(crate) fn created(
         id: SessionId,
         verifier: Verifier,
-        stamp: Stamp,
-        ttl: Ttl,
+        create: &Create,
         now: Timestamp,
     ) -> Self {
         Self {
             id,
             verifier,
-            stamp,
+            stamp: create.stamp,
+            has_gaps: false,
+            lifetime: create.record.head().lifetime,
             position: None,
+            entries: 1,
+            loaded: None,
+            is_replaced: false,
             tail_bytes: 0,
-            expires_at: now + ttl.as_duration(),
+            blind_bytes: 0,
+            expires_at: now + create.ttl.as_duration(),
             loaded_at: now,
             last_accessed_at: now,
             has_ended: false,
         }
     }
 
-    /// Takes in that something was appended.
-    pub(crate) fn appended(
-        &mut self,
-        delta: &Delta,
-        stamp: Stamp,
-        position: Option<Position>,
-        ttl: Ttl,
-        now: Timestamp,
-    ) {
-        self.stamp = stamp;
-        self.position = position;
-        self.tail_bytes += delta.size_hint();
-        self.expires_at = now + ttl.as_duration();
+    /// Takes in that something was appended; `reported` is where the store says the log ends. It
+    /// does not if others came before: then the log ends in what this request does not know.
+    /// `is_next`: nothing came between what this request knows and what it sent.
+    pub(crate) fn appended(&mut self, append: &Append, reported: Option<Position>, is_next: bool) {
+        let bytes = append.delta.size_hint();
+        let next = reported.filter(|_| is_next);
+        if next.is_some() {
+            self.stamp = append.stamp;
+            self.lifetime = append.delta.lifetime.unwrap_or(self.lifetime);
+        }
+        self.position = next.filter(|_| !self.has_gaps);
+        self.entries = reported.map_or(self.entries, |position| position.entries());
+        self.is_replaced |= append.delta.replace;
+        self.tail_bytes += bytes;
+        self.blind_bytes = if self.position.is_some() { 0 } else { self.blind_bytes + bytes };
+    }
+
+    /// Takes in that the log was compacted up to where this session holds it.
+    pub(crate) fn compacted(&mut self, mut compact: Compact) {
+        compact.position = Position::new(1, compact.position.stamp());
+        self.position = Some(compact.position);
+        self.entries = 1;
+        self.tail_bytes = 0;
+        self.is_replaced = false;
+        self.loaded = Some(compact);
+    }
+
+    /// Takes in how long the log lives from now.
+    pub(crate) fn lives_for(&mut self, remaining: Duration, now: Timestamp) {
+        self.expires_at = now + remaining;
         self.loaded_at = now;
     }
 
-    /// Reports whether so much of the idle timeout has passed that reading must renew it, or the
-    /// ttl is longer than it should be.
-    pub(crate) fn touch_is_due(&self, lifetime: &Lifetime, policy: &Policy) -> bool {
-        let Some(full) = lifetime.ttl(self.loaded_at) else {
-            return false;
-        };
+    /// Takes in where the log was seen to end, without what it holds. Not behind a change of
+    /// privilege, where what this request writes is void: that must come to light (seed 6036).
+    pub(crate) fn seen(&mut self, log: &Loaded, is_out: bool, now: Timestamp) {
+        if !is_out {
+            self.stamp = log.position.stamp();
+        }
+        self.has_gaps = true;
+        self.entries = log.position.entries();
+        self.tail_bytes = log.tail_bytes;
+        self.lifetime = log.record.head().lifetime;
+        self.lives_for(log.remaining, now);
+    }
+
+    /// Returns the ttl that is to be renewed now, if it is to be.
+    ///
+    /// That is so if much of the idle timeout has passed, or the log lives longer than it should.
+    pub(crate) fn due_ttl(&self, policy: &Policy, now: Timestamp) -> Option<Ttl> {
+        let ttl = self.lifetime.ttl(now)?;
         // A session with an idle timeout of its own is touched in proportion.
-        let share = |millis: u64| {
-            let scaled = u128::from(millis) * u128::from(lifetime.idle_timeout.as_millis());
-            u64::try_from(scaled / u128::from(policy.idle_timeout().as_millis()))
-                .unwrap_or(u64::MAX)
-        };
-        let interval = share(timestamp::millis(policy.touch_interval()));
-        let remaining = timestamp::millis(self.expires_at.since(self.loaded_at));
-        let full = full.as_millis();
-        remaining > full.saturating_add(interval) || remaining.saturating_add(interval) <= full
+        let interval = u128::from(timestamp::millis(policy.touch_interval()))
+            * u128::from(self.lifetime.idle_timeout.as_millis())
+            / u128::from(policy.idle_timeout().as_millis());
+        let remaining = self.expires_at.since(now).as_millis();
+        let full = u128::from(ttl.as_millis());
+        let is_due = remaining > full + interval || remaining + interval <= full;
+        is_due.then_some(ttl)
     }
 }

@@ -80,6 +80,11 @@ impl View {
         self.base.as_deref()
     }
 
+    /// Returns the record below, shared.
+    pub(crate) const fn shared_base(&self) -> Option<&Arc<Record>> {
+        self.base.as_ref()
+    }
+
     pub(crate) const fn size(&self) -> Size {
         self.size
     }

@@ -42,7 +42,7 @@ pub struct Create {
     pub ttl: Ttl,
 }
 
-/// Appends to a log, which lives `ttl` from now; [`Outcome::Gone`] if there is none.
+/// Appends to a log; [`Outcome::Gone`] if there is none.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Append {
@@ -50,11 +50,14 @@ pub struct Append {
     pub delta: Delta,
     /// The stamp of this sending.
     pub stamp: Stamp,
-    /// How long the log lives.
-    pub ttl: Ttl,
+    /// How long the log lives from now; `None` leaves that as it is.
+    pub ttl: Option<Ttl>,
     /// Where the log must end, else [`Outcome::Moved`] and nothing is done. `None` appends wherever
     /// the log ends.
     pub at: Option<Position>,
+    /// The last entry its writer knows of. If another one is last, the delta is appended and the
+    /// ttl, which the writer computed without it, stays as it is: [`Outcome::Late`].
+    pub behind: Option<Stamp>,
 }
 
 /// Puts `record` in place of the entries up to `position`, and keeps those behind it, the stamp and
@@ -74,6 +77,9 @@ pub struct Compact {
 pub struct Touch {
     /// How long the log lives.
     pub ttl: Ttl,
+    /// The entry that must be the last, else [`Outcome::Moved`] and nothing is done: another one
+    /// may have changed how long the log is to live.
+    pub behind: Option<Stamp>,
 }
 
 /// Ends a log, whether or not there is one.
@@ -108,16 +114,31 @@ impl Create {
 }
 
 impl Append {
-    /// Creates the action. [`Append::at`] demands where the log must end.
+    /// Creates the action: it appends wherever the log ends and renews the ttl.
     #[must_use]
     pub const fn new(delta: Delta, stamp: Stamp, ttl: Ttl) -> Self {
-        Self { delta, stamp, ttl, at: None }
+        Self { delta, stamp, ttl: Some(ttl), at: None, behind: None }
+    }
+
+    /// Leaves the ttl as it is.
+    #[must_use]
+    pub const fn without_ttl(mut self) -> Self {
+        self.ttl = None;
+        self
+    }
+
+    /// Names the last entry the writer knows of.
+    #[must_use]
+    pub const fn behind(mut self, stamp: Stamp) -> Self {
+        self.behind = Some(stamp);
+        self
     }
 
     /// Demands that the log ends at this position.
     #[must_use]
     pub const fn at(mut self, position: Position) -> Self {
         self.at = Some(position);
+        self.behind = Some(position.stamp());
         self
     }
 }
@@ -135,7 +156,14 @@ impl Touch {
     /// Creates the action.
     #[must_use]
     pub const fn new(ttl: Ttl) -> Self {
-        Self { ttl }
+        Self { ttl, behind: None }
+    }
+
+    /// Names the entry that must be the last.
+    #[must_use]
+    pub const fn behind(mut self, stamp: Stamp) -> Self {
+        self.behind = Some(stamp);
+        self
     }
 }
 
@@ -164,12 +192,16 @@ actions!(Create, Append, Compact, Touch, Delete);
 #[expect(clippy::exhaustive_enums, reason = "closed: the engine handles every outcome")]
 pub enum Outcome {
     /// It was done. After an append, and after a creation if the store knows it, this is where the
-    /// log ends.
+    /// log ends. `None` after an append: another entry came before it, and it counts all the same
+    /// ([`Record::takes`] said so before).
     Done(Option<Position>),
+    /// It was appended, behind entries its writer does not know: whether it counts is not known, and
+    /// the ttl is what it was. The engine looks, which costs a load.
+    Late,
     /// There is another log of that id. Nothing was done.
     Exists,
     /// There is no such log. Nothing was done.
     Gone,
-    /// The log has moved on from the expected position. Nothing was done.
+    /// The log has moved on from what was expected. Nothing was done.
     Moved,
 }

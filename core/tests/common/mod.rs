@@ -18,8 +18,8 @@ use sessile_core::store::{
     Action, Append, BlockingStore, Compact, Failure, Loaded, Outcome, Position,
 };
 use sessile_core::{
-    BlockingSessions, Counter, Failed, Finished, Key, Policy, Session, SessionId, Timestamp, Token,
-    TokenUpdate, Ttl,
+    BlockingSessions, Counter, Failed, Finished, Key, Policy, PolicyBuilder, Session, SessionId,
+    Timestamp, Token, TokenUpdate, Ttl,
 };
 
 pub(crate) const A: Key<u32> = Key::new("a");
@@ -39,6 +39,11 @@ pub(crate) enum Driver {
     Hand,
     /// Through [`BlockingSessions`].
     Sessions,
+}
+
+/// Builds the rules of a story.
+pub(crate) fn policy(build: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Policy {
+    build(Policy::builder()).build().expect("the rules of a story are valid")
 }
 
 /// Tells a story to both drivers.
@@ -449,6 +454,25 @@ impl LogStore {
         self.log(id).map_or(0, |log| log.entries.len())
     }
 
+    /// Returns when a log ends if nothing touches it.
+    pub(crate) fn ends_at(&self, id: SessionId) -> Option<Timestamp> {
+        self.log(id).map(|log| log.expires_at)
+    }
+
+    /// Lets a log live longer than it was told to.
+    pub(crate) fn lengthen(&self, id: SessionId, by: Duration) {
+        self.with(|state| {
+            let log = state.logs.get_mut(&id).expect("the log is there");
+            log.expires_at = log.expires_at + by;
+        });
+    }
+
+    /// Returns the size of a log: of all bodies and stamps.
+    pub(crate) fn bytes(&self, id: SessionId) -> usize {
+        let size = |entry: &Entry| entry.body.len() + entry.stamp.len();
+        self.log(id).map_or(0, |log| log.entries.iter().map(size).sum())
+    }
+
     /// Returns the ttl of the last action that had one.
     pub(crate) fn last_ttl(&self) -> Option<Duration> {
         self.with(|state| state.last_ttl)
@@ -544,14 +568,15 @@ impl State {
         self.tombstones.retain(|_, until| *until > now);
         let ended = self.tombstones.contains_key(&id);
         let ttl = match action {
-            Action::Create(create) => create.ttl,
+            Action::Create(create) => Some(create.ttl),
             Action::Append(append) => append.ttl,
-            Action::Touch(touch) => touch.ttl,
-            Action::Delete(delete) => delete.ttl,
+            Action::Touch(touch) => Some(touch.ttl),
+            Action::Delete(delete) => Some(delete.ttl),
             Action::Compact(compact) => return self.compact(id, compact, now),
         };
-        let expires_at = now + ttl.as_duration();
-        self.last_ttl = Some(ttl.as_duration());
+        let ends_at = |ttl: Ttl| now + ttl.as_duration();
+        let expires_at = ends_at(ttl.unwrap_or(Ttl::MAX));
+        self.last_ttl = ttl.map(Ttl::as_duration).or(self.last_ttl);
         let log = self.alive(id, now);
         match (action, log) {
             (Action::Create(create), Some(log)) => {
@@ -578,13 +603,21 @@ impl State {
                 }
                 let (body, stamp) = (append.delta.encode(), append.stamp.encode());
                 log.entries.push(Entry { body, stamp });
-                log.expires_at = expires_at;
+                if append.behind.is_some_and(|behind| end != Some(behind.encode())) {
+                    return Outcome::Late;
+                }
+                log.expires_at = append.ttl.map_or(log.expires_at, ends_at);
                 Outcome::Done(Some(Position::new(log.entries.len() as u64, append.stamp)))
             }
-            (_, Some(log)) => {
+            (Action::Touch(touch), Some(log)) => {
+                let end = log.entries.last().map(|entry| entry.stamp);
+                if touch.behind.is_some_and(|behind| end != Some(behind.encode())) {
+                    return Outcome::Moved;
+                }
                 log.expires_at = expires_at;
                 Outcome::Done(None)
             }
+            (Action::Compact(_), Some(_)) => unreachable!("compacted above"),
         }
     }
 

@@ -9,8 +9,10 @@ mod collections;
 mod corners;
 mod ends;
 mod faults;
+mod growth;
 mod in_flight;
 mod lifetimes;
+mod mixed;
 mod policies;
 mod rotation;
 mod tokens;
@@ -22,13 +24,14 @@ use std::time::Duration;
 
 use common::{
     A, B, Broken, CART, Call, Client, Content, Driver, Fault, HITS, HOUR, MINUTE, NAME, SECOND,
-    World, both,
+    World, both, policy,
 };
 use sessile_core::engine::{Opening, Pending, Step, Upkeep, begin};
 use sessile_core::store::{Action, Outcome};
 use sessile_core::{
-    CommitError, CreateWhen, Failed, Finished, Granularity, OnConflict, Persist, Policy,
-    RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl, UpdateError,
+    CommitError, CreateWhen, Failed, Finished, Granularity, List, OnConflict, Persist, Policy,
+    PolicyBuilder, RotationReason, Session, SessionId, Timestamp, Token, TokenUpdate, Ttl,
+    UpdateError,
 };
 
 fn set_a(value: u32) -> impl Fn(&mut Session) {

@@ -2,9 +2,12 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use sessile_core::engine::Answer;
+use sessile_core::store::BlockingStore;
 
 use crate::common::raw::{self, RawDelta};
 use crate::*;
+
+const ITEMS: List<u8> = List::new("items");
 
 #[test]
 fn a_change_of_privilege_refuses_the_old_token_at_once() {
@@ -101,24 +104,55 @@ fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing()
 
 #[test]
 fn of_two_concurrent_rotations_one_wins_and_the_other_keeps_its_changes() {
-    use RotationReason::{PrivilegeChange, Renewal};
-    for (first, second) in [(Renewal, Renewal), (PrivilegeChange, Renewal)] {
-        both(&Policy::default(), |world| {
-            let mut client = world.visitor(hit(1));
-            let (mut one, mut two) = (world.open(&client), world.open(&client));
-            hit(10)(&mut one);
-            set_a(1)(&mut one);
-            one.rotate(first);
-            hit(100)(&mut two);
-            set_b(2)(&mut two);
-            two.rotate(second);
-            world.leave(&mut client, one);
-            let finished = world.commit(two).expect("its changes are kept");
-            assert!(
-                matches!(finished.token_update(), TokenUpdate::Unchanged),
-                "{first:?} {second:?}"
-            );
-            assert_eq!(seen(world, &client), (Some(1), Some(2), 111), "{first:?} {second:?}");
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(hit(1));
+        let (mut one, mut two) = (world.open(&client), world.open(&client));
+        hit(10)(&mut one);
+        set_a(1)(&mut one);
+        one.rotate(RotationReason::Renewal);
+        hit(100)(&mut two);
+        set_b(2)(&mut two);
+        two.rotate(RotationReason::Renewal);
+        world.leave(&mut client, one);
+        let finished = world.commit(two).expect("its changes are kept");
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+        assert_eq!(seen(world, &client), (Some(1), Some(2), 111));
+    });
+}
+
+/// Whatever it writes, and in whatever way: nothing of it is ever seen by who logged in.
+#[test]
+fn a_token_from_before_a_login_writes_nothing_after_it() {
+    let writes: [Work; 5] = [
+        |session| set_a(1)(session),
+        |session| hit(100)(session),
+        |session| session.push(&ITEMS, 7).expect("there is room"),
+        |session| session.update(&A, |a| *a += 1).expect("there is room"),
+        |session| {
+            set_a(1)(session);
+            session.rotate(RotationReason::Renewal);
+        },
+    ];
+    for policy in [Policy::default(), policy(|rules| rules.granularity(Granularity::Whole))] {
+        both(&policy, |world| {
+            for write in writes {
+                let mut client = world.visitor(set_b(1));
+                let (mut slow, mut saved) = (world.open(&client), world.open(&client));
+                hit(1)(&mut saved);
+                let mut saved = world.save(saved);
+                world.visit(&mut client, login("ada"));
+                let before = world.content(&client);
+                write(&mut slow);
+                write(&mut saved);
+                for late in [slow, saved] {
+                    let failed = world.commit(late).expect_err("its token was replaced");
+                    assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+                    // Nor does it when it tries again.
+                    let error = error(world.commit(failed.into_session()));
+                    assert!(matches!(error, CommitError::Stale), "{error:?}");
+                }
+                assert_eq!(world.content(&client), before);
+            }
         });
     }
 }
@@ -134,9 +168,9 @@ fn two_changes_of_privilege_at_once_end_with_one_token_that_works() {
         two.rotate(PrivilegeChange);
         hit(100)(&mut two);
         world.leave(&mut client, one);
-        let finished = world.commit(two).expect("whoever knew the token before is out");
-        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
-        assert_eq!(seen(world, &client), (None, None, 111));
+        let error = error(world.commit(two));
+        assert!(matches!(error, CommitError::Stale), "{error:?}");
+        assert_eq!(seen(world, &client), (None, None, 11));
     });
 }
 
@@ -189,12 +223,14 @@ fn a_holder_of_a_replaced_token_keeps_losing_after_it_has_written() {
         let mut slow = world.open(&client);
         world.visit(&mut client, login("ada"));
         set_b(2)(&mut slow);
-        let mut slow = world.save(slow);
+        let failed = world.try_save(slow).expect_err("its token was replaced");
+        assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+        let mut slow = failed.into_session();
         login("eve")(&mut slow);
         let error = error(world.commit(slow));
-        assert!(matches!(error, CommitError::Superseded), "{error:?}");
+        assert!(matches!(error, CommitError::Stale), "{error:?}");
         assert_eq!(world.open(&client).principal(), Some("ada"));
-        assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
     });
 }
 
@@ -205,12 +241,11 @@ fn logging_in_twice_as_the_same_user_leaves_one_login() {
         let (mut one, mut two) = (world.open(&client), world.open(&client));
         login("ada")(&mut one);
         login("ada")(&mut two);
-        set_b(2)(&mut two);
         world.leave(&mut client, one);
         let finished = world.commit(two).expect("it is ada's already");
         assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
         let session = world.open(&client);
-        assert_eq!((session.principal(), session.get(&B).unwrap()), (Some("ada"), Some(2)));
+        assert_eq!((session.principal(), session.is_stale()), (Some("ada"), false));
     });
 }
 
@@ -278,6 +313,97 @@ fn a_rotation_survives_more_rotations_than_are_remembered() {
 }
 
 #[test]
+fn no_number_of_renewals_within_the_grace_makes_a_good_token_look_forged() {
+    both(&Policy::default(), |world| {
+        let first = world.visitor(set_a(1));
+        let mut client = first.clone();
+        for _ in 0..40 {
+            world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+            world.pass(SECOND / 5);
+        }
+        assert_eq!(seen(world, &first), (Some(1), None, 0));
+        let finished = world.request(&mut first.clone(), set_b(2));
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+        assert_eq!(seen(world, &client), (Some(1), Some(2), 0));
+        assert_eq!(world.store.ids(), [client.id()]);
+    });
+}
+
+#[test]
+fn a_renewal_is_none_while_the_token_before_it_is_accepted_and_one_at_its_end() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let renew = |session: &mut Session| session.rotate(RotationReason::Renewal);
+        assert!(is_sent(&world.request(&mut client, renew)));
+        world.pass(10 * SECOND - Duration::from_millis(1));
+        world.store.calls();
+        let finished = world.request(&mut client, renew);
+        assert!(!is_sent(&finished), "the token before is accepted for another millisecond");
+        assert_eq!(world.store.calls(), [Call::Load], "there is nothing to write");
+        let finished = world.request(&mut client, |session| {
+            set_a(2)(session);
+            renew(session);
+        });
+        assert!(!is_sent(&finished));
+        assert_eq!(seen(world, &client), (Some(2), None, 0), "what comes with it is written");
+        world.pass(Duration::from_millis(1));
+        assert!(is_sent(&world.request(&mut client, renew)));
+    });
+}
+
+#[test]
+fn a_change_of_privilege_rotates_whatever_the_age_of_the_token() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+        let young = client.clone();
+        assert!(is_sent(&world.request(&mut client, login("ada"))));
+        assert!(world.open(&young).is_stale());
+        let young = client.clone();
+        assert!(is_sent(&world.request(&mut client, login("ada"))));
+        assert!(world.open(&young).is_stale());
+    });
+}
+
+#[test]
+fn a_renewal_that_comes_behind_another_is_none() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+        world.pass(10 * SECOND);
+        // Both find a token that is old enough.
+        let (mut one, mut two) = (world.open(&client), world.open(&client));
+        one.rotate(RotationReason::Renewal);
+        two.rotate(RotationReason::Renewal);
+        world.leave(&mut client, one);
+        let finished = world.commit(two).expect("there is nothing to write any more");
+        assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+        assert_eq!(seen(world, &client), (Some(1), None, 0));
+    });
+}
+
+#[test]
+fn a_lifetime_is_kept_whatever_renewals_come_first() {
+    for renewals in [1, 2, 7, 9, 20] {
+        both(&Policy::default(), |world| {
+            let mut client = world.visitor(set_a(1));
+            let mut slow = world.open(&client);
+            slow.set_idle_timeout(2 * HOUR).unwrap();
+            slow.rotate(RotationReason::Renewal);
+            set_b(2)(&mut slow);
+            for _ in 0..renewals {
+                world.pass(10 * SECOND);
+                world.visit(&mut client, |session| session.rotate(RotationReason::Renewal));
+            }
+            let finished = world.commit(slow).expect("a renewal takes nothing away");
+            assert!(matches!(finished.token_update(), TokenUpdate::Unchanged), "{renewals}");
+            assert_eq!(world.open(&client).idle_timeout().as_duration(), 2 * HOUR, "{renewals}");
+            assert_eq!(seen(world, &client), (Some(1), Some(2), 0), "{renewals}");
+        });
+    }
+}
+
+#[test]
 fn what_was_won_early_in_a_request_is_not_won_again_later() {
     both(&Policy::default(), |world| {
         let mut client = world.visitor(set_a(1));
@@ -334,11 +460,11 @@ fn who_holds_a_token_a_login_replaced_sees_nothing_of_what_came_after_it() {
             login("ada")(session);
             set_a(42)(session);
         });
-        let slow = world.save(slow);
+        let slow = world.try_save(slow).expect_err("its token was replaced").into_session();
         assert_eq!((slow.get(&A), slow.principal()), (Ok(None), None));
         assert!(matches!(slow.token_update(), TokenUpdate::Unchanged));
-        drop(world.commit(slow).expect("there is nothing to write"));
-        assert_eq!(seen(world, &client), (Some(42), None, 11));
+        assert!(matches!(error(world.commit(slow)), CommitError::Stale));
+        assert_eq!(seen(world, &client), (Some(42), None, 1));
     });
 }
 
@@ -354,7 +480,7 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
         let Step::Apply(pending) = step else { panic!("it is dirty") };
         let store = &*world.store;
         let (id, now) = (client.id(), world.now());
-        let said = sessile_core::store::BlockingStore::apply(store, id, pending.action(), now);
+        let said = BlockingStore::apply(store, id, pending.action(), now);
         let step = pending
             .finish(Answer::split(said).0, world.now(), &world.system)
             .expect("it is looked for");
@@ -379,9 +505,34 @@ fn a_login_that_was_applied_behind_another_and_is_void_sends_no_token() {
 }
 
 /// The stored half of a client's secret.
-fn secret_of(client: &Client) -> [u8; 32] {
+pub(crate) fn secret_of(client: &Client) -> [u8; 32] {
     let text = client.token.as_ref().expect("a token").expose();
     let mut bytes = [0; 32];
     let whole = Base64UrlUnpadded::decode(text.as_str(), &mut bytes).expect("a token is base64url");
     raw::verifier(whole[16..].try_into().expect("the second half"))
+}
+
+/// Seed 6036: a save that others came before looked at the log, and took a login for what it knew.
+#[test]
+fn a_late_save_that_sees_a_login_takes_nothing_it_writes_later_for_written() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_b(1));
+        let mut slow = world.open(&client);
+        world.pass(2 * MINUTE);
+        world.visit(&mut client, set_a(1));
+        hit(1)(&mut slow);
+        let Ok(Step::Apply(late)) = slow.save(world.now(), &world.system) else {
+            panic!("it is dirty")
+        };
+        let said = BlockingStore::apply(&*world.store, late.id(), late.action(), world.now());
+        world.visit(&mut client, login("ada"));
+        let step = late.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
+        let mut slow = world.walk(step).expect("it came before the login").reopen();
+        let before = world.content(&client);
+        set_a(7)(&mut slow);
+        let failed = world.commit(slow).expect_err("its token was replaced");
+        assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+        assert_eq!(world.content(&client), before);
+        assert_eq!(seen(world, &client), (Some(1), Some(1), 1), "what it saved in time counts");
+    });
 }

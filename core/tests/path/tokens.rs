@@ -1,5 +1,9 @@
 //! What a presented token gets.
 
+use sessile_core::engine::{Entropy, EntropyError};
+
+use crate::common::raw::{self, RawDelta};
+use crate::rotation::secret_of;
 use crate::*;
 
 #[test]
@@ -65,6 +69,113 @@ fn a_forged_verifier_sees_and_changes_nothing() {
         assert_ne!(forger.id(), client.id());
         assert_eq!(world.content(&client), before);
         assert_eq!(seen(world, &client), (Some(1), None, 0));
+    });
+}
+
+/// Draws the same byte over and over.
+struct Always(u8);
+
+impl Entropy for Always {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        bytes.fill(self.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn p45_each_of_the_256_bits_of_a_token_is_drawn_and_so_are_the_128_of_a_renewed_secret() {
+    let world = World::by_default();
+    let issued = |session: Session, entropy: &dyn Entropy| {
+        let Ok(Step::Apply(pending)) = session.commit(world.now(), entropy) else { panic!() };
+        let finished = world.apply(pending).expect("the store works");
+        let Step::Done(finished) = finished else { panic!("nothing comes in between") };
+        let TokenUpdate::Issue(token) = finished.token_update() else { panic!("a token is sent") };
+        token.clone()
+    };
+    for byte in [0x00, 0xff] {
+        let mut session = world.open(&Client::default());
+        set_a(1)(&mut session);
+        let token = issued(session, &Always(byte));
+        let whole = Token::from_parts(SessionId::from_bytes([byte; 16]), [byte; 16]);
+        assert_eq!(token.expose().as_str(), whole.expose().as_str());
+
+        let mut session = world.open(&Client { token: Some(token) });
+        session.rotate(RotationReason::Renewal);
+        let renewed = issued(session, &Always(!byte));
+        let other = Token::from_parts(SessionId::from_bytes([byte; 16]), [!byte; 16]);
+        assert_eq!(renewed.expose().as_str(), other.expose().as_str());
+    }
+}
+
+#[test]
+fn every_byte_of_a_verifier_counts() {
+    let stored = raw::verifier([5; 16]);
+    let of_the_session = |world: &World, verifier| {
+        let client = world.visitor(set_a(1));
+        let delta = RawDelta {
+            commit: [0x66; 16],
+            rotation: Some((secret_of(&client), verifier, None)),
+            ..RawDelta::default()
+        };
+        world.store.edit_log(client.id(), |log| {
+            log.push(common::Entry::new(delta.encode(), delta.commit));
+        });
+        Client { token: Some(Token::from_parts(client.id(), [5; 16])) }
+    };
+    let world = World::by_default();
+    assert_eq!(seen(&world, &of_the_session(&world, stored)).0, Some(1));
+    for place in 0..stored.len() {
+        for bit in [0x01, 0x80] {
+            let mut other = stored;
+            other[place] ^= bit;
+            let session = world.open(&of_the_session(&world, other));
+            assert!(session.is_new() && session.is_empty(), "{bit:#x} of byte {place}");
+        }
+    }
+}
+
+#[test]
+fn a_forged_verifier_creates_nothing_by_itself_under_any_policy() {
+    let opened = Policy::builder().create(CreateWhen::Opened).persist(Persist::ALWAYS);
+    both(&opened.build().unwrap(), |world| {
+        let client = world.visitor(|_| {});
+        let mut forger = Client { token: Some(Token::from_parts(client.id(), [0xee; 16])) };
+        let nothing: [Work; 4] = [
+            |_| {},
+            |session| session.rotate(RotationReason::PrivilegeChange),
+            |session| session.set_idle_timeout(HOUR).expect("an hour is fine"),
+            Session::invalidate,
+        ];
+        for work in nothing {
+            world.store.calls();
+            let finished = world.request(&mut forger, |session| {
+                assert!(!session.exists());
+                work(session);
+            });
+            assert!(matches!(finished.token_update(), TokenUpdate::Unchanged));
+            assert_eq!(world.store.calls(), [Call::Load]);
+        }
+        // A token that names nothing at all is as good as none.
+        let mut stranger = Client { token: Some(token([7; 16], [8; 16])) };
+        assert!(is_sent(&world.request(&mut stranger, |session| assert!(session.exists()))));
+    });
+}
+
+#[test]
+fn with_a_forged_verifier_a_login_and_a_write_start_a_session_of_their_own() {
+    let asked: [Work; 2] = [|session| login("eve")(session), |session| set_a(666)(session)];
+    both(&Policy::default(), |world| {
+        let client = world.visitor(set_a(1));
+        for work in asked {
+            let mut forger = Client { token: Some(Token::from_parts(client.id(), [0xee; 16])) };
+            let finished = world.request(&mut forger, |session| {
+                work(session);
+                assert!(session.exists());
+            });
+            assert!(is_sent(&finished));
+            assert_ne!(forger.id(), client.id());
+            assert_eq!(seen(world, &client), (Some(1), None, 0));
+        }
     });
 }
 

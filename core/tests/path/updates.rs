@@ -164,7 +164,7 @@ fn what_is_discarded_is_never_written() {
             set_a(2)(session);
             hit(5)(session);
             increment(session);
-            session.push(&sessile_core::List::new("seen"), 1).expect("it is within the limits");
+            session.push(&List::new("seen"), 1).expect("it is within the limits");
             *session.get_mut(&A).expect("a number").expect("it is there") = 9;
             session.discard();
             assert_eq!(

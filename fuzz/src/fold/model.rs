@@ -9,6 +9,8 @@ use crate::format::{Lifetime, RawChange, RawDelta, checksum};
 pub(super) struct Model {
     pub(super) attributes: BTreeMap<String, Stored>,
     pub(super) generation: u64,
+    /// The generation after the last change of privilege.
+    privilege: u64,
     pub(super) principal: Option<String>,
     pub(super) lifetime: Lifetime,
     /// It holds changes of a kind nobody here knows.
@@ -41,6 +43,7 @@ impl Model {
         Self {
             attributes: BTreeMap::new(),
             generation: 0,
+            privilege: 0,
             principal: None,
             lifetime: Lifetime { idle_timeout: 400 * 24 * 60 * 60 * 1000, ..Lifetime::default() },
             foreign: false,
@@ -55,7 +58,8 @@ impl Model {
         let is_new = !self.remembers(delta.commit);
         self.note(delta.commit, resent, is_new);
         let wins = delta.rotation.is_none_or(|(replaces, ..)| replaces == self.verifier);
-        if !is_new || delta.generation > self.generation || !wins {
+        let is_void = delta.generation > self.generation || delta.generation < self.privilege;
+        if !is_new || is_void || !wins {
             return;
         }
         if let Some((_, verifier, until)) = delta.rotation {
@@ -96,6 +100,7 @@ impl Model {
     fn rotate(&mut self, verifier: [u8; 32], until: Option<u64>) {
         if until.is_none() {
             self.replaced.iter_mut().for_each(|replaced| replaced.1 = None);
+            self.privilege = self.generation + 1;
         }
         self.replaced.push_back((self.verifier, until));
         if self.replaced.len() > 8 {

@@ -79,6 +79,7 @@ impl RawSnapshot {
             generation: reader.varint()?,
             ..Self::default()
         };
+        reader.varint().filter(|privilege| *privilege <= snapshot.generation)?;
         snapshot.verifier_at = reader.at;
         snapshot.verifier = reader.array()?;
         for _ in 0..reader.len(8)? {
@@ -90,7 +91,7 @@ impl RawSnapshot {
         }
         for _ in 0..reader.len(64)? {
             snapshot.commits.push(reader.array()?);
-            reader.byte().filter(|resent| *resent < 2)?;
+            reader.byte().filter(|flags| *flags < 4)?;
         }
         let lens = snapshot.directory(&mut reader)?;
         snapshot.structure_end = reader.at;

@@ -181,7 +181,7 @@ impl<S: BlockingStore> Side<S> {
         self.learn(finished.token_update());
         // Only a store that keeps a list has something to do, so nothing of it is in the answer.
         if let Some(upkeep) = finished.upkeep().filter(|_| matches!(op, Op::Commit(_))) {
-            self.sessions.upkeep(upkeep).expect("the store works");
+            self.sessions.upkeep(upkeep.clone()).expect("the store works");
         }
     }
 

@@ -137,7 +137,8 @@ impl Model {
                     return Outcome::Moved;
                 }
                 log.record = fold(&log.record, &append.delta, append.stamp.attempt).into();
-                (log.last, log.expires_at) = (append.stamp, now + append.ttl.as_duration());
+                log.last = append.stamp;
+                log.expires_at = append.ttl.map_or(log.expires_at, |ttl| now + ttl.as_duration());
                 Outcome::Done(Some(Position::new(1, append.stamp)))
             }
             (Action::Compact(compact), Some(log)) if compact.position.stamp() == log.last => {

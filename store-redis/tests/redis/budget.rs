@@ -110,7 +110,7 @@ async fn a_session_takes_little_more_memory_than_what_is_in_it() {
             let finished = request(&sessions, &token, change).await.expect("nothing breaks");
             worst = worst.max(ratio());
             if let Some(upkeep) = finished.upkeep() {
-                sessions.upkeep(upkeep).await.expect("nothing breaks");
+                sessions.upkeep(upkeep.clone()).await.expect("nothing breaks");
                 compactions += 1;
             }
         }

@@ -13,7 +13,7 @@ use sessile_core::{BlockingSessions, SessionId, SetError, Token, UpdateError};
 use sessile_store_redis::{
     BlockingRedisStore, Reason, RedisConfig, RedisConfigBuilder, RedisStore, RedisStoreError,
 };
-use sessile_testkit::{Replicas, Server, eventually};
+use sessile_testkit::{Replicas, Server, Stopwatch, eventually};
 use tokio::time::sleep;
 
 use crate::workload::Workload;
@@ -180,6 +180,27 @@ async fn a_primary_that_refuses_the_login_is_an_error_whatever_a_sentinel_says()
 }
 
 #[tokio::test]
+async fn a_server_that_sentinels_call_primary_and_that_says_it_is_none_is_not_asked() {
+    let replicas = replicas();
+    let replica = replicas.replica();
+    let named = Arc::new(AtomicU64::new(replica.port().into()));
+    let sentinel = sentinel_that_says(named, Arc::new(AtomicU64::new(7)));
+    let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
+    let config = config.timeout(Duration::from_millis(300)).deadline(Duration::from_millis(900));
+    let store = RedisStore::lazy(built(config));
+    let id = SessionId::from_bytes([7; 16]);
+    let error = store.load(id, Outdoors.now()).await.expect_err("there is no primary");
+    let RedisStoreError::NotConnected { source: Some(source) } = &error else {
+        panic!("expected no connection, found {error:?}")
+    };
+    assert!(matches!(**source, RedisStoreError::NotPrimary), "{error:?}");
+    let asked = replica.say(["INFO", "commandstats"]).text();
+    assert!(!asked.contains("lrange"), "it was asked for a session: {asked}");
+    replica.say(["REPLICAOF", "NO", "ONE"]);
+    assert!(store.load(id, Outdoors.now()).await.expect("it is primary now").is_none());
+}
+
+#[tokio::test]
 async fn sentinels_that_were_made_anew_and_name_the_same_primary_are_believed_at_once() {
     let server = Server::start();
     let epoch = Arc::new(AtomicU64::new(7));
@@ -217,7 +238,38 @@ async fn sentinels_that_were_made_anew_and_count_alike_are_believed_about_anothe
     assert_eq!(asked(&old), before, "the old one is not used any more");
 }
 
-/// Listens like a Sentinel that knows one primary, on this port and of this epoch.
+#[tokio::test]
+async fn f44_a_store_goes_on_with_the_last_good_primary_while_sentinels_know_none() {
+    let server = Server::start();
+    let primary = Arc::new(AtomicU64::new(server.port().into()));
+    let sentinel = sentinel_that_says(Arc::clone(&primary), Arc::new(AtomicU64::new(7)));
+    let config = RedisConfig::builder().sentinels("m", [format!("127.0.0.1:{sentinel}")]);
+    let config = config.timeout(Duration::from_millis(300)).deadline(Duration::from_millis(600));
+    let store = RedisStore::lazy(built(config.connections(2)));
+    let on_slot = |number| SessionId::from_bytes([number; 16]);
+    assert!(store.load(on_slot(0), Outdoors.now()).await.unwrap().is_none());
+    primary.store(NONE, Relaxed);
+    assert!(store.load(on_slot(0), Outdoors.now()).await.unwrap().is_none());
+    // The other connection cannot be made, which is an error that says so, and never an empty answer.
+    let error = store.load(on_slot(1), Outdoors.now()).await.expect_err("there is no primary");
+    let RedisStoreError::NotConnected { source: Some(source) } = &error else {
+        panic!("expected no connection, found {error:?}")
+    };
+    let is_named = matches!(&**source, RedisStoreError::NoPrimary { master, .. } if master == "m");
+    assert!(is_named, "{source:?}");
+    assert!(store.load(on_slot(0), Outdoors.now()).await.unwrap().is_none());
+    primary.store(server.port().into(), Relaxed);
+    let is_back = async || store.load(on_slot(1), Outdoors.now()).await.is_ok();
+    let begun = Stopwatch::start();
+    while !is_back().await {
+        assert!(begun.elapsed() < Duration::from_secs(3), "it heals");
+    }
+}
+
+/// The port of no primary.
+const NONE: u64 = 0;
+
+/// Listens like a Sentinel that knows one primary, on this port and of this epoch, or none.
 fn sentinel_that_says(primary: Arc<AtomicU64>, epoch: Arc<AtomicU64>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
     let port = listener.local_addr().expect("a listener has an address").port();
@@ -226,8 +278,12 @@ fn sentinel_that_says(primary: Arc<AtomicU64>, epoch: Arc<AtomicU64>) -> u16 {
             let (primary, epoch) = (primary.load(Relaxed), epoch.load(Relaxed));
             thread::spawn(move || {
                 let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
-                let place = format!("*2\r\n$9\r\n127.0.0.1\r\n{}", bulk(primary.to_string()));
-                let known = format!("%1\r\n$12\r\nconfig-epoch\r\n{}", bulk(epoch.to_string()));
+                let mut place = format!("*2\r\n$9\r\n127.0.0.1\r\n{}", bulk(primary.to_string()));
+                let mut known = format!("%1\r\n$12\r\nconfig-epoch\r\n{}", bulk(epoch.to_string()));
+                if primary == NONE {
+                    place = "_\r\n".to_owned();
+                    known = "-ERR No such master with that name\r\n".to_owned();
+                }
                 // The replies to HELLO, and then to both questions.
                 for reply in ["%1\r\n$5\r\nproto\r\n:3\r\n".to_owned(), place + &known] {
                     let _ = client.read(&mut [0; 1024]);

@@ -2,12 +2,17 @@
 
 mod blocking;
 mod budget;
+mod bursts;
+mod canned;
 mod clocks;
 mod conformance;
 mod cuts;
+mod dump;
+mod ends;
 mod failover;
 mod faults;
 mod nodes;
+mod not_now;
 mod places;
 mod replies;
 mod simulator;

@@ -83,7 +83,7 @@ async fn update(
 ) -> Finished {
     let finished = request(sessions, token, change).await.expect("nothing breaks");
     if let Some(upkeep) = finished.upkeep() {
-        sessions.upkeep(upkeep).await.expect("nothing breaks");
+        sessions.upkeep(upkeep.clone()).await.expect("nothing breaks");
     }
     finished
 }
@@ -142,7 +142,7 @@ async fn two_writers_of_different_attributes_lose_none_of_ten_thousand_writes() 
                 let (left, right) = tokio::join!(nodes[0].commit(left), nodes[1].commit(right));
                 for finished in [left, right] {
                     if let Some(upkeep) = finished.expect("nothing breaks").upkeep() {
-                        nodes[0].upkeep(upkeep).await.expect("nothing breaks");
+                        nodes[0].upkeep(upkeep.clone()).await.expect("nothing breaks");
                     }
                 }
             }
@@ -235,4 +235,33 @@ async fn f01_a_process_killed_in_mid_commit_leaves_old_or_new() {
     tally.check("F01 process killed");
     let clients = || server.info("connected_clients").parse().unwrap_or(0_u32);
     eventually("the connections of the dead are gone", Duration::from_secs(5), || clients() < 10);
+}
+
+#[tokio::test]
+async fn f47_a_client_that_is_sent_to_another_node_each_time_loses_nothing() {
+    let world = World::new(Server::start());
+    let nodes = [sessions(world.store()), sessions(world.direct())];
+    let mut token = started(&nodes[0]).await;
+    for number in 0..200 {
+        let node = &nodes[number % 2];
+        let finished = request(node, &token, |session| {
+            assert_eq!(session.count(&HITS), Ok(i64::try_from(number).expect("it is small")));
+            session.add(&HITS, 1).expect("a counter counts");
+            let name = if number % 2 == 0 { &LEFT } else { &RIGHT };
+            session.set(name, number as u64).expect("a number can be set");
+            if number % 50 == 49 {
+                session.login("ada").expect("the name is short");
+            }
+        });
+        let finished = finished.await.expect("nothing breaks");
+        if let sessile_core::TokenUpdate::Issue(_) = finished.token_update() {
+            token = crate::world::token_of(&finished);
+        }
+    }
+    for node in &nodes {
+        let session = node.open(Some(&token)).await.unwrap();
+        assert_eq!((session.get(&LEFT), session.get(&RIGHT)), (Ok(Some(198)), Ok(Some(199))));
+    }
+    let tally = Tally::of(200, &world.server).compare(hits(&nodes[0], &token).await, Some(200));
+    tally.check("F47 another node each time");
 }

@@ -256,6 +256,23 @@ async fn f30_f31_f32_a_session_that_cannot_be_read_is_an_error_and_left_alone() 
     tally.check("F30 F31 F32 what cannot be read");
 }
 
+#[tokio::test]
+async fn a_record_of_a_log_that_could_not_be_read_is_not_held_any_longer() {
+    let (world, sessions) = world_and_sessions(Server::start());
+    let token = started(&sessions).await;
+    let key = world.stored_key(&token).expect("the session is stored");
+    assert_eq!(hits(&sessions, &token).await, Some(0));
+    assert_eq!(sessions.store().cache_stats().entries, 1);
+    world.server.say([b"RPUSH".as_slice(), &key, b"odd"]);
+    assert!(sessions.open(Some(&token)).await.is_err());
+    assert_eq!(sessions.store().cache_stats().entries, 0);
+    world.server.say([b"RPOP".as_slice(), &key]);
+    let before = sessions.store().cache_stats();
+    assert_eq!(hits(&sessions, &token).await, Some(0));
+    let after = sessions.store().cache_stats();
+    assert_eq!((after.hits, after.misses), (before.hits, before.misses + 1), "it is read whole");
+}
+
 #[test]
 fn f33_a_hundred_callers_of_one_connection_wait_no_longer_than_the_deadline() {
     let world = World::new(Server::start());

@@ -1,6 +1,7 @@
 //! What handlers and clients meet when the session cannot be written, or the store hangs.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Wake, Waker};
@@ -265,6 +266,40 @@ fn failing_after<const N: usize>(
         let place = number.checked_sub(calls).and_then(|place| usize::try_from(place).ok());
         place.and_then(|place| faults.get(place)).copied().unwrap_or(Fault::None)
     }))
+}
+
+/// A value that cannot be written without a panic.
+#[derive(serde::Deserialize)]
+struct Explosive;
+
+impl serde::Serialize for Explosive {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("the serializer panics")
+    }
+}
+
+/// Survives a panic of its own, and goes on with the session.
+async fn survive(session: WebSession) -> Result<String, SessionError> {
+    session.set(&NAME, "Ada".to_owned())?;
+    let explosive = Key::<Explosive>::new("explosive");
+    let set = || session.set(&explosive, Explosive);
+    assert!(catch_unwind(AssertUnwindSafe(set)).is_err(), "it panics");
+    session.add(&HITS, 1)?;
+    session.save().await?;
+    Ok(format!("{:?} {}", session.get(&NAME)?, session.count(&HITS)?))
+}
+
+#[tokio::test]
+async fn a_serializer_that_panics_leaves_the_session_as_it_was_and_usable() {
+    let world = World::new();
+    let app = Router::new().route("/", get(survive)).layer(world.layer());
+    let mut client = Client::default();
+    for hits in 1..=2 {
+        let answer = client.get(&app, "/").await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.text, format!("Some(\"Ada\") {hits}"));
+    }
+    assert_eq!(world.sessions(), 1);
 }
 
 #[test]

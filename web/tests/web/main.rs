@@ -16,4 +16,8 @@ mod schedules;
 #[cfg(not(shuttle))]
 mod secrets;
 #[cfg(not(shuttle))]
+mod tokens;
+#[cfg(not(shuttle))]
 mod transport;
+#[cfg(not(shuttle))]
+mod upkeep;
