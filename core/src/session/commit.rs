@@ -600,12 +600,15 @@ impl Commit {
             return Err(self.fail(CommitError::Superseded));
         }
         (intent.rotation, intent.principal) = (None, None);
-        self.session.origin = Origin::Stale;
-        if self.session.view.is_dirty() {
-            Err(self.fail(CommitError::Stale))
-        } else {
-            Ok(self.done())
+        let session = &mut self.session;
+        session.origin = Origin::Stale;
+        if let Err(error) = session.view.take_back(session.policy.limits()) {
+            return Err(self.fail(error.into()));
         }
+        if self.session.view.is_dirty() {
+            return Err(self.fail(CommitError::Stale));
+        }
+        Ok(self.done())
     }
 }
 

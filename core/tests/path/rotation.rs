@@ -536,3 +536,24 @@ fn a_late_save_that_sees_a_login_takes_nothing_it_writes_later_for_written() {
         assert_eq!(seen(world, &client), (Some(1), Some(1), 1), "what it saved in time counts");
     });
 }
+
+/// Seed 910099260: what was lent out while the save was in flight hid that there was something to
+/// write, so the save was called a success.
+#[test]
+fn a_void_save_is_no_success_whatever_is_lent_out_meanwhile() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_b(1));
+        let mut slow = world.open(&client);
+        set_a(1)(&mut slow);
+        let Ok(Step::Apply(mut late)) = slow.save(world.now(), &world.system) else {
+            panic!("it is dirty")
+        };
+        world.visit(&mut client, login("ada"));
+        let said = BlockingStore::apply(&*world.store, late.id(), late.action(), world.now());
+        *late.session_mut().get_mut(&A).expect("it is a number").expect("it was set") = 7;
+        let step = late.finish(Answer::split(said).0, world.now(), &world.system).unwrap();
+        let failed = world.walk(step).expect_err("its token was replaced");
+        assert!(matches!(failed.error(), CommitError::Stale), "{failed:?}");
+        assert_eq!(seen(world, &client), (None, Some(1), 0));
+    });
+}
