@@ -21,7 +21,7 @@ impl Claims {
 
     /// Claims a session, unless that place is claimed already.
     pub(crate) fn take(&self, id: SessionId) -> Option<Claim<'_>> {
-        let place = &self.places[usize::from(id.as_bytes()[3]) % PLACES];
+        let place = &self.places[id.place(PLACES)];
         let taken = place.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
         taken.ok().map(|_| Claim(place))
     }

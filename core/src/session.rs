@@ -36,12 +36,15 @@ use crate::token::{SessionId, Token};
 pub(crate) mod commit;
 mod draft;
 mod edits;
+pub(crate) mod failed;
+pub(crate) mod finished;
 mod intent;
 mod lifetime;
 pub(crate) mod open;
 mod origin;
 mod outbox;
 mod reads;
+mod settle;
 pub(crate) mod upkeep;
 mod view;
 

@@ -13,10 +13,12 @@ use crate::entropy::Entropy;
 use crate::error::CommitError;
 use crate::policy::Policy;
 use crate::session::Session;
-use crate::session::commit::{Answer, Failed, Finished, Step};
+use crate::session::commit::{Answer, Step};
+use crate::session::failed::Failed;
+use crate::session::finished::Finished;
 use crate::session::open::{Opening, begin};
 use crate::session::upkeep::Upkeep;
-use crate::store::action::{Delete, Outcome};
+use crate::store::action::Delete;
 use crate::store::contract::Store;
 use crate::store::failure::Failure;
 use crate::timestamp::Ttl;
@@ -124,7 +126,7 @@ impl<S: Store> Sessions<S> {
         loop {
             let opened = self.open(token).await;
             if let (Err(_), Some(id)) = (&opened, id) {
-                turn.fail(id);
+                turn.give_up(id);
             }
             let mut session = opened.map_err(UpdateError::Open)?;
             session.reject_conflicts();
@@ -216,27 +218,18 @@ impl<S: Store> Sessions<S> {
                 Step::Done(finished) => return Ok(finished),
                 Step::Apply(pending) => {
                     let (id, action) = (pending.id(), pending.action());
-                    let applied = match turn.is_late(id, action).await {
-                        true => Ok(Outcome::Moved),
-                        false => self.store.apply(id, action, self.clock.now()).await,
-                    };
+                    let applied = turn.apply(&*self.store, id, action, &self.clock).await;
                     let (answer, source) = Answer::split(applied);
-                    if let Some(source) = source {
-                        turn.fail(id);
-                        cause = Some(erase(source));
-                    }
+                    cause = source.map(erase).or(cause);
                     pending.finish(answer, self.clock.now(), &self.entropy)
                 }
                 Step::Load(reload) => {
-                    if reload.is_contended() {
-                        turn.take(reload.id()).await;
-                    }
-                    let found = self.store.load(reload.id(), self.clock.now()).await;
+                    let (id, is_contended) = (reload.id(), reload.is_contended());
+                    let found = turn.load(&*self.store, id, is_contended, &self.clock).await;
                     let now = self.clock.now();
                     match found {
                         Ok(found) => reload.resume(found, now, &self.entropy),
                         Err(source) => {
-                            turn.fail(reload.id());
                             cause = Some(erase(source));
                             reload.fail(now, &self.entropy)
                         }

@@ -146,6 +146,11 @@ impl SessionId {
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
+
+    /// Returns which of so many places, at most 256, is this session's.
+    pub(crate) fn place(self, places: usize) -> usize {
+        usize::from(self.0[3]) % places
+    }
 }
 
 impl fmt::Display for SessionId {

@@ -16,7 +16,11 @@ use core::task::Poll;
 
 use async_lock::{Mutex, MutexGuardArc};
 
-use crate::store::action::Action;
+use crate::clock::Clock;
+use crate::store::action::{Action, Outcome};
+use crate::store::contract::Store;
+use crate::store::failure::Failure;
+use crate::store::loaded::Loaded;
 use crate::token::SessionId;
 
 /// The queues of one node. A session always uses the same one.
@@ -32,31 +36,53 @@ struct Queue {
     failures: AtomicU32,
 }
 
-/// The turn of one commit, for drivers: taken when something else came first, and given back on
-/// drop.
+/// The store calls of one commit, for drivers: in its turn once something else came first. The turn
+/// is given back on drop.
 ///
 /// A commit that has its turn must be polled until it is done, or dropped: others wait for it.
 ///
 /// # Example
 ///
 /// ```
-/// # use sessile_core::engine::{Clock, Entropy, EntropyError};
-/// # use sessile_core::store::BlockingStore;
-/// use sessile_core::{Policy, SessionId, Sessions};
+/// # use std::convert::Infallible;
+/// # use std::pin::pin;
+/// # use std::task::{Context, Poll, Waker};
+/// # use sessile_core::engine::{Entropy, EntropyError};
+/// # use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+/// # use sessile_core::{SessionId, Timestamp};
+/// use sessile_core::engine::{Answer, Clock, Opening, Step, begin};
+/// use sessile_core::store::Store;
+/// use sessile_core::{Counter, Sessions};
 /// # struct Still;
 /// # impl Clock for Still {
-/// #     fn now(&self) -> sessile_core::Timestamp { Default::default() }
+/// #     fn now(&self) -> Timestamp { Timestamp::default() }
 /// # }
 /// # impl Entropy for Still {
-/// #     fn fill(&self, _: &mut [u8]) -> Result<(), EntropyError> { Ok(()) }
+/// #     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> { bytes.fill(7); Ok(()) }
 /// # }
-/// # async fn example(sessions: Sessions<sessile_core::store::BoxStore>) {
+/// # struct Yes;
+/// # impl BlockingStore for Yes {
+/// #     type Error = Infallible;
+/// #     fn load(&self, _: SessionId, _: Timestamp) -> Result<Option<Loaded>, Infallible> { Ok(None) }
+/// #     fn apply(
+/// #         &self, _: SessionId, _: &Action, _: Timestamp,
+/// #     ) -> Result<Outcome, Failure<Infallible>> { Ok(Outcome::Done(None)) }
+/// # }
+/// # sessile_core::impl_store!(Yes);
 ///
-/// let id = SessionId::from_bytes([7; 16]);
-/// let mut turn = sessions.turn();
-/// turn.take(id).await;
-/// assert!(turn.is_taken());
-/// # }
+/// async fn count<S: Store>(sessions: &Sessions<S>) {
+///     let (clock, entropy) = (sessions.clock(), sessions.entropy());
+///     let Opening::Fresh(mut session) = begin(sessions.policy(), None) else { unreachable!() };
+///     session.add(&Counter::new("visits"), 1).unwrap();
+///     let Ok(Step::Apply(first)) = session.commit(clock.now(), entropy) else { unreachable!() };
+///     let mut turn = sessions.turn();
+///     let applied = turn.apply(sessions.store(), first.id(), first.action(), clock).await;
+///     let (answer, _) = Answer::split(applied);
+///     assert!(matches!(first.finish(answer, clock.now(), entropy), Ok(Step::Done(_))));
+/// }
+/// # let sessions = Sessions::new(Yes, Still, Still, Default::default());
+/// # let mut context = Context::from_waker(Waker::noop());
+/// # assert!(pin!(count(&sessions)).poll(&mut context).is_ready());
 /// ```
 #[must_use = "it is given back on drop"]
 pub struct Turn {
@@ -72,7 +98,7 @@ impl Turns {
     }
 
     fn queue(&self, id: SessionId) -> &Queue {
-        &self.queues[usize::from(id.as_bytes()[2]) % QUEUES]
+        &self.queues[id.place(QUEUES)]
     }
 }
 
@@ -81,8 +107,63 @@ impl Turn {
         Self { turns, held: None, has_waited: false }
     }
 
-    /// Waits for the turn. To be called when something else came first.
-    pub async fn take(&mut self, id: SessionId) {
+    /// Loads a log for a commit, in its turn if something else [came
+    /// first](crate::engine::Reload::is_contended).
+    ///
+    /// # Errors
+    ///
+    /// Returns the store's error.
+    pub async fn load<S: Store>(
+        &mut self,
+        store: &S,
+        id: SessionId,
+        is_contended: bool,
+        clock: &dyn Clock,
+    ) -> Result<Option<Loaded>, S::Error> {
+        if is_contended {
+            self.take(id).await;
+        }
+        let found = store.load(id, clock.now()).await;
+        if found.is_err() {
+            self.give_up(id);
+        }
+        found
+    }
+
+    /// Applies an action of a commit. A compaction waits for its turn, and so does an append at a
+    /// position if others wait: the log has moved on then, and the action is not sent.
+    ///
+    /// # Errors
+    ///
+    /// Returns the store's failure.
+    pub async fn apply<S: Store>(
+        &mut self,
+        store: &S,
+        id: SessionId,
+        action: &Action,
+        clock: &dyn Clock,
+    ) -> Result<Outcome, Failure<S::Error>> {
+        let has_moved = match action {
+            Action::Append(append) if append.at.is_some() => self.take_in_queue(id).await,
+            Action::Compact(_) => {
+                let has_moved = self.take_in_queue(id).await;
+                self.take(id).await;
+                has_moved
+            }
+            _ => false,
+        };
+        if has_moved {
+            return Ok(Outcome::Moved);
+        }
+        let applied = store.apply(id, action, clock.now()).await;
+        if applied.is_err() {
+            self.give_up(id);
+        }
+        applied
+    }
+
+    /// Waits for the turn: something else came first.
+    pub(crate) async fn take(&mut self, id: SessionId) {
         if self.has_waited {
             return;
         }
@@ -98,22 +179,7 @@ impl Turn {
             }
             waiting.as_mut().poll(context).map(Some)
         });
-        let held = held.await.filter(|_| queue.failures.load(Relaxed) == failures);
-        self.held = held;
-    }
-
-    /// Waits for the turn before a compaction or, if others wait, an append at a position. Reports
-    /// whether it had to: the log has moved on then, and the action need not be sent.
-    pub async fn is_late(&mut self, id: SessionId, action: &Action) -> bool {
-        match action {
-            Action::Append(append) if append.at.is_some() => self.take_in_queue(id).await,
-            Action::Compact(_) if !self.has_waited => {
-                let is_late = self.take_in_queue(id).await;
-                self.take(id).await;
-                is_late
-            }
-            _ => false,
-        }
+        self.held = held.await.filter(|_| queue.failures.load(Relaxed) == failures);
     }
 
     /// Waits for the turn if another has it, and reports whether that was so.
@@ -128,24 +194,18 @@ impl Turn {
         true
     }
 
-    /// Takes in that the store failed: whoever waits now goes on without a turn.
-    pub fn fail(&mut self, id: SessionId) {
+    /// Gives the turn up because the store failed: those that wait go on without one.
+    pub(crate) fn give_up(&mut self, id: SessionId) {
         if self.held.take().is_some() {
             self.turns.queue(id).failures.fetch_add(1, Relaxed);
         }
-    }
-
-    /// Reports whether this commit has its turn.
-    #[must_use]
-    pub const fn is_taken(&self) -> bool {
-        self.held.is_some()
     }
 }
 
 /// `Debug` shows whether the turn is taken.
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("is_taken", &self.is_taken()).finish_non_exhaustive()
+        f.debug_struct("Turn").field("is_taken", &self.held.is_some()).finish_non_exhaustive()
     }
 }
 

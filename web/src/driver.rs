@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use sessile_core::engine::{Answer, Opening, Upkeep, begin};
-use sessile_core::store::{Outcome, Store};
+use sessile_core::store::Store;
 use sessile_core::{Sessions, TokenUpdate};
 
 use crate::error::{SessionError, StoreError};
@@ -205,31 +205,21 @@ impl<S: Store + 'static> RequestDriver<S> {
             next = match next {
                 Next::Ended(result) => break result.map_err(|error| error.caused_by(cause)),
                 Next::Apply(id, action) => {
-                    let applied = match turn.is_late(id, &action).await {
-                        true => Ok(Outcome::Moved),
-                        false => store.apply(id, &action, clock.now()).await,
-                    };
+                    let applied = turn.apply(store, id, &action, clock).await;
                     let (answer, source) = Answer::split(applied);
-                    if let Some(source) = source {
-                        turn.fail(id);
-                        cause = Some(StoreError::new(source));
-                    }
+                    cause = source.map(StoreError::new).or(cause);
                     self.with(|state| {
                         let pending = state.take_pending();
                         state.go_on(pending.finish(answer, clock.now(), entropy), write)
                     })
                 }
                 Next::Load(id, is_contended) => {
-                    if is_contended {
-                        turn.take(id).await;
-                    }
-                    let found = store.load(id, clock.now()).await;
+                    let found = turn.load(store, id, is_contended, clock).await;
                     self.with(|state| {
                         let reload = state.take_reload();
                         let step = match found {
                             Ok(found) => reload.resume(found, clock.now(), entropy),
                             Err(source) => {
-                                turn.fail(id);
                                 cause = Some(StoreError::new(source));
                                 reload.fail(clock.now(), entropy)
                             }

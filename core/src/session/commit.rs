@@ -6,18 +6,15 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::error::Error;
-use core::fmt;
 
 use crate::entropy::Entropy;
 use crate::error::CommitError;
-use crate::log::delta::RotationReason;
-use crate::log::record::{Record, VerifierStatus};
-use crate::policy::OnConflict;
-use crate::session::draft::{Draft, draft, draft_again, extent};
+use crate::session::draft::{Draft, draft};
+use crate::session::failed::Failed;
+use crate::session::finished::Finished;
 use crate::session::origin::{LogEnd, Origin};
 use crate::session::outbox::{Envelope, Outbox};
-use crate::session::upkeep::{Room, Upkeep, room, upkeep};
+use crate::session::upkeep::{Room, room, upkeep};
 use crate::session::{Session, TokenUpdate};
 use crate::store::action::{Action, Compact, Delete, Outcome, Touch};
 use crate::store::failure::Failure;
@@ -71,30 +68,10 @@ pub struct Reload {
     reason: ReloadReason,
 }
 
-/// A session that is written, and what is left to do.
-#[derive(Debug)]
-#[must_use = "the client may need its new token"]
-pub struct Finished {
-    session: Session,
-    upkeep: Option<Upkeep>,
-}
-
-/// A commit that failed, with the session as it was.
-///
-/// Committing that session again is safe: what certainly was not applied is written anew, and what
-/// may have been is looked for first.
-#[derive(Debug)]
-pub struct Failed {
-    session: Session,
-    error: CommitError,
-    /// The store's error, if it was the store that failed.
-    source: Option<Arc<dyn Error + Send + Sync>>,
-}
-
 /// What stays the same during a commit.
 #[derive(Debug)]
-struct Commit {
-    session: Session,
+pub(super) struct Commit {
+    pub(super) session: Session,
     /// The request ends with it.
     is_last: bool,
     /// How many times something else came first.
@@ -187,16 +164,16 @@ impl Commit {
         }
     }
 
-    fn done(self) -> Step {
+    pub(super) fn done(self) -> Step {
         let upkeep = upkeep(&self.session);
-        Step::Done(Finished { session: self.session, upkeep })
+        Step::Done(Finished::new(self.session, upkeep))
     }
 
     fn apply(self, id: SessionId, action: Arc<Action>) -> Step {
         Step::Apply(Pending { commit: self, id, action })
     }
 
-    fn send(mut self, envelope: Envelope) -> Step {
+    pub(super) fn send(mut self, envelope: Envelope) -> Step {
         let (id, action) = (envelope.id, Arc::clone(&envelope.action));
         self.session.outbox = Outbox::Sent(envelope);
         self.apply(id, action)
@@ -206,16 +183,20 @@ impl Commit {
         Step::Load(Reload { commit: self, id, reason })
     }
 
-    fn fail(mut self, error: CommitError) -> Box<Failed> {
+    pub(super) fn fail(mut self, error: CommitError) -> Box<Failed> {
         if let (CommitError::Gone, Origin::Loaded(end)) = (&error, &mut self.session.origin) {
             // Seed 401327756: a later save reported success although this request knew of the end.
             end.has_ended = true;
         }
-        Box::new(Failed { session: self.session, error, source: None })
+        Failed::new(self.session, error)
     }
 
     /// Goes on after something else came first, unless that happens without end.
-    fn retry(mut self, now: Timestamp, entropy: &dyn Entropy) -> Result<Step, Box<Failed>> {
+    pub(super) fn retry(
+        mut self,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<Step, Box<Failed>> {
         self.retries += 1;
         if self.retries > RETRIES_MAX {
             return Err(self.fail(CommitError::Contended));
@@ -225,7 +206,7 @@ impl Commit {
 
     /// Takes in that the write was applied, at that position if the store reported one. That ends
     /// the commit, unless an earlier one had drafted it.
-    fn acknowledged(
+    pub(super) fn acknowledged(
         mut self,
         envelope: Envelope,
         position: Option<Position>,
@@ -241,36 +222,28 @@ impl Commit {
 
     /// Takes in that the write is in the log, perhaps behind others: what they left says how long the
     /// log is to live.
-    fn acknowledged_in(
-        self,
+    pub(super) fn acknowledged_in(
+        mut self,
         envelope: Envelope,
         log: &Loaded,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
-        let mut step = self.acknowledged(envelope, None, now, entropy)?;
-        if let Step::Done(Finished { session, .. }) = &mut step {
-            let is_out = session.is_out(&log.record);
-            if let Origin::Loaded(end) = &mut session.origin {
-                end.seen(log, is_out, now);
-            }
-        }
-        match step {
-            Step::Done(finished) => Ok(finished.renewed(now)),
-            step => Ok(step),
-        }
+        self.session.acknowledge(envelope, None, now);
+        self.session.see(log, now);
+        if self.is_behind { self.advance(now, entropy) } else { Ok(self.renew(now)) }
     }
 
     /// Renews the ttl where the log was seen to end, if that is due.
     fn renew_at(mut self, found: Option<Loaded>, now: Timestamp) -> Step {
         self.retries += 1;
-        let Some(log) = found.filter(|log| !self.session.is_out(&log.record)) else {
-            return self.done();
-        };
-        if let Origin::Loaded(end) = &mut self.session.origin {
-            end.seen(&log, false, now);
+        match found.filter(|log| !self.session.is_out(&log.record)) {
+            Some(log) if self.retries <= RETRIES_MAX => {
+                self.session.see(&log, now);
+                self.renew(now)
+            }
+            _ => self.done(),
         }
-        if self.retries > RETRIES_MAX { self.done() } else { self.renew(now) }
     }
 
     fn renew(self, now: Timestamp) -> Step {
@@ -304,7 +277,7 @@ impl Commit {
     }
 
     /// Takes out the write that is in flight, or was lost.
-    fn take_sent(&mut self) -> Envelope {
+    pub(super) fn take_sent(&mut self) -> Envelope {
         let envelope = self.session.outbox.take_undecided();
         envelope.expect("a write in flight has an envelope")
     }
@@ -493,125 +466,6 @@ impl Reload {
     }
 }
 
-impl Commit {
-    /// Decides the fate of a write whose reply was lost.
-    fn settle(
-        mut self,
-        id: SessionId,
-        found: Option<Loaded>,
-        now: Timestamp,
-        entropy: &dyn Entropy,
-    ) -> Result<Step, Box<Failed>> {
-        let mut envelope = self.take_sent();
-        let stamp = envelope.action.stamp().expect("a write has a stamp");
-        let counts = found.as_ref().and_then(|log| log.record.counts(stamp.commit));
-        match found {
-            Some(log) if counts == Some(true) => {
-                // A token that another rotation replaced before the client heard of it is not sent:
-                // the client has, or is about to get, the newer one.
-                envelope.token.take_if(|token| {
-                    let status = log.record.status_of(&token.verifier(), now);
-                    status != VerifierStatus::Current
-                });
-                self.acknowledged_in(envelope, &log, now, entropy)
-            }
-            Some(log) if counts == Some(false) => {
-                self.session.view.thaw();
-                self.rebase_onto(id, log, now, entropy)
-            }
-            _ if matches!(*envelope.action, Action::Create(_)) => {
-                // Under another id: the first sending may still arrive, and must not revive a
-                // session that was ended in between. What it would create has a token that no
-                // client has.
-                self.session.view.thaw();
-                self.session.origin = Origin::Fresh(None);
-                self.retry(now, entropy)
-            }
-            None => {
-                self.session.view.thaw();
-                Err(self.fail(CommitError::Gone))
-            }
-            Some(log) if self.session.is_based_on(&log.record) => {
-                if !can_still_count(&envelope, &log) {
-                    self.session.view.thaw();
-                    return self.rebase_onto(id, log, now, entropy);
-                }
-                match draft_again(envelope, &log, now) {
-                    Some(again) => Ok(self.send(again)),
-                    None => {
-                        self.session.view.thaw();
-                        Err(self.fail(CommitError::Gone))
-                    }
-                }
-            }
-            // So much was appended since that the commit may have been folded and forgotten.
-            Some(_) => {
-                self.session.outbox = Outbox::Lost(envelope);
-                Err(self.fail(CommitError::Unknown))
-            }
-        }
-    }
-
-    /// Goes on behind what was appended meanwhile.
-    fn rebase_onto(
-        mut self,
-        id: SessionId,
-        log: Loaded,
-        now: Timestamp,
-        entropy: &dyn Entropy,
-    ) -> Result<Step, Box<Failed>> {
-        let session = &mut self.session;
-        let (Origin::Loaded(end), Some(base)) = (&session.origin, session.view.base()) else {
-            return self.retry(now, entropy);
-        };
-        let (verifier, last_accessed_at) = (end.verifier, end.last_accessed_at);
-        let is_out = session.is_out(&log.record);
-        let is_renewed = base.generation() != log.record.generation();
-        if !log.record.continues(base) {
-            // A failover forgot a rotation, and perhaps the token with it. A grace that ends while
-            // the request runs puts no client out: it came in time.
-            let status = log.record.status_of(&verifier, Timestamp::default());
-            if matches!(status, VerifierStatus::Stale | VerifierStatus::Forged) {
-                return Err(self.fail(CommitError::Gone));
-            }
-        }
-        if is_out {
-            return self.put_out(&log.record);
-        }
-        if is_renewed && !session.yield_rotation() {
-            return Err(self.fail(CommitError::Superseded));
-        }
-        match session.rebase(&log) {
-            Ok(()) => {}
-            Err(error) => return Err(self.fail(error)),
-        }
-        let end = LogEnd::loaded(id, verifier, &log, now);
-        self.session.origin = Origin::Loaded(LogEnd { last_accessed_at, ..end });
-        self.retry(now, entropy)
-    }
-
-    /// Goes on after a change of privilege that replaced the token of this request: it writes
-    /// nothing any more, and there is nothing to report if the change is what it wanted as well.
-    fn put_out(mut self, record: &Record) -> Result<Step, Box<Failed>> {
-        let intent = &mut self.session.view.since_mut().intent;
-        let principal = intent.principal.as_ref();
-        let is_other = principal.is_some_and(|wanted| wanted.as_deref() != record.principal());
-        if is_other || intent.changes_lifetime() {
-            return Err(self.fail(CommitError::Superseded));
-        }
-        (intent.rotation, intent.principal) = (None, None);
-        let session = &mut self.session;
-        session.origin = Origin::Stale;
-        if let Err(error) = session.view.take_back(session.policy.limits()) {
-            return Err(self.fail(error.into()));
-        }
-        if self.session.view.is_dirty() {
-            return Err(self.fail(CommitError::Stale));
-        }
-        Ok(self.done())
-    }
-}
-
 impl Session {
     /// Takes in what was written. The record below is folded when it is needed.
     fn acknowledge(&mut self, mut envelope: Envelope, position: Option<Position>, now: Timestamp) {
@@ -649,51 +503,6 @@ impl Session {
             self.view.fold(&append.delta, append.stamp.attempt);
         }
     }
-
-    /// Reports whether a change of privilege has replaced the token of this request.
-    fn is_out(&self, record: &Record) -> bool {
-        self.view.base().is_some_and(|base| base.generation() < record.head().privilege)
-    }
-
-    /// Reports whether the log still shows what this session was loaded from, so that everything
-    /// appended since is among the commits it remembers.
-    fn is_based_on(&self, record: &Record) -> bool {
-        let end = self.origin.log_end();
-        end.is_some_and(|end| record.remembers_all_since(end.stamp.commit))
-    }
-
-    /// Gives up a renewal that another one came before; `false` if it is a change of privilege.
-    fn yield_rotation(&mut self) -> bool {
-        let intent = &mut self.view.since_mut().intent;
-        let may_yield = intent.rotation != Some(RotationReason::PrivilegeChange);
-        if may_yield {
-            intent.rotation = None;
-        }
-        may_yield
-    }
-
-    /// Puts what others left below this session's changes.
-    fn rebase(&mut self, log: &Loaded) -> Result<(), CommitError> {
-        if self.on_conflict == OnConflict::Reject {
-            let names = self.view.clashes(&log.record, self.writes_everything());
-            if !names.is_empty() {
-                return Err(CommitError::Conflict { names });
-            }
-        }
-        self.view.take_back(self.policy.limits())?;
-        let is_forced = self.view.since().intent.everything || self.view.since().has_forced();
-        let extent = extent(self, is_forced);
-        self.view.rebase(Arc::clone(&log.record), extent)
-    }
-}
-
-/// Reports whether a write that is not in the log may still be sent: the log has not moved past the
-/// only position it may be appended at, and it would not be void.
-fn can_still_count(envelope: &Envelope, log: &Loaded) -> bool {
-    let Action::Append(append) = &*envelope.action else { return false };
-    let is_overtaken = !envelope.is_blind
-        && append.at.is_some_and(|position| position.stamp() != log.position.stamp());
-    !is_overtaken && log.record.takes(&append.delta)
 }
 
 impl Answer {
@@ -703,92 +512,6 @@ impl Answer {
             Ok(outcome) => (Self::Done(outcome), None),
             Err(Failure::NotApplied(source)) => (Self::NotApplied, Some(source)),
             Err(Failure::Unknown(source)) => (Self::Unknown, Some(source)),
-        }
-    }
-}
-
-impl Finished {
-    /// Renews the ttl, if that is still to be done.
-    fn renewed(self, now: Timestamp) -> Step {
-        Commit::new(self.session, true).renew(now)
-    }
-
-    /// Returns what the client must learn about its token.
-    #[must_use]
-    pub const fn token_update(&self) -> &TokenUpdate {
-        self.session.token_update()
-    }
-
-    /// Returns work that makes later requests cheaper, if there is any.
-    #[must_use]
-    pub const fn upkeep(&self) -> Option<&Upkeep> {
-        self.upkeep.as_ref()
-    }
-
-    /// Returns the session as it was when the request ended.
-    #[must_use]
-    pub const fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// Returns the session for a last look. To go on with it use [`Finished::reopen`].
-    #[must_use]
-    pub fn into_session(self) -> Session {
-        self.session
-    }
-
-    /// Goes on with the session after a save: what was written lies below now, and only what was
-    /// changed meanwhile is dirty.
-    #[must_use]
-    pub fn reopen(self) -> Session {
-        let mut session = self.session;
-        session.fold_acknowledged();
-        session
-    }
-}
-
-impl Failed {
-    /// Adds the store's error, which the engine never sees.
-    ///
-    /// Only errors that are about the store take it.
-    #[must_use]
-    pub fn caused_by(mut self: Box<Self>, source: Arc<dyn Error + Send + Sync>) -> Box<Self> {
-        if matches!(self.error, CommitError::NotApplied | CommitError::Unknown) {
-            self.source = Some(source);
-        }
-        self
-    }
-
-    /// Returns what went wrong.
-    #[must_use]
-    pub const fn error(&self) -> &CommitError {
-        &self.error
-    }
-
-    /// Returns the session, to be committed again or dropped.
-    #[must_use]
-    pub fn into_session(self) -> Session {
-        self.session
-    }
-
-    /// Returns the session, what went wrong, and the store's error.
-    #[must_use]
-    pub fn into_parts(self) -> (Session, CommitError, Option<Arc<dyn Error + Send + Sync>>) {
-        (self.session, self.error, self.source)
-    }
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl Error for Failed {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.source {
-            Some(source) => Some(&**source),
-            None => self.error.source(),
         }
     }
 }

@@ -3,12 +3,14 @@
 //! A draft looks at the session and draws ids. It changes nothing.
 
 use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::entropy::{Entropy, draw_commit, draw_token, renew_token};
 use crate::error::{CommitError, SetError};
 use crate::log::delta::{Change, Delta, Rotation, RotationReason};
+use crate::log::lifetime::Lifetime;
 use crate::log::limits;
 use crate::log::record::{Committed, Record, RecordHead, VerifierStatus};
 use crate::log::stamp::Stamp;
@@ -22,7 +24,7 @@ use crate::session::view::{Changes, Extent};
 use crate::store::action::{Action, Append, Create, Touch};
 use crate::store::loaded::Loaded;
 use crate::timestamp::{Timestamp, Ttl};
-use crate::token::SessionId;
+use crate::token::{SessionId, Token};
 
 /// What a session has to write.
 pub(crate) enum Draft {
@@ -100,35 +102,27 @@ fn draft_append(
     entropy: &dyn Entropy,
 ) -> Result<Draft, CommitError> {
     let record = session.view.base().expect("a loaded session has a record");
-    let intent = &session.view.since().intent;
-    let is_forced = intent.everything || is_last && session.policy.persist().always();
+    let wanted = Wanted::of(session, end, record, now);
+    let is_forced =
+        session.view.since().intent.everything || is_last && session.policy.persist().always();
     let extent = extent(session, is_forced);
-
-    let reason = wanted_rotation(session, end, record, now);
-    let principal = intent.principal.clone();
-    let principal = principal.filter(|wanted| wanted.as_deref() != record.principal());
-    let lifetime = session.lifetime(record);
-    let ttl = lifetime.ttl(now);
-    let lifetime = Some(lifetime).filter(|wanted| *wanted != record.head().lifetime);
-
-    // Wins whole or is void whole, so it must not be appended behind what it has not seen.
-    let is_whole_or_void = reason.is_some() || principal.is_some() || lifetime.is_some();
     let is_dirty = extent != Extent::Dirty || session.view.is_dirty();
-    if !is_dirty && !is_forced && !is_whole_or_void {
-        let due = end.due_ttl(&session.policy, now);
+    let due = end.due_ttl(&session.policy, now);
+    if !is_dirty && !is_forced && !wanted.is_whole_or_void() {
         let touch = |ttl| Draft::Touch(end.id, Touch::new(ttl).behind(end.stamp));
         return Ok(due.filter(|_| is_last).map_or(Draft::Nothing, touch));
     }
-    let ttl = ttl.ok_or(CommitError::Gone)?;
-    let depends_on_position =
-        session.on_conflict == OnConflict::Reject || session.view.since().has_updates();
+    let ttl = session.lifetime(record).ttl(now).ok_or(CommitError::Gone)?;
     let stamp = Stamp::first(draw_commit(entropy)?);
     let Changes { mut list, replace } = session.view.changes(extent, now, stamp.commit);
-    let is_large = !replace && is_large(session, end, &list);
-    // What came to nothing is written again where others may have undone it since, so it depends
-    // on the position like any change.
-    let writes = is_dirty || session.view.fulfilled().next().is_some();
-    let is_positioned = is_whole_or_void || writes && depends_on_position || is_large;
+    // What came to nothing is written again where another request may have undone it since (seed
+    // 90760697), so it depends on the position like any change (seed 184643).
+    let fulfilled: Vec<_> = session.view.fulfilled().filter(|_| !replace).collect();
+    let depends_on_position =
+        session.on_conflict == OnConflict::Reject || session.view.since().has_updates();
+    let writes = is_dirty || !fulfilled.is_empty();
+    let is_large = !replace && is_large(session, end, list.iter().chain(&fulfilled));
+    let is_positioned = wanted.is_whole_or_void() || writes && depends_on_position || is_large;
     let at = end.position.filter(|_| is_positioned);
     if is_positioned && at.is_none() {
         return Ok(Draft::Locate(end.id));
@@ -136,46 +130,81 @@ fn draft_append(
     if is_large {
         check_size(session, record)?;
     }
-    if !is_positioned && !replace {
-        // Another request may have undone since what others did as well (seed 90760697).
-        list.extend(session.view.fulfilled());
+    if !is_positioned && !fulfilled.is_empty() {
+        list.extend(fulfilled);
         list.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         list.dedup_by(|a, b| a.0 == b.0);
     }
-    let token = reason.map(|_| renew_token(end.id, entropy)).transpose()?;
-    let rotation = reason.zip(token.as_ref()).map(|(reason, token)| Rotation {
-        replaces: record.head().verifier,
-        verifier: token.verifier(),
-        accepted_until: match reason {
-            RotationReason::PrivilegeChange => None,
-            RotationReason::Renewal => Some(now + session.policy.renewal_grace()),
-        },
-    });
+    let token = wanted.rotation.map(|_| renew_token(end.id, entropy)).transpose()?;
+    let rotation = wanted.rotation.zip(token.as_ref());
     let delta = Delta {
         replace,
-        rotation,
-        principal,
-        lifetime,
+        rotation: rotation.map(|(reason, token)| session.rotation(record, reason, token, now)),
+        principal: wanted.principal,
+        lifetime: wanted.lifetime,
         ..Delta::from_sorted(stamp.commit, record.generation(), list)
     };
     let (len, max) = (delta.size_hint(), limits::BODY_BYTES);
     if len > max {
         return Err(SetError::SessionTooLarge { len, max }.into());
     }
-    let due = end.due_ttl(&session.policy, now);
     let ttl = if is_positioned { Some(ttl) } else { due };
     let append = Append { at, ttl, behind: Some(end.stamp), ..Append::new(delta, stamp, Ttl::MAX) };
     let action = Arc::new(append.into());
     Ok(Draft::Write(Envelope { id: end.id, action, token, is_blind: false }, None))
 }
 
+/// What a request wants beside attributes, and the log does not say yet. It wins whole or is void
+/// whole, so it must not be appended behind what it has not seen.
+struct Wanted {
+    rotation: Option<RotationReason>,
+    principal: Option<Option<String>>,
+    lifetime: Option<Lifetime>,
+}
+
+impl Wanted {
+    fn of(session: &Session, end: &LogEnd, record: &Record, now: Timestamp) -> Self {
+        let intent = &session.view.since().intent;
+        let is_other = |wanted: &Option<String>| wanted.as_deref() != record.principal();
+        let lifetime = session.lifetime(record);
+        Self {
+            rotation: wanted_rotation(session, end, record, now),
+            principal: intent.principal.clone().filter(is_other),
+            lifetime: Some(lifetime).filter(|wanted| *wanted != record.head().lifetime),
+        }
+    }
+
+    const fn is_whole_or_void(&self) -> bool {
+        self.rotation.is_some() || self.principal.is_some() || self.lifetime.is_some()
+    }
+}
+
+impl Session {
+    fn rotation(
+        &self,
+        record: &Record,
+        reason: RotationReason,
+        token: &Token,
+        now: Timestamp,
+    ) -> Rotation {
+        let grace = self.policy.renewal_grace();
+        Rotation {
+            replaces: record.head().verifier,
+            verifier: token.verifier(),
+            accepted_until: (reason == RotationReason::Renewal).then(|| now + grace),
+        }
+    }
+}
+
 /// Reports whether so much would be appended without looking that requests at the same time could
 /// carry the session far beyond its limit.
-fn is_large(session: &Session, end: &LogEnd, list: &[(Name, Change)]) -> bool {
-    let written = list.iter().map(|(name, change)| name.len() + change.payload_len());
-    let fulfilled = session.view.fulfilled();
-    let fulfilled = fulfilled.map(|(name, change)| name.len() + change.payload_len());
-    let bytes = end.blind_bytes + written.chain(fulfilled).sum::<usize>();
+fn is_large<'a>(
+    session: &Session,
+    end: &LogEnd,
+    changes: impl Iterator<Item = &'a (Name, Change)>,
+) -> bool {
+    let written = changes.map(|(name, change)| name.len() + change.payload_len());
+    let bytes = end.blind_bytes + written.sum::<usize>();
     bytes > session.policy.limits().session_bytes_max / BLIND_SHARE
 }
 
@@ -226,10 +255,12 @@ fn wanted_rotation(
     record: &Record,
     now: Timestamp,
 ) -> Option<RotationReason> {
-    let is_current = || record.status_of(&end.verifier, now) == VerifierStatus::Current;
-    let is_old_enough = || is_current() && !record.is_just_renewed(now);
+    let may_renew = || {
+        let status = record.status_of(&end.verifier, now);
+        status == VerifierStatus::Current && !record.is_just_renewed(now)
+    };
     let wanted = session.view.since().intent.rotation;
-    wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || is_old_enough())
+    wanted.filter(|reason| *reason == RotationReason::PrivilegeChange || may_renew())
 }
 
 fn attribute((name, change): &(Name, Change)) -> Option<(&str, ValueRef<'_>)> {

@@ -1,0 +1,51 @@
+//! A session that is written, and what is left to do.
+
+use crate::session::upkeep::Upkeep;
+use crate::session::{Session, TokenUpdate};
+
+/// A session that is written, and what is left to do.
+#[derive(Debug)]
+#[must_use = "the client may need its new token"]
+pub struct Finished {
+    session: Session,
+    upkeep: Option<Upkeep>,
+}
+
+impl Finished {
+    pub(super) const fn new(session: Session, upkeep: Option<Upkeep>) -> Self {
+        Self { session, upkeep }
+    }
+
+    /// Returns what the client must learn about its token.
+    #[must_use]
+    pub const fn token_update(&self) -> &TokenUpdate {
+        self.session.token_update()
+    }
+
+    /// Returns work that makes later requests cheaper, if there is any.
+    #[must_use]
+    pub const fn upkeep(&self) -> Option<&Upkeep> {
+        self.upkeep.as_ref()
+    }
+
+    /// Returns the session as it was when the request ended.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Returns the session for a last look. To go on with it use [`Finished::reopen`].
+    #[must_use]
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    /// Goes on with the session after a save: what was written lies below now, and only what was
+    /// changed meanwhile is dirty.
+    #[must_use]
+    pub fn reopen(self) -> Session {
+        let mut session = self.session;
+        session.fold_acknowledged();
+        session
+    }
+}
