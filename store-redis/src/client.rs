@@ -88,12 +88,10 @@ impl LogClient {
         let cached = self.cache.get(id, reconnects);
         let known = cached.as_ref().map(|cached| cached.position);
         let is_large = cached.as_ref().is_some_and(|cached| cached.record.size() >= LARGE);
-        if let Some(cached) = cached.filter(|_| !is_large) {
-            match self.load_behind(id, cached, reconnects, until).await? {
-                Behind::Found(loaded) => return Ok(Some(loaded)),
-                Behind::NoLog => return Ok(None),
-                Behind::OtherLog => {}
-            }
+        if let Some(cached) = cached.filter(|_| !is_large)
+            && let Behind::Known(found) = self.load_behind(id, cached, reconnects, until).await?
+        {
+            return Ok(found);
         }
         self.load_together(id, known.filter(|_| !is_large), reconnects, until).await
     }
@@ -125,12 +123,10 @@ impl LogClient {
         until: Instant,
     ) -> Result<Option<Loaded>, RedisStoreError> {
         let cached = self.cache.peek(id, reconnects);
-        if let Some(cached) = cached.filter(|cached| Some(cached.position) != outdated) {
-            match self.load_behind(id, cached, reconnects, until).await? {
-                Behind::Found(loaded) => return Ok(Some(loaded)),
-                Behind::NoLog => return Ok(None),
-                Behind::OtherLog => {}
-            }
+        if let Some(cached) = cached.filter(|cached| Some(cached.position) != outdated)
+            && let Behind::Known(found) = self.load_behind(id, cached, reconnects, until).await?
+        {
+            return Ok(found);
         }
         let permit = timeout_at(until.into(), self.whole_loads.acquire()).await;
         let _permit = permit.map_err(|_| self.timeout())?;
@@ -163,12 +159,12 @@ impl LogClient {
                 if !is_unchanged {
                     self.cache.insert(id, reconnects, log.clone());
                 }
-                Ok(Behind::Found(loaded(log, remaining)))
+                Ok(Behind::Known(Some(loaded(log, remaining))))
             }
             (_, remaining) => {
                 self.cache.count_reload();
                 self.cache.remove(id);
-                Ok(if remaining.is_some() { Behind::OtherLog } else { Behind::NoLog })
+                Ok(if remaining.is_some() { Behind::OtherLog } else { Behind::Known(None) })
             }
         }
     }
@@ -304,10 +300,10 @@ impl LogClient {
 
 /// What was appended since a cached record was loaded.
 enum Behind {
-    Found(Loaded),
+    /// All of the log, if there is one.
+    Known(Option<Loaded>),
     /// The log is not the cached one any more.
     OtherLog,
-    NoLog,
 }
 
 /// Waits before the next attempt, or returns the error if there is to be none.

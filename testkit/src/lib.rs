@@ -17,6 +17,8 @@
 
 mod cluster;
 mod directory;
+#[cfg(feature = "outdoors")]
+mod outdoors;
 mod proxy;
 mod replicas;
 mod resp;
@@ -25,6 +27,8 @@ mod wait;
 
 pub use cluster::Cluster;
 pub use directory::Directory;
+#[cfg(feature = "outdoors")]
+pub use outdoors::Outdoors;
 pub use proxy::{Counts, Direction, Proxy};
 pub use replicas::Replicas;
 pub use resp::{Reply, Wire};

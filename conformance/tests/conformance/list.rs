@@ -3,9 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::Poll;
 use std::time::Duration;
 
 use sessile_conformance::{Harness, VirtualTime};
@@ -14,6 +12,7 @@ use sessile_core::store::{
     Action, Append, Compact, Create, Failure, Loaded, Outcome, Position, Store,
 };
 use sessile_core::{SessionId, Timestamp, Token, Ttl};
+use tokio::task::yield_now;
 
 use crate::bug::Bug;
 
@@ -93,7 +92,7 @@ impl Store for ListStore {
         let id = self.key(id);
         if self.bug.reads_then_writes(action) {
             let mut log = self.logs().get(&id).cloned();
-            let_others_run().await;
+            yield_now().await;
             let outcome = self.step(id, &mut log, action, now);
             self.put(id, log);
             return Ok(outcome);
@@ -104,7 +103,7 @@ impl Store for ListStore {
             let mut log = self.logs().remove(&id);
             self.step(id, &mut log, &half, now);
             self.put(id, log);
-            let_others_run().await;
+            yield_now().await;
         }
         let mut log = self.logs().remove(&id);
         let outcome = self.step(id, &mut log, action, now);
@@ -468,18 +467,6 @@ fn long_of(ttl: Ttl) -> Ttl {
 fn empty(now: Timestamp) -> Record {
     let token = Token::from_parts(SessionId::from_bytes([0; 16]), [0; 16]);
     Record::new(now, Ttl::MAX, None, token.verifier(), NO_STAMP.commit)
-}
-
-async fn let_others_run() {
-    let mut is_first = true;
-    poll_fn(|context| {
-        if std::mem::take(&mut is_first) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
 }
 
 const NO_STAMP: Stamp = Stamp::first(CommitId::from_bytes([0; 16]));

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sessile_core::engine::Clock;
-use sessile_core::store::Store;
-use sessile_core::{Key, Session, SessionId, SetError};
+use sessile_core::store::{Outcome, Store, Touch};
+use sessile_core::{Key, Session, SessionId, SetError, Ttl};
 use sessile_store_redis::RedisStore;
 use sessile_testkit::{Direction, Server};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 
 use crate::world::{
     HITS, Outdoors, TestSessions, World, built, hits, report, request, sessions, started,
@@ -117,24 +117,39 @@ async fn loads_of_a_session_no_node_knows_read_it_once() {
 #[tokio::test]
 async fn few_logs_are_loaded_whole_at_the_same_time() {
     let world = World::new(Server::start());
-    let store = patient(&world);
+    let time = Duration::from_secs(60);
+    let config = world.config().timeout(time).deadline(time).connections(1);
+    let store = RedisStore::lazy(built(config));
     assert!(store.load(UNKNOWN, Outdoors.now()).await.expect("nothing breaks").is_none());
-    world.proxy.delay(Direction::Replies, Duration::from_millis(300));
-    let before = world.proxy.counts().requests;
-    let mut tasks = JoinSet::new();
+    world.proxy.record();
+    world.proxy.freeze_only(Direction::Replies);
+    let mut loads = JoinSet::new();
     for number in 0..64 {
         let store = store.clone();
-        tasks.spawn(async move {
+        loads.spawn(async move {
             let unknown = SessionId::from_bytes([number; 16]);
             store.load(unknown, Outdoors.now()).await.expect("nothing breaks")
         });
     }
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    let sent = world.proxy.counts().requests - before;
-    assert!(sent < 3000, "{sent} bytes are more than sixteen requests");
-    assert!(tasks.join_all().await.iter().all(Option::is_none));
-    let sent = world.proxy.counts().requests - before;
-    assert!(sent > 5000, "{sent} bytes are less than sixty-four requests");
+    // It is sent behind every load that did not have to wait.
+    let touch = tokio::spawn({
+        let store = store.clone();
+        async move { store.apply(UNKNOWN, &Touch::new(Ttl::MAX).into(), Outdoors.now()).await }
+    });
+    let sent = |command| count(&world.proxy.recorded(), command);
+    while sent(b"PEXPIRE") == 0 {
+        yield_now().await;
+    }
+    assert_eq!(sent(b"LRANGE"), 16);
+    world.proxy.heal();
+    assert!(loads.join_all().await.iter().all(Option::is_none));
+    assert!(matches!(touch.await.expect("nothing panics"), Ok(Outcome::Gone)));
+    assert_eq!(sent(b"LRANGE"), 64);
+}
+
+/// Returns how often a command is among what was sent.
+fn count(sent: &[u8], command: &[u8]) -> usize {
+    sent.windows(command.len()).filter(|bytes| *bytes == command).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

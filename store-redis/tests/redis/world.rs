@@ -2,32 +2,14 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::sync::LazyLock;
 
-use sessile_core::engine::{Clock, Entropy, EntropyError};
-use sessile_core::{Counter, Finished, Key, Policy, Session, Sessions, Timestamp, TokenUpdate};
+use sessile_core::{Counter, Finished, Key, Policy, Session, Sessions, TokenUpdate};
 use sessile_store_redis::{BlockingRedisStore, RedisConfig, RedisConfigBuilder, RedisStore};
-use sessile_testkit::{Proxy, Reply, Server, Stopwatch};
+pub(crate) use sessile_testkit::Outdoors;
+use sessile_testkit::{Proxy, Reply, Server};
 
 pub(crate) const HITS: Counter = Counter::new("hits");
 pub(crate) const NAME: Key<String> = Key::new("name");
-
-/// A clock that starts at a fixed time, and the randomness of the system.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Outdoors;
-
-impl Clock for Outdoors {
-    fn now(&self) -> Timestamp {
-        static BEGUN: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
-        Timestamp::from_millis(1_700_000_000_000) + BEGUN.elapsed()
-    }
-}
-
-impl Entropy for Outdoors {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        getrandom::fill(bytes).map_err(|_| EntropyError)
-    }
-}
 
 /// A server, a network path to it that can be broken, and a user with no more rights than it needs.
 #[derive(Debug)]

@@ -7,16 +7,15 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sessile_core::engine::{Clock, Entropy, EntropyError};
-use sessile_core::{Key, Policy, Sessions, Timestamp, TokenUpdate};
+use sessile_core::{Key, Policy, Sessions, TokenUpdate};
 use sessile_store_redis::{RedisConfig, RedisStore};
-use sessile_testkit::{Options, Reply, Server, Stopwatch, Wire};
+use sessile_testkit::{Options, Outdoors, Reply, Server, Stopwatch, Wire};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -33,23 +32,6 @@ const BURSTS: usize = 20;
 const OTHERS: usize = 16;
 const PAUSE: Duration = Duration::from_millis(2);
 const QUIET_FOR: Duration = Duration::from_secs(3);
-
-/// The clock and the randomness of the system.
-#[derive(Clone, Copy)]
-struct Outdoors;
-
-impl Clock for Outdoors {
-    fn now(&self) -> Timestamp {
-        static BEGUN: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
-        Timestamp::from_millis(1_700_000_000_000) + BEGUN.elapsed()
-    }
-}
-
-impl Entropy for Outdoors {
-    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
-        getrandom::fill(bytes).map_err(|_| EntropyError)
-    }
-}
 
 type Node = Sessions<RedisStore>;
 
