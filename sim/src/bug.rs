@@ -56,6 +56,8 @@ pub enum Bug {
     GraceDoubled,
     /// A token that its session does not know is taken for none.
     ForgedIsNone,
+    /// A write that others came before is taken for one that counts.
+    LateTakenForDone,
     /// What was pushed to a list is forgotten when others came first.
     PushLostByRebase,
     /// The closure of an update is not run again when others came first.
@@ -70,7 +72,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::HeldAdvancedByAppend,
         Self::HeldValidatedByLength,
         Self::CompactByLength,
@@ -95,6 +97,7 @@ impl Bug {
         Self::GoneCreatesAnew,
         Self::GraceDoubled,
         Self::ForgedIsNone,
+        Self::LateTakenForDone,
         Self::PushLostByRebase,
         Self::UpdateNotRunAgain,
         Self::DiscardForgotten,
