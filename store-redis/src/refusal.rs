@@ -255,72 +255,74 @@ mod tests {
         }
     }
 
+    /// Errors, what they mean, and whether they prove that a creation did nothing.
+    const SCRIPT_ERRORS: [(&str, Reason, bool); 13] = [
+        (
+            "OOM command not allowed when used memory > 'maxmemory'. script: ab, on @user_script:6.",
+            Reason::Full,
+            true,
+        ),
+        (
+            "WRONGTYPE Operation against a key script: ab, on @user_script:1.",
+            Reason::WrongType,
+            true,
+        ),
+        (
+            "NOPERM this user has no permissions script: ab, on @user_script:7.",
+            Reason::Forbidden,
+            false,
+        ),
+        (
+            "ERR Error running script (call to f_ab): @user_script:6: OOM command not allowed",
+            Reason::Full,
+            true,
+        ),
+        (
+            "ERR Error running script (call to f_ab): @user_script: 1: WRONGTYPE Operation",
+            Reason::WrongType,
+            true,
+        ),
+        (
+            "ERR Error running script (call to f_ab): @user_script:8: -NOPERM no",
+            Reason::Forbidden,
+            false,
+        ),
+        (
+            "ERR The user executing the script can't run this command or subcommand script: ab, on @user_script:6.",
+            Reason::Forbidden,
+            true,
+        ),
+        (
+            "ERR ACL failure in script: User x has no permissions to run the 'del' command script: ab, on @user_script:8.",
+            Reason::Forbidden,
+            false,
+        ),
+        (
+            "ERR Error running script (call to f_ab): @user_script:4: @user_script: 4: -READONLY You can't write against a read only replica. ",
+            Reason::NotHere,
+            true,
+        ),
+        (
+            "ERR Error running script (call to f_ab): @user_script:6: @user_script: 6: -OOM command not allowed when used memory > 'maxmemory'. ",
+            Reason::Full,
+            true,
+        ),
+        (
+            "ERR Error running script (call to f_ab): @user_script:8: @user_script: 8: -OOM command not allowed when used memory > 'maxmemory'. ",
+            Reason::Full,
+            false,
+        ),
+        (
+            "ERR Error running script (call to f_ab): @user_script:4: @user_script: 4: The user executing the script can't run this command or subcommand",
+            Reason::Forbidden,
+            true,
+        ),
+        ("ERR something else script: ab, on @user_script:x.", Reason::Unfamiliar, false),
+    ];
+
     #[test]
     fn an_error_in_a_script_proves_something_only_up_to_its_first_write() {
-        let table = [
-            (
-                "OOM command not allowed when used memory > 'maxmemory'. script: ab, on @user_script:6.",
-                Reason::Full,
-                true,
-            ),
-            (
-                "WRONGTYPE Operation against a key script: ab, on @user_script:1.",
-                Reason::WrongType,
-                true,
-            ),
-            (
-                "NOPERM this user has no permissions script: ab, on @user_script:7.",
-                Reason::Forbidden,
-                false,
-            ),
-            (
-                "ERR Error running script (call to f_ab): @user_script:6: OOM command not allowed",
-                Reason::Full,
-                true,
-            ),
-            (
-                "ERR Error running script (call to f_ab): @user_script: 1: WRONGTYPE Operation",
-                Reason::WrongType,
-                true,
-            ),
-            (
-                "ERR Error running script (call to f_ab): @user_script:8: -NOPERM no",
-                Reason::Forbidden,
-                false,
-            ),
-            (
-                "ERR The user executing the script can't run this command or subcommand script: ab, on @user_script:6.",
-                Reason::Forbidden,
-                true,
-            ),
-            (
-                "ERR ACL failure in script: User x has no permissions to run the 'del' command script: ab, on @user_script:8.",
-                Reason::Forbidden,
-                false,
-            ),
-            (
-                "ERR Error running script (call to f_ab): @user_script:4: @user_script: 4: -READONLY You can't write against a read only replica. ",
-                Reason::NotHere,
-                true,
-            ),
-            (
-                "ERR Error running script (call to f_ab): @user_script:6: @user_script: 6: -OOM command not allowed when used memory > 'maxmemory'. ",
-                Reason::Full,
-                true,
-            ),
-            (
-                "ERR Error running script (call to f_ab): @user_script:8: @user_script: 8: -OOM command not allowed when used memory > 'maxmemory'. ",
-                Reason::Full,
-                false,
-            ),
-            (
-                "ERR Error running script (call to f_ab): @user_script:4: @user_script: 4: The user executing the script can't run this command or subcommand",
-                Reason::Forbidden,
-                true,
-            ),
-            ("ERR something else script: ab, on @user_script:x.", Reason::Unfamiliar, false),
-        ];
-        for (line, reason, nothing_done) in table {
+        for (line, reason, nothing_done) in SCRIPT_ERRORS {
             let reply = parse(line);
             assert_eq!(reply.reason(), reason, "{line}");
             assert_eq!(reply.proves_nothing_done(Some(&script::CREATE)), nothing_done, "{line}");

@@ -2,7 +2,7 @@
 //!
 //! A commit is a short conversation: it proposes one action, hears the answer, and proposes the
 //! next or is done. Everything that can go wrong between two machines is decided here, in
-//! [`Pending::finish`] and [`Reload::resume`], and nowhere in a store or a driver.
+//! [`Pending::finish`] and [`Reload::resume`], or in `settle`, and nowhere in a store or a driver.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
