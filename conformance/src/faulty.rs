@@ -6,7 +6,7 @@ use std::future::{Future, pending, poll_fn};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
-use sessile_core::store::{Action, Failure, Loaded, Outcome, Store};
+use sessile_core::store::{Action, Failure, Loaded, Outcome, Store, StoreError};
 use sessile_core::{SessionId, Timestamp};
 
 /// A store that fails as a plan tells it to, call by call.
@@ -203,6 +203,12 @@ impl<E> fmt::Display for FaultyError<E> {
             Self::Injected => f.write_str("the store fails by plan"),
             Self::Store(_) => f.write_str("the store below failed"),
         }
+    }
+}
+
+impl<E: StoreError> StoreError for FaultyError<E> {
+    fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Store(source) if source.is_unreadable())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The time, as a driver reads it. The engine itself never reads a clock: `now` is an argument.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use crate::timestamp::Timestamp;
 
@@ -27,16 +28,30 @@ use crate::timestamp::Timestamp;
 pub trait Clock: Send + Sync {
     /// Returns the time now.
     fn now(&self) -> Timestamp;
+
+    /// Returns the time since some moment, as finely as it can be told: what an
+    /// [observer](crate::Observer) hears of durations is the difference of two of these.
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.now().as_millis())
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for &C {
     fn now(&self) -> Timestamp {
         (**self).now()
     }
+
+    fn uptime(&self) -> Duration {
+        (**self).uptime()
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn uptime(&self) -> Duration {
+        (**self).uptime()
     }
 }

@@ -6,8 +6,8 @@
 pub use crate::clock::Clock;
 pub use crate::entropy::{Entropy, EntropyError};
 pub use crate::schedule::{Effect, Schedule};
-pub use crate::session::commit::{Answer, Pending, Reload, Step};
+pub use crate::session::commit::{Answer, Pending, Reload, ReloadReason, Step};
 pub use crate::session::edit::Edit;
-pub use crate::session::open::{Loading, Opening, begin};
+pub use crate::session::open::{Loading, Opening, begin, choose};
 pub use crate::session::upkeep::Upkeep;
 pub use crate::turns::Turn;

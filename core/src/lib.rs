@@ -73,12 +73,16 @@ mod clock;
 mod codec;
 mod collection;
 mod counter;
+mod detached;
 pub mod engine;
 mod entropy;
 mod error;
+mod event;
 mod family;
 mod key;
 pub mod log;
+pub mod observe;
+mod observers;
 mod persist;
 mod policy;
 mod schedule;
@@ -92,11 +96,15 @@ mod turns;
 pub use blocking_sessions::BlockingSessions;
 pub use collection::{List, Map, Named};
 pub use counter::Counter;
+pub use detached::Detached;
 pub use error::{CommitError, GetError, SetError};
 pub use key::{Key, OnMismatch};
 pub use log::delta::RotationReason;
 pub use persist::{Persist, PersistError};
-pub use policy::{CreateWhen, Granularity, Limits, OnConflict, Policy, PolicyBuilder, PolicyError};
+pub use policy::{
+    CreateWhen, Granularity, Limits, OnConflict, OnServerError, OnUnreadable, Policy,
+    PolicyBuilder, PolicyError,
+};
 pub use session::failed::Failed;
 pub use session::finished::Finished;
 pub use session::{Session, TokenUpdate};

@@ -22,6 +22,8 @@ use crate::timestamp::Ttl;
 /// | granularity | [`Granularity::Attributes`] |
 /// | on conflict | [`OnConflict::Merge`] |
 /// | create | [`CreateWhen::Written`] |
+/// | on server error | [`OnServerError::Discard`] |
+/// | on unreadable | [`OnUnreadable::Fail`] |
 /// | manual dirty key | off |
 /// | limits | [`Limits::default`] |
 /// | compact every | 64 entries |
@@ -53,6 +55,8 @@ struct Rules {
     granularity: Granularity,
     on_conflict: OnConflict,
     create: CreateWhen,
+    on_server_error: OnServerError,
+    on_unreadable: OnUnreadable,
     manual_dirty_key: Option<Cow<'static, str>>,
     limits: Limits,
     compact_every: u64,
@@ -92,6 +96,30 @@ pub enum CreateWhen {
     /// When a request opens it, even if it stays empty: not in place of a session that it ended, or
     /// that lives and that the presented token does not open.
     Opened,
+}
+
+/// What becomes of what a request changed if its answer is a server's error.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: it is kept or it is not")]
+pub enum OnServerError {
+    /// It is [discarded](crate::Session::discard): half-done work is not kept.
+    #[default]
+    Discard,
+    /// It is written as after any other answer, as tomcat-redis-session-manager does.
+    Keep,
+}
+
+/// What a client gets whose session is stored and cannot be read by this release: its bytes are
+/// damaged or of a newer format.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: it is given up or it is not")]
+pub enum OnUnreadable {
+    /// An error, until the session ends or a release comes that can read it.
+    #[default]
+    Fail,
+    /// A fresh session; what it writes goes under a new token. The bytes stay as they are, to be
+    /// looked into, until their ttl has passed.
+    Abandon,
 }
 
 /// How large a session may grow. A session that is larger already still loads, and may shrink.
@@ -189,6 +217,18 @@ impl Policy {
         self.rules.create
     }
 
+    /// Returns what becomes of what a request changed if its answer is a server's error.
+    #[must_use]
+    pub fn on_server_error(&self) -> OnServerError {
+        self.rules.on_server_error
+    }
+
+    /// Returns what a client gets whose session cannot be read.
+    #[must_use]
+    pub fn on_unreadable(&self) -> OnUnreadable {
+        self.rules.on_unreadable
+    }
+
     /// Returns the name that marks everything dirty when it is set.
     #[must_use]
     pub fn manual_dirty_key(&self) -> Option<&str> {
@@ -228,6 +268,8 @@ pub struct PolicyBuilder {
     granularity: Granularity,
     on_conflict: OnConflict,
     create: CreateWhen,
+    on_server_error: OnServerError,
+    on_unreadable: OnUnreadable,
     manual_dirty_key: Option<Cow<'static, str>>,
     limits: Limits,
     compact_every: u64,
@@ -246,6 +288,8 @@ impl Default for PolicyBuilder {
             granularity: Granularity::Attributes,
             on_conflict: OnConflict::Merge,
             create: CreateWhen::Written,
+            on_server_error: OnServerError::Discard,
+            on_unreadable: OnUnreadable::Fail,
             manual_dirty_key: None,
             limits: Limits::default(),
             compact_every: 64,
@@ -324,6 +368,19 @@ impl PolicyBuilder {
     /// Sets when a session that does not exist yet is created.
     pub const fn create(mut self, create: CreateWhen) -> Self {
         self.create = create;
+        self
+    }
+
+    /// Sets what becomes of what a request changed if its answer is a server's error. What was
+    /// saved before stays saved, and a login, a rotation and an end that were asked for are done.
+    pub const fn on_server_error(mut self, on_server_error: OnServerError) -> Self {
+        self.on_server_error = on_server_error;
+        self
+    }
+
+    /// Sets what a client gets whose session is stored and cannot be read.
+    pub const fn on_unreadable(mut self, on_unreadable: OnUnreadable) -> Self {
+        self.on_unreadable = on_unreadable;
         self
     }
 
@@ -407,6 +464,8 @@ impl PolicyBuilder {
                 granularity: self.granularity,
                 on_conflict: self.on_conflict,
                 create: self.create,
+                on_server_error: self.on_server_error,
+                on_unreadable: self.on_unreadable,
                 manual_dirty_key: self.manual_dirty_key,
                 limits: self.limits,
                 compact_every: self.compact_every,

@@ -31,8 +31,10 @@ mod reads;
 mod settle;
 pub(crate) mod upkeep;
 mod view;
+mod written;
 
 use intent::Intent;
+use open::Standing;
 use origin::{Origin, Reserved};
 use outbox::Outbox;
 use view::View;
@@ -78,6 +80,10 @@ pub struct Session {
     /// The presented token names a session that lives and does not open it. It may have been worn
     /// out by renewals, so the client is sent no other one unless the request asks for it.
     is_refused: bool,
+    /// What this request changed was discarded, so nothing is written on its account alone.
+    is_discarded: bool,
+    /// This request has made the session live on.
+    is_renewed: bool,
 }
 
 /// What the client must learn about its token.
@@ -103,6 +109,11 @@ impl Session {
         Self { is_refused: true, ..Self::fresh(policy) }
     }
 
+    /// A session for a token that was replaced.
+    fn stale(policy: Policy) -> Self {
+        Self::new(policy, Origin::Stale, None)
+    }
+
     fn new(policy: Policy, origin: Origin, record: Option<Arc<Record>>) -> Self {
         let mut session = Self {
             on_conflict: OnConflict::Merge,
@@ -114,6 +125,8 @@ impl Session {
             token_update: TokenUpdate::Unchanged,
             has_ended_one: false,
             is_refused: false,
+            is_discarded: false,
+            is_renewed: false,
             policy,
         };
         if session.policy.on_conflict() == OnConflict::Reject {
@@ -148,6 +161,9 @@ impl Session {
     /// Sets the principal, for instance a user id, and rotates the token, so that the token from
     /// before is refused (OWASP ASVS 5.0, 7.2.4).
     ///
+    /// On a [stale](Session::is_stale) session this starts a new one under a new token, with what
+    /// this request has set: the way out for a client that never got the answer with its new token.
+    ///
     /// # Errors
     ///
     /// Returns [`SetError::NameTooLong`] if the principal is longer than a name may be. The session
@@ -155,6 +171,9 @@ impl Session {
     pub fn login(&mut self, principal: &str) -> Result<(), SetError> {
         self.set_principal(Some(principal))?;
         self.rotate(RotationReason::PrivilegeChange);
+        if self.is_stale() {
+            self.start_anew();
+        }
         Ok(())
     }
 
@@ -198,10 +217,14 @@ impl Session {
     }
 
     /// Ends the session: nothing of it is left, and nothing brings it back. What is set afterwards
-    /// belongs to a new session under a new token. A [stale](Session::is_stale) session is another
-    /// client's to end, and committing reports it.
+    /// belongs to a new session under a new token.
+    ///
+    /// A [stale](Session::is_stale) session stays, since it may be another client's by now, but the
+    /// client forgets its token: it is worth nothing.
     pub fn invalidate(&mut self) {
-        if matches!(self.token_update, TokenUpdate::Issue(_)) {
+        if self.is_stale() {
+            self.token_update = TokenUpdate::Revoke;
+        } else if matches!(self.token_update, TokenUpdate::Issue(_)) {
             // The client never heard of that token. It still holds one if this ended another
             // session.
             let holds_none = !self.has_ended_one;
@@ -225,10 +248,7 @@ impl Session {
         }
         self.view = view;
         self.has_ended_one = true;
-        if !self.is_stale() {
-            self.origin = Origin::Fresh(None);
-            self.is_new = true;
-        }
+        self.start_anew();
     }
 
     /// Draws the token of a session that does not exist yet, so that it has an id before it is
@@ -269,7 +289,8 @@ impl Session {
     }
 
     /// Reports whether the presented token was replaced and its grace is over. The session looks
-    /// empty and nothing can be written: the client has a newer token, which it should use.
+    /// empty and nothing can be written: the client should use the newer token it has. If that
+    /// never reached it, [`Session::login`] and [`Session::invalidate`] lead out of this.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         matches!(self.origin, Origin::Stale)
@@ -326,6 +347,14 @@ impl Session {
         }
     }
 
+    /// Reports whether this request has made the session live longer, and the client goes on with the
+    /// token it came with: what tells the client how long to keep that is to be told again.
+    #[must_use]
+    pub fn is_renewed(&self) -> bool {
+        let goes_on = matches!(self.token_update, TokenUpdate::Unchanged);
+        self.is_renewed && goes_on && self.standing() == Standing::Current
+    }
+
     /// Returns what the client must learn, whatever becomes of the next commit: a session that was
     /// saved exists, and only this request knows its token.
     #[must_use]
@@ -339,11 +368,18 @@ impl Session {
         &self.policy
     }
 
+    /// Goes on with a session that does not exist yet.
+    fn start_anew(&mut self) {
+        self.origin = Origin::Fresh(None);
+        self.is_new = true;
+    }
+
     /// Reports whether a session without anything in it is stored at the end of the request: not in
     /// place of one that was ended, or that the token did not open.
     fn is_created_empty(&self) -> bool {
         let is_in_place_of_another = self.has_ended_one || self.is_refused;
-        self.policy.create() == CreateWhen::Opened && !is_in_place_of_another
+        let is_wanted = self.policy.create() == CreateWhen::Opened && !self.is_discarded;
+        is_wanted && !is_in_place_of_another
     }
 
     /// Reports whether a commit writes every attribute if it writes any.

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 use core::future::poll_fn;
@@ -9,17 +10,22 @@ use core::task::Poll;
 
 use crate::claims::Claims;
 use crate::clock::Clock;
+use crate::detached::Detached;
 use crate::entropy::Entropy;
 use crate::error::CommitError;
+use crate::event::{Event, Observer};
+use crate::observers::Observers;
 use crate::policy::Policy;
 use crate::session::Session;
 use crate::session::commit::{Answer, Step};
 use crate::session::failed::Failed;
 use crate::session::finished::Finished;
-use crate::session::open::{Opening, begin};
+use crate::session::open::{Loading, Opening, Standing, begin, choose};
 use crate::session::upkeep::Upkeep;
-use crate::store::action::Delete;
+use crate::store::action::{Delete, Outcome};
+use crate::store::boxed::BoxStore;
 use crate::store::contract::Store;
+use crate::store::error::StoreError;
 use crate::store::failure::Failure;
 use crate::timestamp::Ttl;
 use crate::token::{SessionId, Token};
@@ -36,6 +42,7 @@ pub struct Sessions<S> {
     policy: Policy,
     turns: Arc<Turns>,
     claims: Arc<Claims>,
+    observers: Observers,
 }
 
 impl<S: Store> Sessions<S> {
@@ -50,7 +57,15 @@ impl<S: Store> Sessions<S> {
     ) -> Self {
         let (clock, entropy) = (Arc::new(clock), Arc::new(entropy));
         let (turns, claims) = (Arc::new(Turns::new()), Arc::new(Claims::new()));
-        Self { store: Arc::new(store), clock, entropy, policy, turns, claims }
+        let observers = Observers::default();
+        Self { store: Arc::new(store), clock, entropy, policy, turns, claims, observers }
+    }
+
+    /// Adds an observer, which hears what happens to these sessions and to clones made from now on.
+    #[must_use]
+    pub fn observed_by(mut self, observer: impl Observer + 'static) -> Self {
+        self.observers.add(observer);
+        self
     }
 
     /// Opens the session a token names, or a fresh one, which costs no store call.
@@ -62,10 +77,68 @@ impl<S: Store> Sessions<S> {
     pub async fn open(&self, token: Option<&str>) -> Result<Session, S::Error> {
         match begin(&self.policy, token) {
             Opening::Fresh(session) => Ok(session),
-            Opening::Load(loading) => {
-                let now = self.clock.now();
-                let loaded = self.store.load(loading.id(), now).await?;
-                Ok(loading.resume(loaded, now))
+            Opening::Load(loading) => self.resume(loading).await,
+        }
+    }
+
+    /// As [`Sessions::open`], for a client that presents several tokens and does not say which of
+    /// them counts: [`choose`] decides. Of different tokens the first four are looked up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::open`]; not for a session that cannot be read beside one that lives.
+    pub async fn open_among(&self, tokens: &[&str]) -> Result<Session, S::Error> {
+        let (mut opened, mut unreadable, mut known) = (Vec::new(), None, Vec::new());
+        for token in tokens {
+            let Opening::Load(loading) = begin(&self.policy, Some(token)) else { continue };
+            if known.contains(token) || known.len() == CANDIDATES_MAX {
+                continue;
+            }
+            known.push(token);
+            match self.resume(loading).await {
+                Ok(session) => opened.push(session),
+                Err(source) if source.is_unreadable() => unreadable = Some(source),
+                Err(source) => return Err(source),
+            }
+        }
+        let chosen = choose(&self.policy, opened);
+        match unreadable {
+            Some(source) if chosen.standing() < Standing::Grace => Err(source),
+            _ => Ok(chosen),
+        }
+    }
+
+    /// Returns a handle to a session that outlives the request it was opened in: for WebSockets and
+    /// long streams. `None` if the session is not stored.
+    #[must_use]
+    pub fn detach(&self, session: &Session) -> Option<Detached<S>> {
+        let is_stored = session.standing() >= Standing::Grace;
+        let id = session.id().filter(|_| is_stored)?;
+        Some(Detached::new(self.clone(), id))
+    }
+
+    /// Opens a session for a holder that was let in before.
+    pub(crate) async fn open_trusted(&self, id: SessionId) -> Result<Session, S::Error> {
+        self.resume(Loading::trusted(&self.policy, id)).await
+    }
+
+    async fn resume(&self, loading: Loading) -> Result<Session, S::Error> {
+        let (id, now, begun) = (loading.id(), self.clock.now(), self.clock.uptime());
+        let found = self.store.load(id, now).await;
+        let took = self.clock.uptime().saturating_sub(begun);
+        match found {
+            Ok(found) => {
+                let session = loading.resume(found, now);
+                let standing = session.standing();
+                self.observers.hear(|| Event::Opened { id, standing, took });
+                Ok(session)
+            }
+            Err(source) => {
+                let is_unreadable = source.is_unreadable();
+                let error = &source;
+                self.observers.hear(|| Event::OpenFailed { id, error, is_unreadable, took });
+                let abandoned = if is_unreadable { loading.abandon() } else { None };
+                abandoned.ok_or(source)
             }
         }
     }
@@ -86,7 +159,7 @@ impl<S: Store> Sessions<S> {
     ///
     /// Returns [`Failed`] with the session, which may be saved again.
     pub async fn save(&self, session: Session) -> Result<Session, Box<Failed>> {
-        let step = session.save(self.clock.now(), &self.entropy)?;
+        let step = session.save(self.clock.now(), &self.entropy);
         Ok(self.drive(step, &mut self.turn()).await?.reopen())
     }
 
@@ -115,20 +188,35 @@ impl<S: Store> Sessions<S> {
     pub async fn update<R, E>(
         &self,
         token: Option<&str>,
-        mut change: impl FnMut(&mut Session) -> Result<R, E>,
+        change: impl FnMut(&mut Session) -> Result<R, E>,
     ) -> Result<(R, Finished), UpdateError<S::Error, E>> {
         let id = token.and_then(|token| Token::parse(token).ok()).map(|token| token.id());
+        self.update_of(Holder::Client { token, id }, change).await
+    }
+
+    pub(crate) async fn update_of<R, E>(
+        &self,
+        holder: Holder<'_>,
+        mut change: impl FnMut(&mut Session) -> Result<R, E>,
+    ) -> Result<(R, Finished), UpdateError<S::Error, E>> {
+        let id = holder.id();
         let mut turn = self.turn();
         if let Some(id) = id {
             turn.take_in_queue(id).await;
         }
         let mut tries = 0;
         loop {
-            let opened = self.open(token).await;
+            let opened = match holder {
+                Holder::Client { token, .. } => self.open(token).await,
+                Holder::Trusted(id) => self.open_trusted(id).await,
+            };
             if let (Err(_), Some(id)) = (&opened, id) {
                 turn.give_up(id);
             }
             let mut session = opened.map_err(UpdateError::Open)?;
+            if matches!(holder, Holder::Trusted(_)) && session.is_new() {
+                return Err(UpdateError::Commit(Failed::gone(session)));
+            }
             session.reject_conflicts();
             let result = change(&mut session).map_err(UpdateError::Change)?;
             match self.commit_in(session, &mut turn).await {
@@ -155,7 +243,9 @@ impl<S: Store> Sessions<S> {
     pub async fn end(&self, id: SessionId) -> Result<(), Failure<S::Error>> {
         // Nothing is known of its deadline: no session lives longer.
         let action = Delete::new(Ttl::MAX).into();
-        self.store.apply(id, &action, self.clock.now()).await.map(drop)
+        self.store.apply(id, &action, self.clock.now()).await?;
+        self.observers.hear(|| Event::Ended { id });
+        Ok(())
     }
 
     /// Does the work that makes later requests cheaper, unless this node is at it already.
@@ -167,19 +257,22 @@ impl<S: Store> Sessions<S> {
     pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), Failure<S::Error>> {
         let (id, now) = (upkeep.id(), self.clock.now());
         let Some(_claim) = self.claims.take(id) else { return Ok(()) };
-        if let Some(action) = upkeep.action() {
-            return self.store.apply(id, action, now).await.map(drop);
-        }
-        let loaded = self.store.load(id, now).await.map_err(Failure::NotApplied)?;
-        if let Some(action) = loaded.and_then(|loaded| loaded.compaction()) {
-            self.store.apply(id, &action, now).await?;
+        let outcome = if let Some(action) = upkeep.action() {
+            self.store.apply(id, action, now).await?
+        } else {
+            let loaded = self.store.load(id, now).await.map_err(Failure::NotApplied)?;
+            let Some(action) = loaded.and_then(|loaded| loaded.compaction()) else { return Ok(()) };
+            self.store.apply(id, &action, now).await?
+        };
+        if let Outcome::Done(_) = outcome {
+            self.observers.hear(|| Event::Compacted { id });
         }
         Ok(())
     }
 
     /// Starts the turn of one commit, for a driver that walks the path by hand.
     pub fn turn(&self) -> Turn {
-        Turn::new(Arc::clone(&self.turns))
+        Turn::new(Arc::clone(&self.turns), self.observers.clone())
     }
 
     /// Returns the store.
@@ -207,10 +300,24 @@ impl<S: Store> Sessions<S> {
     }
 
     async fn commit_in(&self, session: Session, turn: &mut Turn) -> Result<Finished, Box<Failed>> {
-        self.drive(session.commit(self.clock.now(), &self.entropy)?, turn).await
+        let step = session.commit(self.clock.now(), &self.entropy);
+        self.drive(step, turn).await
     }
 
-    async fn drive(&self, mut step: Step, turn: &mut Turn) -> Result<Finished, Box<Failed>> {
+    async fn drive(
+        &self,
+        step: Result<Step, Box<Failed>>,
+        turn: &mut Turn,
+    ) -> Result<Finished, Box<Failed>> {
+        let driven = match step {
+            Ok(step) => self.drive_on(step, turn).await,
+            Err(failed) => Err(failed),
+        };
+        turn.report(driven.as_ref().map_err(|failed| &**failed));
+        driven
+    }
+
+    async fn drive_on(&self, mut step: Step, turn: &mut Turn) -> Result<Finished, Box<Failed>> {
         // The engine never sees the store's error; it is added to the failure.
         let mut cause: Option<Arc<dyn Error + Send + Sync>> = None;
         loop {
@@ -224,8 +331,8 @@ impl<S: Store> Sessions<S> {
                     pending.finish(answer, self.clock.now(), &self.entropy)
                 }
                 Step::Load(reload) => {
-                    let (id, is_contended) = (reload.id(), reload.is_contended());
-                    let found = turn.load(&*self.store, id, is_contended, &self.clock).await;
+                    let (id, reason) = (reload.id(), reload.reason());
+                    let found = turn.load(&*self.store, id, reason, &self.clock).await;
                     let now = self.clock.now();
                     match found {
                         Ok(found) => reload.resume(found, now, &self.entropy),
@@ -277,6 +384,41 @@ impl<S> Clone for Sessions<S> {
             policy: self.policy.clone(),
             turns: Arc::clone(&self.turns),
             claims: Arc::clone(&self.claims),
+            observers: self.observers.clone(),
+        }
+    }
+}
+
+impl<S: Store + 'static> Sessions<S> {
+    /// Returns the same sessions, with the type of the store erased.
+    #[must_use]
+    pub fn boxed(&self) -> Sessions<BoxStore> {
+        Sessions {
+            store: Arc::new(BoxStore::shared(Arc::clone(&self.store))),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            policy: self.policy.clone(),
+            turns: Arc::clone(&self.turns),
+            claims: Arc::clone(&self.claims),
+            observers: self.observers.clone(),
+        }
+    }
+}
+
+/// Who wants to update a session.
+#[derive(Clone, Copy)]
+pub(crate) enum Holder<'a> {
+    /// A client, with the token it presents and the id in that.
+    Client { token: Option<&'a str>, id: Option<SessionId> },
+    /// A handle that was let in before.
+    Trusted(SessionId),
+}
+
+impl Holder<'_> {
+    const fn id(&self) -> Option<SessionId> {
+        match self {
+            Self::Client { id, .. } => *id,
+            Self::Trusted(id) => Some(*id),
         }
     }
 }
@@ -333,3 +475,5 @@ impl<S: Error + 'static, C: Error + 'static> Error for UpdateError<S, C> {
 
 /// How many times an update starts over: other nodes come first only by chance.
 const TRIES_MAX: u32 = 64;
+/// How many different tokens of one request are looked up.
+const CANDIDATES_MAX: usize = 4;

@@ -10,13 +10,20 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::{Future, poll_fn};
+use core::mem;
 use core::pin::pin;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use core::task::Poll;
+use core::time::Duration;
 
 use async_lock::{Mutex, MutexGuardArc};
 
 use crate::clock::Clock;
+use crate::event::Event;
+use crate::observers::Observers;
+use crate::session::commit::ReloadReason;
+use crate::session::failed::Failed;
+use crate::session::finished::Finished;
 use crate::store::action::{Action, Outcome};
 use crate::store::contract::Store;
 use crate::store::failure::Failure;
@@ -90,6 +97,10 @@ pub struct Turn {
     held: Option<MutexGuardArc<()>>,
     /// It was waited for, with or without success.
     has_waited: bool,
+    observers: Observers,
+    /// How many store calls it has made, and how long they took.
+    calls: u32,
+    took: Duration,
 }
 
 impl Turns {
@@ -103,12 +114,12 @@ impl Turns {
 }
 
 impl Turn {
-    pub(crate) const fn new(turns: Arc<Turns>) -> Self {
-        Self { turns, held: None, has_waited: false }
+    pub(crate) const fn new(turns: Arc<Turns>, observers: Observers) -> Self {
+        let (calls, took) = (0, Duration::ZERO);
+        Self { turns, held: None, has_waited: false, observers, calls, took }
     }
 
-    /// Loads a log for a commit, in its turn if something else [came
-    /// first](crate::engine::Reload::is_contended).
+    /// Loads a log for a commit, in its turn if something else came first.
     ///
     /// # Errors
     ///
@@ -117,13 +128,20 @@ impl Turn {
         &mut self,
         store: &S,
         id: SessionId,
-        is_contended: bool,
+        reason: ReloadReason,
         clock: &dyn Clock,
     ) -> Result<Option<Loaded>, S::Error> {
-        if is_contended {
-            self.take(id).await;
+        match reason {
+            ReloadReason::Lost => self.observers.hear(|| Event::Unsettled { id }),
+            ReloadReason::Moved => {
+                self.observers.hear(|| Event::Overtaken { id });
+                self.take(id).await;
+            }
+            ReloadReason::Renewal => {}
         }
+        let begun = clock.uptime();
         let found = store.load(id, clock.now()).await;
+        self.count(begun, clock);
         if found.is_err() {
             self.give_up(id);
         }
@@ -155,11 +173,35 @@ impl Turn {
         if has_moved {
             return Ok(Outcome::Moved);
         }
+        let begun = clock.uptime();
         let applied = store.apply(id, action, clock.now()).await;
+        self.count(begun, clock);
         if applied.is_err() {
             self.give_up(id);
         }
         applied
+    }
+
+    /// Tells observers how a commit ended that this made the store calls of.
+    pub fn report(&mut self, ended: Result<&Finished, &Failed>) {
+        let (calls, took) = (mem::take(&mut self.calls), mem::take(&mut self.took));
+        match ended {
+            Ok(finished) => {
+                let id = finished.session().id();
+                self.observers.hear_all(finished.events());
+                self.observers.hear(|| Event::Committed { id, calls, took });
+            }
+            Err(failed) => {
+                let (id, error) = (failed.session().id(), failed.error());
+                self.observers.hear_all(failed.events());
+                self.observers.hear(|| Event::CommitFailed { id, error, calls, took });
+            }
+        }
+    }
+
+    fn count(&mut self, begun: Duration, clock: &dyn Clock) {
+        self.calls += 1;
+        self.took += clock.uptime().saturating_sub(begun);
     }
 
     /// Waits for the turn: something else came first.

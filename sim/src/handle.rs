@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sessile_core::log::{CommitId, DecodeError, Delta, Fold, Record, Stamp, fold};
-use sessile_core::store::{Action, Append, Failure, Loaded, Outcome, Position, Store, Touch};
+use sessile_core::store::{
+    Action, Append, Failure, Loaded, Outcome, Position, Store, StoreError, Touch,
+};
 use sessile_core::{SessionId, Timestamp, Ttl};
 
 use crate::bug::Bug;
@@ -486,6 +488,12 @@ impl fmt::Display for SimError {
             Self::Corrupt(_) => f.write_str("the stored log cannot be read"),
             Self::Unwritable => f.write_str("the record may not be written"),
         }
+    }
+}
+
+impl StoreError for SimError {
+    fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Corrupt(_))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, StoreError};
 use sessile_core::{SessionId, Timestamp};
 
 use crate::room::{Room, Size, WhenFull};
@@ -230,6 +230,8 @@ impl fmt::Display for MemoryError {
 }
 
 impl Error for MemoryError {}
+
+impl StoreError for MemoryError {}
 
 /// How many locks the logs are spread over.
 const SHARDS: usize = 16;

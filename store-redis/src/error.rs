@@ -5,9 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use sessile_core::log::DecodeError;
+use sessile_core::store::StoreError;
 
 use crate::log::Unreadable;
-use crate::refusal::ServerReply;
+use crate::refusal::{Reason, ServerReply};
 
 /// Why a call to the store failed.
 ///
@@ -117,6 +118,16 @@ impl fmt::Display for RedisStoreError {
             }
             Self::NotPrimary => f.write_str("redis server is not the primary"),
             Self::NoPrimary { master, .. } => write!(f, "no sentinel knows a primary {master:?}"),
+        }
+    }
+}
+
+impl StoreError for RedisStoreError {
+    fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } => true,
+            Self::Refused(reply) => reply.reason() == Reason::WrongType,
+            _ => false,
         }
     }
 }

@@ -3,12 +3,14 @@
 
 mod clock;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sessile::MemoryStore;
 use sessile::Session;
-use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome};
+use sessile::memory::MemoryError;
+use sessile::store::{Action, BlockingStore, Failure, Loaded, Outcome, StoreError};
 use sessile::{BlockingSessions, Policy, SessionId, Timestamp, TokenUpdate};
 
 pub(crate) use clock::StoppedClock;
@@ -114,12 +116,32 @@ impl Watched {
     }
 }
 
+/// The store failed.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The test wants it.
+    ByTest,
+    Below(MemoryError),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByTest => f.write_str("the store is broken"),
+            Self::Below(source) => source.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+impl StoreError for Broken {}
+
 impl BlockingStore for Watched {
-    type Error = std::io::Error;
+    type Error = Broken;
 
     fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Self::Error> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        BlockingStore::load(&self.store, id, now).map_err(std::io::Error::other)
+        BlockingStore::load(&self.store, id, now).map_err(Broken::Below)
     }
 
     fn apply(
@@ -131,9 +153,9 @@ impl BlockingStore for Watched {
         let count = if let Action::Touch(_) = action { &self.touches } else { &self.writes };
         count.fetch_add(1, Ordering::SeqCst);
         if self.broken.load(Ordering::SeqCst) {
-            return Err(Failure::NotApplied(std::io::Error::other("the store is broken")));
+            return Err(Failure::NotApplied(Broken::ByTest));
         }
         let applied = BlockingStore::apply(&self.store, id, action, now);
-        applied.map_err(|failure| failure.map(std::io::Error::other))
+        applied.map_err(|failure| failure.map(Broken::Below))
     }
 }

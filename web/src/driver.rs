@@ -213,8 +213,8 @@ impl<S: Store + 'static> RequestDriver<S> {
                         state.go_on(pending.finish(answer, clock.now(), entropy), write)
                     })
                 }
-                Next::Load(id, is_contended) => {
-                    let found = turn.load(store, id, is_contended, clock).await;
+                Next::Load(id, reason) => {
+                    let found = turn.load(store, id, reason, clock).await;
                     self.with(|state| {
                         let reload = state.take_reload();
                         let step = match found {

@@ -10,7 +10,9 @@ use std::sync::Mutex;
 use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
-use sessile_core::engine::{Clock, Effect, Entropy, Pending, Reload, Schedule, Step, Upkeep};
+use sessile_core::engine::{
+    Clock, Effect, Entropy, Pending, Reload, ReloadReason, Schedule, Step, Upkeep,
+};
 use sessile_core::store::Action;
 use sessile_core::{Failed, Persist, Session, SessionId};
 #[cfg(shuttle)]
@@ -95,8 +97,7 @@ pub(crate) enum Write {
 /// What a write needs next.
 pub(crate) enum Next {
     Apply(SessionId, Arc<Action>),
-    /// A log to load, and whether something else came first.
-    Load(SessionId, bool),
+    Load(SessionId, ReloadReason),
     Ended(Result<(), SessionError>),
 }
 
@@ -325,7 +326,7 @@ impl RequestState {
                 next
             }
             Ok(Step::Load(reload)) => {
-                let next = Next::Load(reload.id(), reload.is_contended());
+                let next = Next::Load(reload.id(), reload.reason());
                 self.operations.load += 1;
                 self.slot = Slot::Reloading(reload);
                 next

@@ -232,7 +232,7 @@ impl Session {
     }
 
     /// Forgets what this request changed and did not save: attributes as they were loaded are what
-    /// it sees again.
+    /// it sees again. No session is created, and nothing written, on account of a policy alone.
     ///
     /// A login, a rotation, a lifetime and the end of a session that were asked for stay asked for.
     pub fn discard(&mut self) {
@@ -240,6 +240,7 @@ impl Session {
         since.ops.clear();
         since.pushes.clear();
         since.intent.everything = false;
+        self.is_discarded = true;
         self.view.resize();
     }
 

@@ -15,6 +15,7 @@ use crate::session::finished::Finished;
 use crate::session::origin::{LogEnd, Origin};
 use crate::session::outbox::{Envelope, Outbox};
 use crate::session::upkeep::{Room, room, upkeep};
+use crate::session::written::Written;
 use crate::session::{Session, TokenUpdate};
 use crate::store::action::{Action, Compact, Delete, Outcome, Touch};
 use crate::store::failure::Failure;
@@ -78,13 +79,18 @@ pub(super) struct Commit {
     retries: u32,
     /// What is in flight was drafted by an earlier commit: there may be more to write behind it.
     is_behind: bool,
+    /// What this commit has written.
+    written: Written,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum ReloadReason {
-    /// The reply to the last write was lost.
+/// Why a log must be looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: a driver may go by it")]
+pub enum ReloadReason {
+    /// The reply to the last write was lost, or says too little.
     Lost,
-    /// Something else was appended first, or the position is not known.
+    /// Something else was appended first, or the position is not known. A driver of many commits at
+    /// once lets each have its [turn](crate::engine::Turn) now.
     Moved,
     /// The same, and there is nothing to write but the ttl.
     Renewal,
@@ -117,7 +123,7 @@ impl Session {
 
 impl Commit {
     const fn new(session: Session, is_last: bool) -> Self {
-        Self { session, is_last, retries: 0, is_behind: false }
+        Self { session, is_last, retries: 0, is_behind: false, written: Written::new() }
     }
 
     /// Proposes the next action.
@@ -166,7 +172,7 @@ impl Commit {
 
     pub(super) fn done(self) -> Step {
         let upkeep = upkeep(&self.session);
-        Step::Done(Finished::new(self.session, upkeep))
+        Step::Done(Finished::new(self.session, upkeep, self.written))
     }
 
     fn apply(self, id: SessionId, action: Arc<Action>) -> Step {
@@ -188,7 +194,7 @@ impl Commit {
             // Seed 401327756: a later save reported success although this request knew of the end.
             end.has_ended = true;
         }
-        Failed::new(self.session, error)
+        Failed::new(self.session, error, self.written)
     }
 
     /// Goes on after something else came first, unless that happens without end.
@@ -213,6 +219,7 @@ impl Commit {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
+        self.written.push(envelope.id, Arc::clone(&envelope.action));
         self.session.acknowledge(envelope, position, now);
         if !self.is_behind {
             return Ok(self.done());
@@ -229,6 +236,7 @@ impl Commit {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
+        self.written.push(envelope.id, Arc::clone(&envelope.action));
         self.session.acknowledge(envelope, None, now);
         self.session.see(log, now);
         if self.is_behind { self.advance(now, entropy) } else { Ok(self.renew(now)) }
@@ -359,6 +367,7 @@ impl Pending {
         let is_resent = action.stamp().is_some_and(|stamp| stamp.attempt > 0);
         match (&*action, answer) {
             (Action::Delete(_), Answer::Done(_)) => {
+                commit.written.push(id, action);
                 commit.session.to_delete = None;
                 commit.session.token_update = TokenUpdate::Revoke;
                 commit.advance(now, entropy)
@@ -370,6 +379,10 @@ impl Pending {
             // Something came in between that may say how long the log is to live.
             (Action::Touch(_), Answer::Done(Outcome::Moved)) => {
                 Ok(commit.load(id, ReloadReason::Renewal))
+            }
+            (Action::Touch(_), Answer::Done(Outcome::Done(_))) => {
+                commit.session.is_renewed = true;
+                Ok(commit.done())
             }
             // A touch carries no data: whether it was done changes nothing for this request.
             (Action::Touch(_), _) => Ok(commit.done()),
@@ -417,11 +430,10 @@ impl Reload {
         self.id
     }
 
-    /// Reports whether something else came first: a driver of many commits at once lets each have
-    /// its [turn](crate::engine::Turn) now.
+    /// Returns why.
     #[must_use]
-    pub const fn is_contended(&self) -> bool {
-        matches!(self.reason, ReloadReason::Moved)
+    pub const fn reason(&self) -> ReloadReason {
+        self.reason
     }
 
     /// Lends the session out: what is changed now belongs to the next write.
@@ -488,6 +500,7 @@ impl Session {
                 end.appended(append, position, !envelope.is_blind);
                 if let Some(ttl) = append.ttl.filter(|_| position.is_some()) {
                     end.lives_for(ttl.as_duration(), now);
+                    self.is_renewed = true;
                 }
                 self.outbox = Outbox::Acknowledged(envelope);
             }

@@ -49,8 +49,11 @@ pub(crate) fn draft(
         Origin::Loaded(end) => draft_append(session, end, is_last, now, entropy),
         Origin::Stale => {
             let wants = session.view.since().intent.is_security_change();
-            let is_changed = wants || session.has_ended_one || session.view.is_dirty();
-            if is_changed { Err(CommitError::Stale) } else { Ok(Draft::Nothing) }
+            if wants || session.view.is_dirty() {
+                Err(CommitError::Stale)
+            } else {
+                Ok(Draft::Nothing)
+            }
         }
     }
 }
@@ -103,8 +106,8 @@ fn draft_append(
 ) -> Result<Draft, CommitError> {
     let record = session.view.base().expect("a loaded session has a record");
     let wanted = Wanted::of(session, end, record, now);
-    let is_forced =
-        session.view.since().intent.everything || is_last && session.policy.persist().always();
+    let is_always = session.policy.persist().always() && !session.is_discarded;
+    let is_forced = session.view.since().intent.everything || is_last && is_always;
     let extent = extent(session, is_forced);
     let is_dirty = extent != Extent::Dirty || session.view.is_dirty();
     let due = end.due_ttl(&session.policy, now);

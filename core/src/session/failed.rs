@@ -6,7 +6,9 @@ use core::error::Error;
 use core::fmt;
 
 use crate::error::CommitError;
+use crate::event::Event;
 use crate::session::Session;
+use crate::session::written::Written;
 
 /// A commit that failed, with the session as it was.
 ///
@@ -16,13 +18,24 @@ use crate::session::Session;
 pub struct Failed {
     session: Session,
     error: CommitError,
+    written: Written,
     /// The store's error, if it was the store that failed.
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Failed {
-    pub(super) fn new(session: Session, error: CommitError) -> Box<Self> {
-        Box::new(Self { session, error, source: None })
+    pub(super) fn new(session: Session, error: CommitError, written: Written) -> Box<Self> {
+        Box::new(Self { session, error, written, source: None })
+    }
+
+    /// A commit of a session that was found to have ended.
+    pub(crate) fn gone(session: Session) -> Box<Self> {
+        Self::new(session, CommitError::Gone, Written::new())
+    }
+
+    /// Returns what this commit did to stored sessions before it failed, in order.
+    pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
+        self.written.events()
     }
 
     /// Adds the store's error, which the engine never sees.
@@ -40,6 +53,12 @@ impl Failed {
     #[must_use]
     pub const fn error(&self) -> &CommitError {
         &self.error
+    }
+
+    /// Returns the session, for a look.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Returns the session, to be committed again or dropped.

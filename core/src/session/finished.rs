@@ -1,6 +1,8 @@
 //! A session that is written, and what is left to do.
 
+use crate::event::Event;
 use crate::session::upkeep::Upkeep;
+use crate::session::written::Written;
 use crate::session::{Session, TokenUpdate};
 
 /// A session that is written, and what is left to do.
@@ -9,11 +11,18 @@ use crate::session::{Session, TokenUpdate};
 pub struct Finished {
     session: Session,
     upkeep: Option<Upkeep>,
+    written: Written,
 }
 
 impl Finished {
-    pub(super) const fn new(session: Session, upkeep: Option<Upkeep>) -> Self {
-        Self { session, upkeep }
+    pub(super) const fn new(session: Session, upkeep: Option<Upkeep>, written: Written) -> Self {
+        Self { session, upkeep, written }
+    }
+
+    /// Returns what this commit did to stored sessions, in order; an earlier
+    /// [save](Session::save) of the request has told its own.
+    pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
+        self.written.events()
     }
 
     /// Returns what the client must learn about its token.

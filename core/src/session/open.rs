@@ -1,7 +1,7 @@
 //! From a token to a session: the first half of the path.
 
 use crate::log::record::VerifierStatus;
-use crate::policy::Policy;
+use crate::policy::{OnUnreadable, Policy};
 use crate::session::Session;
 use crate::session::lifetime;
 use crate::session::origin::{LogEnd, Origin};
@@ -31,7 +31,7 @@ pub fn begin(policy: &Policy, token: Option<&str>) -> Opening {
         Some(Ok(token)) => Opening::Load(Loading {
             policy: policy.clone(),
             id: token.id(),
-            verifier: token.verifier(),
+            verifier: Some(token.verifier()),
         }),
         Some(Err(_)) | None => Opening::Fresh(Session::fresh(policy.clone())),
     }
@@ -57,14 +57,31 @@ pub enum Opening {
 pub struct Loading {
     policy: Policy,
     id: SessionId,
-    verifier: Verifier,
+    /// `None` for a holder that was let in before.
+    verifier: Option<Verifier>,
 }
 
 impl Loading {
+    /// Starts the path for a holder that was let in before and outlives the request, such as a
+    /// WebSocket: no token is checked, so the holder survives rotations, and the id must not come
+    /// from a client.
+    pub fn trusted(policy: &Policy, id: SessionId) -> Self {
+        Self { policy: policy.clone(), id, verifier: None }
+    }
+
     /// Returns the log to load.
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Takes in that the log is there and cannot be read: its error says so. Returns a fresh session
+    /// if the policy [abandons](crate::OnUnreadable::Abandon) such a log. The bytes stay as they
+    /// are, since that session is created, if at all, under a new id.
+    #[must_use]
+    pub fn abandon(self) -> Option<Session> {
+        let is_abandoned = self.policy.on_unreadable() == OnUnreadable::Abandon;
+        is_abandoned.then(|| Session::fresh(self.policy))
     }
 
     /// Takes what the store found and returns the session.
@@ -79,13 +96,81 @@ impl Loading {
         if lifetime::is_over(&loaded, &self.policy, now) {
             return Session::fresh(self.policy);
         }
-        match loaded.record.status_of(&self.verifier, now) {
+        let verifier = self.verifier.unwrap_or(loaded.record.head().verifier);
+        match loaded.record.status_of(&verifier, now) {
             VerifierStatus::Forged => Session::refused(self.policy),
-            VerifierStatus::Stale => Session::new(self.policy, Origin::Stale, None),
+            VerifierStatus::Stale => Session::stale(self.policy),
             VerifierStatus::Current | VerifierStatus::Grace => {
-                let end = LogEnd::loaded(self.id, self.verifier, &loaded, now);
+                let end = LogEnd::loaded(self.id, verifier, &loaded, now);
                 Session::new(self.policy, Origin::Loaded(end), Some(loaded.record))
             }
         }
     }
+}
+
+/// Decides between the sessions that the tokens of one request opened: a client may hold several
+/// cookies of one name, of an old path or domain, and does not say which is which.
+///
+/// The one that lives counts. If two different ones live, none does: another site may have put one
+/// of them there (RFC 6265bis, section 8.6). What does not count is never adopted.
+///
+/// # Example
+///
+/// ```
+/// use sessile_core::Policy;
+/// use sessile_core::engine::{Opening, begin, choose};
+///
+/// let policy = Policy::default();
+/// let Opening::Fresh(fresh) = begin(&policy, None) else { unreachable!() };
+/// assert!(choose(&policy, [fresh]).is_new());
+/// ```
+pub fn choose(policy: &Policy, sessions: impl IntoIterator<Item = Session>) -> Session {
+    let mut chosen: Option<Session> = None;
+    for session in sessions {
+        let Some(best) = &chosen else {
+            chosen = Some(session);
+            continue;
+        };
+        let are_two = best.origin.log_end().is_some() && session.origin.log_end().is_some();
+        if are_two && best.id() != session.id() {
+            return Session::refused(policy.clone());
+        }
+        if session.standing() > best.standing() {
+            chosen = Some(session);
+        }
+    }
+    chosen.unwrap_or_else(|| Session::fresh(policy.clone()))
+}
+
+impl Session {
+    /// What the token it was opened with is worth.
+    pub(crate) fn standing(&self) -> Standing {
+        match &self.origin {
+            Origin::Loaded(end) if self.is_opened_by(&end.verifier) => Standing::Current,
+            Origin::Loaded(_) => Standing::Grace,
+            Origin::Stale => Standing::Stale,
+            Origin::Fresh(_) if self.is_refused => Standing::Forged,
+            Origin::Fresh(_) => Standing::Unknown,
+        }
+    }
+
+    fn is_opened_by(&self, verifier: &Verifier) -> bool {
+        self.view.base().is_some_and(|record| record.head().verifier == *verifier)
+    }
+}
+
+/// What a presented token turned out to be worth, the least first.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "closed: these are all there are")]
+pub enum Standing {
+    /// No session of that id is stored, or it is over.
+    Unknown,
+    /// The session lives and never had such a token, as far as it knows.
+    Forged,
+    /// The token was replaced, and its grace is over.
+    Stale,
+    /// The token was renewed a moment ago and is accepted for a while.
+    Grace,
+    /// The token opens its session.
+    Current,
 }

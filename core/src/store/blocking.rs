@@ -1,11 +1,11 @@
 //! Stores that do their work before they return.
 
 use alloc::sync::Arc;
-use core::error::Error;
 use core::future::{Future, ready};
 
 use crate::store::action::{Action, Outcome};
 use crate::store::contract::Store;
+use crate::store::error::StoreError;
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::timestamp::Timestamp;
@@ -53,7 +53,7 @@ use crate::token::SessionId;
 /// ```
 pub trait BlockingStore: Send + Sync {
     /// What goes wrong in this store.
-    type Error: Error + Send + Sync + 'static;
+    type Error: StoreError;
 
     /// As [`Store::load`].
     ///

@@ -9,6 +9,7 @@ use core::pin::Pin;
 
 use crate::store::action::{Action, Outcome};
 use crate::store::contract::Store;
+use crate::store::error::StoreError;
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::timestamp::Timestamp;
@@ -24,6 +25,10 @@ impl BoxStore {
     /// Erases the type of a store.
     pub fn new(store: impl Store + 'static) -> Self {
         Self { store: Arc::new(store) }
+    }
+
+    pub(crate) fn shared(store: Arc<impl Store + 'static>) -> Self {
+        Self { store }
     }
 }
 
@@ -53,13 +58,13 @@ impl fmt::Debug for BoxStore {
 /// The error of a store whose type was erased.
 #[derive(Debug)]
 pub struct BoxStoreError {
-    source: Box<dyn Error + Send + Sync>,
+    source: Box<dyn StoreError>,
 }
 
 impl BoxStoreError {
     /// Returns the error of the store, to be downcast.
     #[must_use]
-    pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
+    pub fn get_ref(&self) -> &(dyn Error + 'static) {
         &*self.source
     }
 }
@@ -74,6 +79,12 @@ impl fmt::Display for BoxStoreError {
 impl Error for BoxStoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.source()
+    }
+}
+
+impl StoreError for BoxStoreError {
+    fn is_unreadable(&self) -> bool {
+        self.source.is_unreadable()
     }
 }
 
@@ -100,6 +111,6 @@ impl<S: Store> AnyStore for S {
     }
 }
 
-fn erase(source: impl Error + Send + Sync + 'static) -> BoxStoreError {
+fn erase(source: impl StoreError) -> BoxStoreError {
     BoxStoreError { source: Box::new(source) }
 }

@@ -1,10 +1,10 @@
 //! The trait every store implements.
 
 use alloc::sync::Arc;
-use core::error::Error;
 use core::future::Future;
 
 use crate::store::action::{Action, Outcome};
+use crate::store::error::StoreError;
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::timestamp::Timestamp;
@@ -18,7 +18,7 @@ use crate::token::SessionId;
 /// [`BlockingStore`](crate::store::BlockingStore) instead.
 pub trait Store: Send + Sync {
     /// What goes wrong in this store.
-    type Error: Error + Send + Sync + 'static;
+    type Error: StoreError;
 
     /// Loads a log, folded; `None` if there is none or its ttl has passed.
     ///

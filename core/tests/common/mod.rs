@@ -15,7 +15,7 @@ use sessile_core::engine::{Answer, Opening, Pending, Reload, Step, Upkeep, begin
 use sessile_core::engine::{Clock, Entropy, EntropyError};
 use sessile_core::log::{Change, CommitId, Delta, Fold, Record, Stamp, Value, ValueRef};
 use sessile_core::store::{
-    Action, Append, BlockingStore, Compact, Failure, Loaded, Outcome, Position,
+    Action, Append, BlockingStore, Compact, Failure, Loaded, Outcome, Position, StoreError,
 };
 use sessile_core::{
     BlockingSessions, Counter, Failed, Finished, Key, Policy, PolicyBuilder, Session, SessionId,
@@ -350,6 +350,8 @@ impl fmt::Display for Broken {
 }
 
 impl Error for Broken {}
+
+impl StoreError for Broken {}
 
 /// Keeps logs the simple way: a list of bodies and stamps, folded on every load.
 #[derive(Debug, Default)]

@@ -1,0 +1,28 @@
+//! What a commit has written, as the events it tells of.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::event::Event;
+use crate::store::action::Action;
+use crate::token::SessionId;
+
+/// What a commit has written, in order.
+#[derive(Debug)]
+pub(super) struct Written {
+    actions: Vec<(SessionId, Arc<Action>)>,
+}
+
+impl Written {
+    pub(super) const fn new() -> Self {
+        Self { actions: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, id: SessionId, action: Arc<Action>) {
+        self.actions.push((id, action));
+    }
+
+    pub(super) fn events(&self) -> impl Iterator<Item = Event<'_>> {
+        self.actions.iter().flat_map(|(id, action)| Event::of(*id, action))
+    }
+}
