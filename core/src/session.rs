@@ -161,8 +161,9 @@ impl Session {
     /// Sets the principal, for instance a user id, and rotates the token, so that the token from
     /// before is refused (OWASP ASVS 5.0, 7.2.4).
     ///
-    /// On a [stale](Session::is_stale) session this starts a new one under a new token, with what
-    /// this request has set: the way out for a client that never got the answer with its new token.
+    /// Of a client that came with a [stale](Session::is_stale) token this starts a new session under
+    /// a new token, with what this request has set: the way out if the answer with the newer token
+    /// never came.
     ///
     /// # Errors
     ///
@@ -171,7 +172,7 @@ impl Session {
     pub fn login(&mut self, principal: &str) -> Result<(), SetError> {
         self.set_principal(Some(principal))?;
         self.rotate(RotationReason::PrivilegeChange);
-        if self.is_stale() {
+        if matches!(self.origin, Origin::Stale) {
             self.start_anew();
         }
         Ok(())
@@ -219,10 +220,10 @@ impl Session {
     /// Ends the session: nothing of it is left, and nothing brings it back. What is set afterwards
     /// belongs to a new session under a new token.
     ///
-    /// A [stale](Session::is_stale) session stays, since it may be another client's by now, but the
-    /// client forgets its token: it is worth nothing.
+    /// Of a client that came with a [stale](Session::is_stale) token the session stays, since it may
+    /// be another client's by now, but the client forgets the token: it is worth nothing.
     pub fn invalidate(&mut self) {
-        if self.is_stale() {
+        if matches!(self.origin, Origin::Stale) {
             self.token_update = TokenUpdate::Revoke;
         } else if matches!(self.token_update, TokenUpdate::Issue(_)) {
             // The client never heard of that token. It still holds one if this ended another
@@ -248,7 +249,9 @@ impl Session {
         }
         self.view = view;
         self.has_ended_one = true;
-        self.start_anew();
+        if !matches!(self.origin, Origin::PutOut) {
+            self.start_anew();
+        }
     }
 
     /// Draws the token of a session that does not exist yet, so that it has an id before it is
@@ -278,7 +281,7 @@ impl Session {
                 !self.is_empty() || self.principal().is_some() || self.is_created_empty()
             }
             Origin::Loaded(_) => true,
-            Origin::Stale => false,
+            Origin::Stale | Origin::PutOut => false,
         }
     }
 
@@ -293,7 +296,7 @@ impl Session {
     /// never reached it, [`Session::login`] and [`Session::invalidate`] lead out of this.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
-        matches!(self.origin, Origin::Stale)
+        matches!(self.origin, Origin::Stale | Origin::PutOut)
     }
 
     /// Returns the principal, as this request sees it.
@@ -312,7 +315,7 @@ impl Session {
         match &self.origin {
             Origin::Fresh(reserved) => reserved.as_ref().map(|reserved| reserved.created_at),
             Origin::Loaded(_) => self.view.base().map(Record::created_at),
-            Origin::Stale => None,
+            Origin::Stale | Origin::PutOut => None,
         }
     }
 

@@ -218,7 +218,8 @@ impl Ledger {
         let was_lost = visit.rollbacks != self.rollbacks;
         visit.marks &= !visit.due.everything;
         let ended = std::mem::take(&mut visit.ended);
-        let is_stale = visit.is_stale;
+        // A request that came with a stale token may have gone on with a new session.
+        let is_stale = session.is_stale() && visit.is_stale;
         // What a request wrote before a change of privilege put it out still counts.
         let is_out = session.is_stale() && !visit.has_ended && self.is_out(&self.visits[origin]);
         let visit = &mut self.visits[origin];
@@ -402,7 +403,7 @@ impl Ledger {
     fn unwritten(&self, origin: usize, is_last: bool) -> Option<(Kind, String)> {
         let visit = &self.visits[origin];
         let is_refused = visit.is_stale || visit.is_refused || visit.is_to_damage;
-        let is_in_place_of_another = is_refused || visit.has_ended;
+        let is_in_place_of_another = is_refused || visit.has_ended || visit.has_discarded;
         if is_last && !is_in_place_of_another && self.rules.create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
@@ -482,7 +483,9 @@ impl Ledger {
     pub(crate) fn check_token_update(&mut self, origin: usize, update: &TokenUpdate) {
         let TokenUpdate::Issue(token) = update else { return };
         let visit = &self.visits[origin];
-        let (was_stale, was_lost) = (visit.is_stale, visit.rollbacks != self.rollbacks);
+        let has_left = visit.has_ended || visit.principal.is_some();
+        let (was_stale, was_lost) =
+            (visit.is_stale && !has_left, visit.rollbacks != self.rollbacks);
         let has_pushed = !visit.feed.pushes.is_empty();
         let asked = !visit.own.is_empty() || has_pushed || visit.principal.is_some();
         let was_refused = visit.is_refused && !asked;

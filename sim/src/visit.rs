@@ -58,6 +58,8 @@ pub(crate) struct Visit {
     /// The sessions it ended.
     pub(crate) ended: Vec<SessionId>,
     pub(crate) has_ended: bool,
+    /// It has discarded what it changed: no session is created on account of the policy alone.
+    pub(crate) has_discarded: bool,
     /// Every log it has to do with.
     pub(crate) ids: Vec<SessionId>,
     /// How many writes it has started, and in which it first sent each commit.
@@ -266,6 +268,7 @@ impl Visit {
         self.own.retain(|_, own| !own.steps.is_empty());
         self.feed.clone_from(feed);
         self.marks = false;
+        self.has_discarded = true;
     }
 
     pub(crate) fn read(&mut self, name: Name) {

@@ -47,9 +47,9 @@ pub(crate) fn draft(
         Origin::Fresh(reserved) => draft_create(session, reserved.as_ref(), is_last, now, entropy),
         Origin::Loaded(end) if end.has_ended => Err(CommitError::Gone),
         Origin::Loaded(end) => draft_append(session, end, is_last, now, entropy),
-        Origin::Stale => {
+        Origin::Stale | Origin::PutOut => {
             let wants = session.view.since().intent.is_security_change();
-            if wants || session.view.is_dirty() {
+            if wants || session.has_ended_one || session.view.is_dirty() {
                 Err(CommitError::Stale)
             } else {
                 Ok(Draft::Nothing)

@@ -148,7 +148,7 @@ impl Session {
         match &self.origin {
             Origin::Loaded(end) if self.is_opened_by(&end.verifier) => Standing::Current,
             Origin::Loaded(_) => Standing::Grace,
-            Origin::Stale => Standing::Stale,
+            Origin::Stale | Origin::PutOut => Standing::Stale,
             Origin::Fresh(_) if self.is_refused => Standing::Forged,
             Origin::Fresh(_) => Standing::Unknown,
         }

@@ -19,6 +19,9 @@ pub(crate) enum Origin {
     Loaded(LogEnd),
     /// The presented token was replaced, and its grace is over: nothing can be written.
     Stale,
+    /// The same, and it still opened the session when the request came. What the request wants of
+    /// that session is refused, its end too (seed 706): the client comes again.
+    PutOut,
 }
 
 /// The token of a session that is not stored yet.
@@ -65,14 +68,14 @@ impl Origin {
         match self {
             Self::Fresh(reserved) => reserved.as_ref().map(|reserved| reserved.token.id()),
             Self::Loaded(end) => Some(end.id),
-            Self::Stale => None,
+            Self::Stale | Self::PutOut => None,
         }
     }
 
     pub(crate) const fn log_end(&self) -> Option<&LogEnd> {
         match self {
             Self::Loaded(end) => Some(end),
-            Self::Fresh(_) | Self::Stale => None,
+            Self::Fresh(_) | Self::Stale | Self::PutOut => None,
         }
     }
 }

@@ -128,7 +128,7 @@ impl Commit {
         }
         (intent.rotation, intent.principal) = (None, None);
         let session = &mut self.session;
-        session.origin = Origin::Stale;
+        session.origin = Origin::PutOut;
         if let Err(error) = session.view.take_back(session.policy.limits()) {
             return Err(self.fail(error.into()));
         }

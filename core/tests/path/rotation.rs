@@ -71,13 +71,12 @@ fn a_change_of_privilege_ends_every_grace() {
 
 #[test]
 fn a_stale_session_reads_empty_and_writes_nothing_and_tells_the_client_nothing() {
-    let work: [(&str, Work); 6] = [
+    let work: [(&str, Work); 5] = [
         ("set", |session| set_a(9)(session)),
         ("add", |session| hit(1)(session)),
-        ("login", |session| login("eve")(session)),
+        ("become eve", |session| session.set_principal(Some("eve")).expect("a short name")),
         ("live for ever", |session| session.set_idle_timeout(HOUR).expect("an hour is fine")),
-        ("end", Session::invalidate),
-        ("rotate", |session| session.rotate(RotationReason::Renewal)),
+        ("rotate", |session| session.rotate(RotationReason::PrivilegeChange)),
     ];
     both(&Policy::default(), |world| {
         let mut client = world.visitor(set_a(1));
@@ -231,6 +230,71 @@ fn a_holder_of_a_replaced_token_keeps_losing_after_it_has_written() {
         assert!(matches!(error, CommitError::Stale), "{error:?}");
         assert_eq!(world.open(&client).principal(), Some("ada"));
         assert_eq!(seen(world, &client), (Some(1), None, 0));
+    });
+}
+
+#[test]
+fn a_login_with_a_stale_token_starts_a_new_session_and_leaves_the_old_one_alone() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let (mut late, mut slow) = (client.clone(), world.open(&client));
+        world.visit(&mut client, login("ada"));
+        let before = world.content(&client);
+
+        world.visit(&mut late, |session| {
+            assert!(session.is_stale());
+            set_b(2)(session);
+            login("eve")(session);
+        });
+        assert_eq!(seen(world, &late), (None, Some(2), 0));
+        assert_eq!(world.open(&late).principal(), Some("eve"));
+        assert_ne!(world.open(&late).id(), world.open(&client).id());
+
+        // A request that the login overtook comes again first.
+        set_b(3)(&mut slow);
+        let mut slow = world.try_save(slow).expect_err("its token was replaced").into_session();
+        login("eve")(&mut slow);
+        assert!(matches!(error(world.commit(slow)), CommitError::Stale));
+        assert_eq!(world.content(&client), before);
+    });
+}
+
+/// Seed 706: the client may have got the newer token meanwhile, and was told that it is logged out.
+#[test]
+fn a_logout_is_no_success_if_another_login_came_first() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let mut slow = world.open(&client);
+        world.visit(&mut client, login("ada"));
+        slow.rotate(RotationReason::PrivilegeChange);
+        let mut slow = world.try_save(slow).expect("there is nothing to write");
+        slow.invalidate();
+        assert!(matches!(error(world.commit(slow)), CommitError::Stale));
+        assert_eq!(world.open(&client).principal(), Some("ada"));
+    });
+}
+
+#[test]
+fn a_stale_client_that_logs_out_forgets_its_token_and_ends_nothing() {
+    both(&Policy::default(), |world| {
+        let mut client = world.visitor(set_a(1));
+        let old = client.clone();
+        world.visit(&mut client, login("ada"));
+        let before = world.content(&client);
+        let mut session = world.open(&old);
+        session.invalidate();
+        let finished = world.commit(session).expect("there is nothing to end");
+        assert!(matches!(finished.token_update(), TokenUpdate::Revoke));
+        assert_eq!(world.content(&client), before);
+
+        // What is set afterwards is a new session.
+        let mut other = old.clone();
+        world.visit(&mut other, |session| {
+            session.invalidate();
+            set_b(2)(session);
+        });
+        assert_eq!(seen(world, &other), (None, Some(2), 0));
+        assert_eq!(world.content(&client), before);
     });
 }
 

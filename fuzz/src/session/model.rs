@@ -438,10 +438,13 @@ impl Request {
     fn want(&mut self, op: &Op, answer: &Answer) {
         match op {
             Op::Principal(_, to) if answer.is_ok => self.principal = Some(to.clone()),
-            Op::Login(_, to) if answer.is_ok => self.principal = Some(Some(to.clone())),
+            Op::Login(_, to) if answer.is_ok => {
+                self.principal = Some(Some(to.clone()));
+                self.is_stale = false;
+            }
             Op::Invalidate(_) => {
                 let to_delete = self.id.take().or(self.to_delete);
-                *self = Self { to_delete, is_stale: self.is_stale, ..Self::default() };
+                *self = Self { to_delete, ..Self::default() };
             }
             _ => {}
         }
