@@ -3,6 +3,7 @@
 //! Two points of I/O, and the types allow no other order. See the picture in the
 //! [crate's documentation](crate).
 
+pub use crate::candidates::Candidates;
 pub use crate::clock::Clock;
 pub use crate::entropy::{Entropy, EntropyError};
 pub use crate::schedule::{Effect, Schedule};

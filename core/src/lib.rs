@@ -68,6 +68,7 @@
 extern crate alloc;
 
 mod blocking_sessions;
+mod candidates;
 mod claims;
 mod clock;
 mod codec;

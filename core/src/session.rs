@@ -80,6 +80,8 @@ pub struct Session {
     /// The presented token names a session that lives and does not open it. It may have been worn
     /// out by renewals, so the client is sent no other one unless the request asks for it.
     is_refused: bool,
+    /// Tokens of several sessions that live were presented, so none of them counts.
+    is_contested: bool,
     /// What this request changed was discarded, so nothing is written on its account alone.
     is_discarded: bool,
     /// This request has made the session live on.
@@ -100,13 +102,18 @@ pub enum TokenUpdate {
 }
 
 impl Session {
-    fn fresh(policy: Policy) -> Self {
+    pub(crate) fn fresh(policy: Policy) -> Self {
         Self::new(policy, Origin::Fresh(None), None)
     }
 
     /// A fresh session for a token that does not open the session it names.
     fn refused(policy: Policy) -> Self {
         Self { is_refused: true, ..Self::fresh(policy) }
+    }
+
+    /// A fresh session for tokens of several sessions.
+    fn contested(policy: Policy) -> Self {
+        Self { is_contested: true, ..Self::refused(policy) }
     }
 
     /// A session for a token that was replaced.
@@ -125,6 +132,7 @@ impl Session {
             token_update: TokenUpdate::Unchanged,
             has_ended_one: false,
             is_refused: false,
+            is_contested: false,
             is_discarded: false,
             is_renewed: false,
             policy,

@@ -2,12 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 use core::future::poll_fn;
 use core::task::Poll;
 
+use crate::candidates::Candidates;
 use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::detached::Detached;
@@ -81,31 +81,31 @@ impl<S: Store> Sessions<S> {
         }
     }
 
-    /// As [`Sessions::open`], for a client that presents several tokens and does not say which of
-    /// them counts: [`choose`] decides. Of different tokens the first four are looked up.
+    /// As [`Sessions::open`], for a client that may present several tokens and does not say which of
+    /// them counts: [`choose`] decides.
     ///
     /// # Errors
     ///
     /// As [`Sessions::open`]; not for a session that cannot be read beside one that lives.
-    pub async fn open_among(&self, tokens: &[&str]) -> Result<Session, S::Error> {
-        let (mut opened, mut unreadable, mut known) = (Vec::new(), None, Vec::new());
+    pub async fn open_among(&self, candidates: &Candidates) -> Result<Session, S::Error> {
+        let mut tokens = candidates.iter();
+        let mut session = match tokens.next() {
+            Some(token) => self.resume(Loading::new(&self.policy, token)).await,
+            None => Ok(Session::fresh(self.policy.clone())),
+        };
         for token in tokens {
-            let Opening::Load(loading) = begin(&self.policy, Some(token)) else { continue };
-            if known.contains(token) || known.len() == CANDIDATES_MAX {
-                continue;
-            }
-            known.push(token);
-            match self.resume(loading).await {
-                Ok(session) => opened.push(session),
-                Err(source) if source.is_unreadable() => unreadable = Some(source),
-                Err(source) => return Err(source),
-            }
+            let other = self.resume(Loading::new(&self.policy, token)).await;
+            session = match (session, other) {
+                (Ok(one), Ok(other)) => Ok(choose(one, other)),
+                (Err(source), Ok(lives)) | (Ok(lives), Err(source))
+                    if source.is_unreadable() && lives.standing() >= Standing::Grace =>
+                {
+                    Ok(lives)
+                }
+                (Err(source), _) | (_, Err(source)) => return Err(source),
+            };
         }
-        let chosen = choose(&self.policy, opened);
-        match unreadable {
-            Some(source) if chosen.standing() < Standing::Grace => Err(source),
-            _ => Ok(chosen),
-        }
+        session
     }
 
     /// Returns a handle to a session that outlives the request it was opened in: for WebSockets and
@@ -475,5 +475,3 @@ impl<S: Error + 'static, C: Error + 'static> Error for UpdateError<S, C> {
 
 /// How many times an update starts over: other nodes come first only by chance.
 const TRIES_MAX: u32 = 64;
-/// How many different tokens of one request are looked up.
-const CANDIDATES_MAX: usize = 4;

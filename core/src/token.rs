@@ -78,6 +78,11 @@ impl Token {
         Verifier(Sha256::digest(&self.bytes[16..]).into())
     }
 
+    /// Reports whether both are the same, in constant time.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.bytes.ct_eq(&*other.bytes).into()
+    }
+
     /// Writes the token, to be sent to the client and nowhere else.
     #[must_use]
     pub fn expose(&self) -> TokenText {

@@ -28,11 +28,7 @@ use crate::token::{SessionId, Token, Verifier};
 /// ```
 pub fn begin(policy: &Policy, token: Option<&str>) -> Opening {
     match token.map(Token::parse) {
-        Some(Ok(token)) => Opening::Load(Loading {
-            policy: policy.clone(),
-            id: token.id(),
-            verifier: Some(token.verifier()),
-        }),
+        Some(Ok(token)) => Opening::Load(Loading::new(policy, &token)),
         Some(Err(_)) | None => Opening::Fresh(Session::fresh(policy.clone())),
     }
 }
@@ -62,6 +58,11 @@ pub struct Loading {
 }
 
 impl Loading {
+    /// Starts the path with a token.
+    pub fn new(policy: &Policy, token: &Token) -> Self {
+        Self { policy: policy.clone(), id: token.id(), verifier: Some(token.verifier()) }
+    }
+
     /// Starts the path for a holder that was let in before and outlives the request, such as a
     /// WebSocket: no token is checked, so the holder survives rotations, and the id must not come
     /// from a client.
@@ -108,8 +109,8 @@ impl Loading {
     }
 }
 
-/// Decides between the sessions that the tokens of one request opened: a client may hold several
-/// cookies of one name, of an old path or domain, and does not say which is which.
+/// Decides between two sessions that tokens of one request opened: a client may hold several cookies
+/// of one name, of an old path or domain, and does not say which is which.
 ///
 /// The one that lives counts. If two different ones live, none does: another site may have put one
 /// of them there (RFC 6265bis, section 8.6). What does not count is never adopted.
@@ -121,25 +122,19 @@ impl Loading {
 /// use sessile_core::engine::{Opening, begin, choose};
 ///
 /// let policy = Policy::default();
-/// let Opening::Fresh(fresh) = begin(&policy, None) else { unreachable!() };
-/// assert!(choose(&policy, [fresh]).is_new());
+/// let fresh = || match begin(&policy, None) {
+///     Opening::Fresh(session) => session,
+///     Opening::Load(_) => unreachable!(),
+/// };
+/// assert!(choose(fresh(), fresh()).is_new());
 /// ```
-pub fn choose(policy: &Policy, sessions: impl IntoIterator<Item = Session>) -> Session {
-    let mut chosen: Option<Session> = None;
-    for session in sessions {
-        let Some(best) = &chosen else {
-            chosen = Some(session);
-            continue;
-        };
-        let are_two = best.origin.log_end().is_some() && session.origin.log_end().is_some();
-        if are_two && best.id() != session.id() {
-            return Session::refused(policy.clone());
-        }
-        if session.standing() > best.standing() {
-            chosen = Some(session);
-        }
+#[must_use]
+pub fn choose(one: Session, other: Session) -> Session {
+    let live = |session: &Session| session.origin.log_end().is_some();
+    if live(&one) && live(&other) && one.id() != other.id() {
+        return Session::contested(one.policy);
     }
-    chosen.unwrap_or_else(|| Session::fresh(policy.clone()))
+    if one.is_contested || one.standing() >= other.standing() { one } else { other }
 }
 
 impl Session {
@@ -152,6 +147,13 @@ impl Session {
             Origin::Fresh(_) if self.is_refused => Standing::Forged,
             Origin::Fresh(_) => Standing::Unknown,
         }
+    }
+
+    /// Reports whether this is the token the session was opened with.
+    #[must_use]
+    pub fn is_of(&self, token: &Token) -> bool {
+        let end = self.origin.log_end();
+        end.is_some_and(|end| end.id == token.id() && end.verifier == token.verifier())
     }
 
     fn is_opened_by(&self, verifier: &Verifier) -> bool {
