@@ -11,4 +11,5 @@ pub use crate::session::commit::{Answer, Pending, Reload, ReloadReason, Step};
 pub use crate::session::edit::Edit;
 pub use crate::session::open::{Loading, Opening, begin, choose};
 pub use crate::session::upkeep::Upkeep;
+pub use crate::session::written::Report;
 pub use crate::turns::Turn;

@@ -19,6 +19,10 @@ impl Observers {
         self.list = Some(known.chain(iter::once(added)).collect::<Vec<_>>().into());
     }
 
+    pub(crate) const fn are_there(&self) -> bool {
+        self.list.is_some()
+    }
+
     /// Tells everybody; the event is only made if somebody listens.
     pub(crate) fn hear<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         if let Some(list) = &self.list {

@@ -31,7 +31,7 @@ mod reads;
 mod settle;
 pub(crate) mod upkeep;
 mod view;
-mod written;
+pub(crate) mod written;
 
 use intent::Intent;
 use open::Standing;

@@ -313,7 +313,12 @@ impl<S: Store> Sessions<S> {
             Ok(step) => self.drive_on(step, turn).await,
             Err(failed) => Err(failed),
         };
-        turn.report(driven.as_ref().map_err(|failed| &**failed));
+        if turn.is_observed() {
+            turn.report(&match &driven {
+                Ok(finished) => finished.report(),
+                Err(failed) => failed.report(),
+            });
+        }
         driven
     }
 

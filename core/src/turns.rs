@@ -22,8 +22,7 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::observers::Observers;
 use crate::session::commit::ReloadReason;
-use crate::session::failed::Failed;
-use crate::session::finished::Finished;
+use crate::session::written::Report;
 use crate::store::action::{Action, Outcome};
 use crate::store::contract::Store;
 use crate::store::failure::Failure;
@@ -182,21 +181,20 @@ impl Turn {
         applied
     }
 
+    /// Reports whether an observer wants to hear of the commit.
+    #[must_use]
+    pub fn is_observed(&self) -> bool {
+        self.observers.are_there()
+    }
+
     /// Tells observers how a commit ended that this made the store calls of.
-    pub fn report(&mut self, ended: Result<&Finished, &Failed>) {
-        let (calls, took) = (mem::take(&mut self.calls), mem::take(&mut self.took));
-        match ended {
-            Ok(finished) => {
-                let id = finished.session().id();
-                self.observers.hear_all(finished.events());
-                self.observers.hear(|| Event::Committed { id, calls, took });
-            }
-            Err(failed) => {
-                let (id, error) = (failed.session().id(), failed.error());
-                self.observers.hear_all(failed.events());
-                self.observers.hear(|| Event::CommitFailed { id, error, calls, took });
-            }
-        }
+    pub fn report(&mut self, report: &Report) {
+        let (id, calls, took) = (report.id, mem::take(&mut self.calls), mem::take(&mut self.took));
+        self.observers.hear_all(report.events());
+        self.observers.hear(|| match &report.error {
+            None => Event::Committed { id, calls, took },
+            Some(error) => Event::CommitFailed { id, error, calls, took },
+        });
     }
 
     fn count(&mut self, begun: Duration, clock: &dyn Clock) {

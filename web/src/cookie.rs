@@ -4,15 +4,21 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use ::cookie::{Cookie, SameSite};
-use http::header::{COOKIE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue};
+use ::cookie::Cookie;
 use sessile_core::Token;
+use sessile_core::engine::Candidates;
+
+use crate::head::{RequestHead, ResponseHead};
+use crate::transport::{Lifespan, News, Transport};
 
 /// The token in a cookie.
 ///
-/// By default `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`,
-/// and without an age, so that it ends with the browser (OWASP ASVS 5.0, 3.3.1 to 3.3.4).
+/// By default `__Host-session` with `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, no `Domain`, and
+/// kept [`KeepCookie::WhenRemembered`] (OWASP ASVS 5.0, 3.3.1 to 3.3.4).
+///
+/// A client may present several cookies of the name, of another path, domain or partition. All are
+/// [candidates](Candidates). What this writes replaces a `Set-Cookie` of the application only if
+/// both mean the same cookie.
 ///
 /// # Example
 ///
@@ -25,8 +31,39 @@ use sessile_core::Token;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CookieTransport {
-    /// The cookie as it is sent, without its value.
+    /// The cookie as it is sent, without its value and age.
     template: Cookie<'static>,
+    keep: KeepCookie,
+}
+
+/// How long a client keeps the cookie. That never decides how long the session lives.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum KeepCookie {
+    /// Until the browser is closed.
+    UntilBrowserCloses,
+    /// As long as the session lives, if that was given a longer idle timeout than the policy gives
+    /// to all ("remember me"); otherwise until the browser is closed.
+    #[default]
+    WhenRemembered,
+    /// As long as the session lives. The cookie is sent again when a request has made the session
+    /// live on.
+    AsLongAsSession,
+    /// So long, 1 s to 400 days. Sent again as well.
+    For(Duration),
+}
+
+/// On which requests from other sites a cookie is presented (RFC 6265bis, section 5.6.7).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: clients know no other")]
+pub enum SameSite {
+    /// On none.
+    Strict,
+    /// On those that follow a link.
+    #[default]
+    Lax,
+    /// On all: the cookie must be secure.
+    None,
 }
 
 impl CookieTransport {
@@ -35,60 +72,91 @@ impl CookieTransport {
         CookieTransportBuilder::default()
     }
 
-    /// Returns the name of the cookie.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    /// Puts the cookie into the response, in place of one that means the same.
+    fn put(&self, cookie: &Cookie<'_>, response: &mut dyn ResponseHead) {
+        let mut lines = response.get(SET_COOKIE);
+        lines.retain(|line| !self.means(line));
+        lines.push(cookie.to_string().into_bytes());
+        response.set(SET_COOKIE, lines);
+    }
+
+    /// Reports whether a line of `Set-Cookie` is about this cookie: for a client, cookies of another
+    /// path, domain or partition are others (RFC 6265bis, section 5.7; CHIPS).
+    fn means(&self, line: &[u8]) -> bool {
+        let Ok(line) = str::from_utf8(line) else { return false };
+        let Ok(other) = Cookie::parse(line) else { return false };
+        let domain = |cookie: &Cookie<'_>| {
+            cookie.domain().map(|domain| domain.trim_start_matches('.').to_ascii_lowercase())
+        };
+        let is_partitioned = |cookie: &Cookie<'_>| cookie.partitioned() == Some(true);
+        other.name() == self.template.name()
+            && other.path() == self.template.path()
+            && domain(&other) == domain(&self.template)
+            && is_partitioned(&other) == is_partitioned(&self.template)
+    }
+
+    /// Returns how long the client is to keep the cookie; `None` if until it is closed.
+    fn age(&self, lifespan: Lifespan) -> Option<Duration> {
+        let age = match self.keep {
+            KeepCookie::WhenRemembered if lifespan.is_remembered => Some(lifespan.remaining),
+            KeepCookie::UntilBrowserCloses | KeepCookie::WhenRemembered => None,
+            KeepCookie::AsLongAsSession => Some(lifespan.remaining),
+            KeepCookie::For(age) => Some(age),
+        };
+        age.map(|age| age.clamp(SECOND, AGE_MAX))
+    }
+
+    fn issue(&self, token: &Token, age: Option<Duration>, response: &mut dyn ResponseHead) {
+        let mut cookie = self.template.clone();
+        cookie.set_value(token.expose().as_str().to_owned());
+        if let Some(age) = age {
+            let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+            cookie.set_max_age(::cookie::time::Duration::seconds(seconds));
+        }
+        self.put(&cookie, response);
+    }
+}
+
+impl Transport for CookieTransport {
+    fn name(&self) -> &str {
         self.template.name()
     }
 
-    /// Returns what the client presented; an empty value is nothing. Several different values under
-    /// the one name are as good as none: another site may have put one of them there (RFC 6265bis,
-    /// section 8.6).
-    pub(crate) fn read<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        // Byte by byte: what others put into the same header need not be text.
-        let lines = headers.get_all(COOKIE).into_iter().map(HeaderValue::as_bytes);
-        let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
-        let mut values = pairs.filter_map(|pair| {
-            let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
-            let value = value[1..].trim_ascii();
-            (name.trim_ascii() == self.name().as_bytes() && !value.is_empty()).then_some(value)
+    fn read(&self, request: &dyn RequestHead, candidates: &mut Candidates) -> bool {
+        let mut is_presented = false;
+        request.each("cookie", &mut |line| {
+            // Byte by byte: what others put into the same header need not be text.
+            for pair in line.split(|byte| *byte == b';') {
+                let Some(at) = pair.iter().position(|byte| *byte == b'=') else { continue };
+                let (name, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
+                if name == self.name().as_bytes() && !value.is_empty() {
+                    is_presented = true;
+                    candidates.add(str::from_utf8(value).unwrap_or_default());
+                }
+            }
         });
-        let first = values.next()?;
-        values.all(|value| value == first).then(|| str::from_utf8(first).ok())?
+        is_presented
     }
 
-    /// Tells the client its token.
-    pub(crate) fn send(&self, token: &Token, headers: &mut HeaderMap) {
-        let mut cookie = self.template.clone();
-        cookie.set_value(token.expose().as_str().to_owned());
-        self.put(&cookie, headers);
-    }
-
-    /// Makes the client forget its token: the same name, path and domain, without which it would
-    /// not.
-    pub(crate) fn forget(&self, headers: &mut HeaderMap) {
-        let mut cookie = self.template.clone();
-        cookie.make_removal();
-        self.put(&cookie, headers);
-    }
-
-    /// Puts the one cookie of this name into the response.
-    fn put(&self, cookie: &Cookie<'_>, headers: &mut HeaderMap) {
-        let is_ours = |line: &HeaderValue| {
-            let name = line.as_bytes().split(|byte| *byte == b'=').next();
-            name == Some(self.name().as_bytes())
-        };
-        let others: Vec<_> =
-            headers.get_all(SET_COOKIE).iter().filter(|line| !is_ours(line)).cloned().collect();
-        headers.remove(SET_COOKIE);
-        for line in others {
-            headers.append(SET_COOKIE, line);
+    fn tell(&self, news: &News<'_>, response: &mut dyn ResponseHead) {
+        match news {
+            News::Issue(token, lifespan) => self.issue(token, self.age(*lifespan), response),
+            News::Renew(token, lifespan) => {
+                if let age @ Some(_) = self.age(*lifespan) {
+                    self.issue(token, age, response);
+                }
+            }
+            News::Revoke => {
+                // The same name, path, domain and partition, without which it would not go.
+                let mut cookie = self.template.clone();
+                cookie.make_removal();
+                self.put(&cookie, response);
+            }
         }
-        // What was checked when the transport was built, and base64url, are header text.
-        if let Ok(mut line) = HeaderValue::from_str(&cookie.to_string()) {
-            line.set_sensitive(true);
-            headers.append(SET_COOKIE, line);
-        }
+    }
+
+    fn header(&self) -> Option<&str> {
+        Some("cookie")
     }
 }
 
@@ -109,7 +177,7 @@ pub struct CookieTransportBuilder {
     http_only: bool,
     same_site: SameSite,
     partitioned: bool,
-    max_age: Option<Duration>,
+    keep: KeepCookie,
 }
 
 impl Default for CookieTransportBuilder {
@@ -122,7 +190,7 @@ impl Default for CookieTransportBuilder {
             http_only: true,
             same_site: SameSite::Lax,
             partitioned: false,
-            max_age: None,
+            keep: KeepCookie::WhenRemembered,
         }
     }
 }
@@ -171,10 +239,9 @@ impl CookieTransportBuilder {
         self
     }
 
-    /// Sets how long the client keeps the cookie, up to 400 days. It never decides how long the
-    /// session lives.
-    pub const fn max_age(mut self, max_age: Duration) -> Self {
-        self.max_age = Some(max_age);
+    /// Sets how long the client keeps the cookie.
+    pub const fn keep(mut self, keep: KeepCookie) -> Self {
+        self.keep = keep;
         self
     }
 
@@ -204,7 +271,7 @@ impl CookieTransportBuilder {
             (!(host || secure) || self.secure, CookieError::PrefixWithoutSecure),
             (self.same_site != SameSite::None || self.secure, CookieError::NoneWithoutSecure),
             (!self.partitioned || self.secure, CookieError::PartitionedWithoutSecure),
-            (self.max_age.is_none_or(|age| (SECOND..=AGE_MAX).contains(&age)), CookieError::MaxAge),
+            (self.keep.is_possible(), CookieError::MaxAge),
         ];
         rules.into_iter().try_for_each(|(holds, error)| if holds { Ok(()) } else { Err(error) })
     }
@@ -219,15 +286,24 @@ impl CookieTransport {
         }
         template.set_secure(builder.secure);
         template.set_http_only(builder.http_only);
-        template.set_same_site(builder.same_site);
+        template.set_same_site(match builder.same_site {
+            SameSite::Strict => ::cookie::SameSite::Strict,
+            SameSite::Lax => ::cookie::SameSite::Lax,
+            SameSite::None => ::cookie::SameSite::None,
+        });
         if builder.partitioned {
             template.set_partitioned(true);
         }
-        if let Some(age) = builder.max_age {
-            let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-            template.set_max_age(::cookie::time::Duration::seconds(seconds));
+        Self { template, keep: builder.keep }
+    }
+}
+
+impl KeepCookie {
+    fn is_possible(self) -> bool {
+        match self {
+            Self::For(age) => (SECOND..=AGE_MAX).contains(&age),
+            _ => true,
         }
-        Self { template }
     }
 }
 
@@ -260,6 +336,8 @@ const PAIR_MAX: usize = 4096;
 const ATTRIBUTE_MAX: usize = 1024;
 const AGE_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 const SECOND: Duration = Duration::from_secs(1);
+
+const SET_COOKIE: &str = "set-cookie";
 
 /// Why a cookie transport was not built.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -302,23 +380,3 @@ impl fmt::Display for CookieError {
 }
 
 impl Error for CookieError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_others_put_into_cookies_does_not_hide_ours() {
-        let transport = CookieTransport::default();
-        let presented = |line: &[u8]| {
-            let line =
-                HeaderValue::from_bytes(line).expect("any byte above 0x7f may be in a header");
-            let headers = HeaderMap::from_iter([(COOKIE, line)]);
-            transport.read(&headers).map(str::to_owned)
-        };
-        assert_eq!(presented(b"a=\xc5\xbd; __Host-session=x").as_deref(), Some("x"));
-        assert_eq!(presented(b"\xff=a; __Host-session=x").as_deref(), Some("x"));
-        assert_eq!(presented(b"__Host-session=\xff"), None);
-        assert_eq!(presented(b"__Host-session=\xff; __Host-session=x"), None);
-    }
-}

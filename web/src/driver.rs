@@ -8,15 +8,17 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use sessile_core::engine::{Answer, Opening, Upkeep, begin};
-use sessile_core::store::Store;
-use sessile_core::{Sessions, TokenUpdate};
+use sessile_core::engine::{Answer, Candidates, Upkeep};
+use sessile_core::store::{Store, StoreError};
+use sessile_core::{OnServerError, Session, Sessions, Timestamp, Token, TokenUpdate};
 
-use crate::error::{SessionError, StoreError};
+use crate::error::SessionError;
 use crate::operations::Operations;
 use crate::session::WebSession;
-use crate::state::{Next, RequestState, Work, Write};
+use crate::state::{Next, RequestState, Surroundings, Work, Write};
+use crate::transport::{Lifespan, News};
 
 /// Drives the session of one request.
 ///
@@ -25,7 +27,8 @@ use crate::state::{Next, RequestState, Work, Write};
 /// # Example
 ///
 /// ```
-/// use sessile_core::engine::{Clock, Entropy, EntropyError};
+/// use std::sync::Arc;
+/// use sessile_core::engine::{Candidates, Clock, Entropy, EntropyError};
 /// use sessile_core::{Key, Policy, Sessions, Timestamp, TokenUpdate};
 /// use sessile_store_memory::MemoryStore;
 /// use sessile_web::{RequestDriver, Verdict};
@@ -39,7 +42,7 @@ use crate::state::{Next, RequestState, Work, Write};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let sessions = Sessions::new(MemoryStore::new(), Fixed, Fixed, Policy::default());
-/// let driver = RequestDriver::new(&sessions, None);
+/// let driver = RequestDriver::new(&Arc::new(sessions), Candidates::default());
 /// let session = driver.session().clone();
 /// let handler = async move {
 ///     session.open().await?;
@@ -52,8 +55,8 @@ use crate::state::{Next, RequestState, Work, Write};
 /// ```
 #[derive(Debug)]
 pub struct RequestDriver<S> {
-    sessions: Sessions<S>,
-    token: Option<String>,
+    sessions: Arc<Sessions<S>>,
+    candidates: Candidates,
     session: WebSession,
 }
 
@@ -63,10 +66,25 @@ pub struct RequestDriver<S> {
 pub enum Verdict {
     /// It is committed.
     Commit,
+    /// The answer is a server's error, or says that the request took too long: the policy's
+    /// [`OnServerError`] decides.
+    ServerError,
     /// The handler answered with this error of the session: nothing more is written.
     GiveUp(SessionError),
     /// The handler made no answer: nothing more is written, and no client learns anything.
     Abandon,
+}
+
+impl Verdict {
+    /// Judges an answer by its HTTP status: a server's error, or the answer of a timeout (408), which
+    /// comes in place of what the handler would have answered.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            500.. | 408 => Self::ServerError,
+            _ => Self::Commit,
+        }
+    }
 }
 
 /// How a request ended for its session.
@@ -78,23 +96,38 @@ pub struct Ending {
     pub result: Result<(), SessionError>,
     /// What the client must learn about its token, even if something was not written.
     pub token_update: TokenUpdate,
+    /// The token the client came with, if the request has made its session live on.
+    pub renewed: Option<Token>,
+    /// How long the session lives from now.
+    pub lifespan: Lifespan,
+    /// Whether a handler opened the session, so that the answer may depend on it.
+    pub is_open: bool,
     /// What the request cost the store.
     pub operations: Operations,
     /// Work that makes later requests cheaper, for [`Sessions::upkeep`].
     pub upkeep: Option<Upkeep>,
 }
 
-impl<S: Store + 'static> RequestDriver<S> {
-    /// Creates a driver for a request that presents a token, or none.
+impl Ending {
+    /// Returns what a transport has to tell the client, if it has.
     #[must_use]
-    pub fn new(sessions: &Sessions<S>, token: Option<String>) -> Self {
-        let persist = sessions.policy().persist();
-        let (clock, entropy) = (Arc::clone(sessions.clock()), Arc::clone(sessions.entropy()));
-        Self {
-            sessions: sessions.clone(),
-            token,
-            session: WebSession::new(persist, clock, entropy),
+    pub const fn news(&self) -> Option<News<'_>> {
+        match (&self.token_update, &self.renewed) {
+            (TokenUpdate::Issue(token), _) => Some(News::Issue(token, self.lifespan)),
+            (TokenUpdate::Revoke, _) => Some(News::Revoke),
+            (TokenUpdate::Unchanged, Some(token)) => Some(News::Renew(token, self.lifespan)),
+            (TokenUpdate::Unchanged, None) => None,
         }
+    }
+}
+
+impl<S: Store + 'static> RequestDriver<S> {
+    /// Creates a driver for a request that presents these tokens, or none.
+    #[must_use]
+    pub fn new(sessions: &Arc<Sessions<S>>, candidates: Candidates) -> Self {
+        let surroundings: Arc<dyn Surroundings> = Arc::clone(sessions) as _;
+        let session = WebSession::new(sessions.policy().persist(), surroundings);
+        Self { sessions: Arc::clone(sessions), candidates, session }
     }
 
     /// Returns the session, for the handler. It is loaded when the handler asks for it.
@@ -162,6 +195,12 @@ impl<S: Store + 'static> RequestDriver<S> {
     fn ends_with(&self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Commit => self.with(|state| state.end(None)),
+            Verdict::ServerError => self.with(|state| {
+                if self.sessions.policy().on_server_error() == OnServerError::Discard {
+                    state.discard();
+                }
+                state.end(None)
+            }),
             Verdict::GiveUp(error) => self.with(|state| state.end(Some(error))),
             Verdict::Abandon => false,
         }
@@ -175,42 +214,47 @@ impl<S: Store + 'static> RequestDriver<S> {
     }
 
     async fn load(&self) {
-        let loaded = match begin(self.sessions.policy(), self.token.as_deref()) {
-            Opening::Fresh(session) => Ok(session),
-            Opening::Load(loading) => {
-                let now = self.sessions.clock().now();
-                self.with(|state| state.operations.load += 1);
-                match self.sessions.store().load(loading.id(), now).await {
-                    Ok(found) => Ok(loading.resume(found, now)),
-                    Err(source) => Err(SessionError::Load(StoreError::new(source))),
-                }
-            }
-        };
-        self.with(|state| state.loaded(loaded));
+        let loads = u32::try_from(self.candidates.iter().count()).unwrap_or(u32::MAX);
+        let loaded = self.sessions.open_among(&self.candidates).await;
+        let loaded = loaded.map_err(SessionError::opening);
+        self.with(|state| {
+            state.operations.load += loads;
+            state.loaded(loaded);
+        });
     }
 
     async fn write(&self, write: Write) {
         let (store, clock) = (self.sessions.store(), self.sessions.clock());
         let entropy = self.sessions.entropy();
         let (mut cause, mut turn) = (None, self.sessions.turn());
+        let is_observed = turn.is_observed();
         let mut next = self.with(|state| {
             let step = match state.begin_write(write) {
-                Err(error) => return Next::Ended(Err(error)),
+                Err(error) => return Next::Ended(Err(error), None),
                 Ok(session) if write == Write::Save => session.save(clock.now(), entropy),
                 Ok(session) => session.commit(clock.now(), entropy),
             };
-            state.go_on(step, write)
+            state.go_on(step, write, is_observed)
         });
         let result = loop {
             next = match next {
-                Next::Ended(result) => break result.map_err(|error| error.caused_by(cause)),
+                Next::Ended(result, report) => {
+                    if let Some(report) = report {
+                        turn.report(&report);
+                    }
+                    break result.map_err(|error| error.caused_by(cause));
+                }
                 Next::Apply(id, action) => {
                     let applied = turn.apply(store, id, &action, clock).await;
                     let (answer, source) = Answer::split(applied);
-                    cause = source.map(StoreError::new).or(cause);
+                    cause = source.map(erase).or(cause);
                     self.with(|state| {
                         let pending = state.take_pending();
-                        state.go_on(pending.finish(answer, clock.now(), entropy), write)
+                        state.go_on(
+                            pending.finish(answer, clock.now(), entropy),
+                            write,
+                            is_observed,
+                        )
                     })
                 }
                 Next::Load(id, reason) => {
@@ -220,11 +264,11 @@ impl<S: Store + 'static> RequestDriver<S> {
                         let step = match found {
                             Ok(found) => reload.resume(found, clock.now(), entropy),
                             Err(source) => {
-                                cause = Some(StoreError::new(source));
+                                cause = Some(erase(source));
                                 reload.fail(clock.now(), entropy)
                             }
                         };
-                        state.go_on(step, write)
+                        state.go_on(step, write, is_observed)
                     })
                 }
             };
@@ -233,16 +277,40 @@ impl<S: Store + 'static> RequestDriver<S> {
     }
 
     fn ending(&self) -> Ending {
+        let now = self.sessions.clock().now();
         self.with(|state| {
-            let token_update = state.session().map(|session| session.token_update().clone());
+            let session = state.session();
+            let lifespan = session.as_ref().map(|session| lifespan(session, now));
+            let renewed = session.as_ref().filter(|session| session.is_renewed());
+            let renewed = renewed.and_then(|session| {
+                self.candidates.iter().find(|token| session.is_of(token)).cloned()
+            });
             Ending {
+                is_open: session.is_some(),
+                token_update: session
+                    .map(|session| session.token_update().clone())
+                    .unwrap_or_default(),
+                renewed,
+                lifespan: lifespan.unwrap_or(Lifespan::new(Duration::ZERO, false)),
                 result: state.last_result(),
-                token_update: token_update.unwrap_or_default(),
                 operations: state.operations,
                 upkeep: state.take_upkeep(),
             }
         })
     }
+}
+
+fn erase(source: impl StoreError) -> Arc<dyn StoreError> {
+    Arc::new(source)
+}
+
+/// Returns how long a session lives from now if it is not used.
+fn lifespan(session: &Session, now: Timestamp) -> Lifespan {
+    let idle_timeout = session.idle_timeout();
+    let left = session.deadline().map(|deadline| deadline.since(now));
+    let remaining = left.into_iter().chain([idle_timeout.as_duration()]).min();
+    let is_remembered = idle_timeout > session.policy().idle_timeout();
+    Lifespan::new(remaining.unwrap_or_default(), is_remembered)
 }
 
 impl<S> RequestDriver<S> {

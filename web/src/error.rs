@@ -1,10 +1,10 @@
-//! The errors of a handler's session, and the responses to them.
+//! The errors of a handler's session.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use sessile_core::store::StoreError;
 use sessile_core::{CommitError, GetError, SetError};
 
 /// Why a session could not be used.
@@ -31,13 +31,16 @@ pub enum SessionError {
         name: String,
     },
     /// The store could not be read. There is no session, fresh or other.
-    Load(StoreError),
+    Load(Arc<dyn StoreError>),
+    /// The session is stored and cannot be read by this release: coming again does not help. See
+    /// [`OnUnreadable`](sessile_core::OnUnreadable).
+    Unreadable(Arc<dyn StoreError>),
     /// The session could not be written.
     Commit {
         /// Why not.
         error: CommitError,
         /// The store's error, if it was the store that failed.
-        source: Option<StoreError>,
+        source: Option<Arc<dyn StoreError>>,
     },
 }
 
@@ -49,52 +52,45 @@ impl SessionError {
     /// | 409 | another request came first: try again |
     /// | 410 | the session has ended meanwhile, or the token was replaced |
     /// | 413 | a limit of the policy is reached |
-    /// | 500 | the application stored what cannot be stored, read it as something else, or edited it twice at once |
+    /// | 500 | the stored session cannot be read; the application stored what cannot be stored, read it as something else, or edited it twice at once |
     /// | 503 | the store or the system failed: try again later |
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
+    pub const fn status(&self) -> u16 {
         match self {
             Self::Set(error) | Self::Commit { error: CommitError::Attribute(error), .. }
                 if error.is_limit() =>
             {
-                StatusCode::PAYLOAD_TOO_LARGE
+                413
             }
-            Self::Load(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Load(_) => 503,
             Self::Commit { error, .. } => match error {
                 CommitError::Conflict { .. }
                 | CommitError::Update { .. }
                 | CommitError::Superseded
-                | CommitError::Contended => StatusCode::CONFLICT,
-                CommitError::Gone | CommitError::Stale => StatusCode::GONE,
-                CommitError::NotApplied | CommitError::Unknown | CommitError::Entropy(_) => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
+                | CommitError::Contended => 409,
+                CommitError::Gone | CommitError::Stale => 410,
+                CommitError::NotApplied | CommitError::Unknown | CommitError::Entropy(_) => 503,
+                _ => 500,
             },
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => 500,
         }
     }
 
+    /// The error of a store that could not open a session.
+    pub(crate) fn opening(source: impl StoreError) -> Self {
+        let is_unreadable = source.is_unreadable();
+        let source: Arc<dyn StoreError> = Arc::new(source);
+        if is_unreadable { Self::Unreadable(source) } else { Self::Load(source) }
+    }
+
     /// Adds the store's error, if the error is about the store.
-    pub(crate) fn caused_by(mut self, cause: Option<StoreError>) -> Self {
+    pub(crate) fn caused_by(mut self, cause: Option<Arc<dyn StoreError>>) -> Self {
         if let Self::Commit { error: CommitError::NotApplied | CommitError::Unknown, source } =
             &mut self
         {
             *source = cause;
         }
         self
-    }
-
-    /// Makes the response a client gets if the application sends no other: the status and one line
-    /// of text. The error goes with it, in the extensions, so that the layer can make a better one.
-    #[must_use]
-    pub fn response(&self) -> Response<String> {
-        let mut response = Response::new(format!("{self}\n"));
-        *response.status_mut() = self.status();
-        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, text);
-        response.extensions_mut().insert(self.clone());
-        response
     }
 }
 
@@ -124,6 +120,7 @@ impl fmt::Display for SessionError {
                 write!(f, "attribute {name:?} was changed while it was being edited")
             }
             Self::Load(_) => f.write_str("the session store could not be read"),
+            Self::Unreadable(_) => f.write_str("the stored session cannot be read"),
             Self::Commit { error, .. } => error.fmt(f),
         }
     }
@@ -135,46 +132,9 @@ impl Error for SessionError {
             Self::NoLayer | Self::Closed | Self::Overlap { .. } => None,
             Self::Get(source) => source.source(),
             Self::Set(source) => source.source(),
-            Self::Load(source) => Some(source),
-            Self::Commit { source: Some(source), .. } => Some(source),
+            Self::Load(source) | Self::Unreadable(source) => Some(&**source),
+            Self::Commit { source: Some(source), .. } => Some(&**source),
             Self::Commit { error, source: None } => error.source(),
         }
-    }
-}
-
-#[cfg(feature = "axum")]
-impl axum_core::response::IntoResponse for SessionError {
-    fn into_response(self) -> axum_core::response::Response {
-        self.response().map(axum_core::body::Body::from)
-    }
-}
-
-/// The error of the store behind the layer. It shows what the original shows.
-#[derive(Clone, Debug)]
-pub struct StoreError {
-    source: Arc<dyn Error + Send + Sync>,
-}
-
-impl StoreError {
-    pub(crate) fn new(source: impl Error + Send + Sync + 'static) -> Self {
-        Self { source: Arc::new(source) }
-    }
-
-    /// Returns the error of the store, to be downcast.
-    #[must_use]
-    pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.source
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.source.fmt(f)
-    }
-}
-
-impl Error for StoreError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.source()
     }
 }

@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{Either, Full};
 use sessile_core::Sessions;
 use sessile_core::engine::Upkeep;
 use sessile_core::store::Store;
@@ -15,13 +17,17 @@ use tower_service::Service;
 
 use crate::driver::{Ending, RequestDriver, Verdict};
 use crate::error::SessionError;
-use crate::session::Unopened;
+use crate::extensions::Unopened;
 use crate::transport::Transports;
 
 /// Puts a session into every request: a tower layer.
 ///
 /// The session is loaded when a handler asks for it and committed before the head of the response
-/// leaves. Of several such layers around one handler the outermost counts.
+/// leaves. The same layer twice around a handler is one session. Layers of different
+/// [transports](SessionLayer::transports) are different sessions: a handler gets the inner one, and
+/// the other by [name].
+///
+/// [name]: crate::WebSession::named
 ///
 /// # Example
 ///
@@ -49,7 +55,7 @@ pub struct SessionLayer<S> {
 }
 
 struct Config<S> {
-    sessions: Sessions<S>,
+    sessions: Arc<Sessions<S>>,
     transports: Transports,
     on_error: OnError,
     spawn: Option<Spawn>,
@@ -63,7 +69,7 @@ impl<S: Store> SessionLayer<S> {
     #[must_use]
     pub fn new(sessions: &Sessions<S>) -> Self {
         let on_error: OnError = Arc::new(SessionError::response);
-        let (sessions, transports) = (sessions.clone(), Transports::default());
+        let (sessions, transports) = (Arc::new(sessions.clone()), Transports::default());
         Self { config: Arc::new(Config { sessions, transports, on_error, spawn: None }) }
     }
 
@@ -97,7 +103,7 @@ impl<S: Store> SessionLayer<S> {
 
     fn with(self, change: impl FnOnce(Config<S>) -> Config<S>) -> Self {
         let config = Config {
-            sessions: self.config.sessions.clone(),
+            sessions: Arc::clone(&self.config.sessions),
             transports: self.config.transports.clone(),
             on_error: Arc::clone(&self.config.on_error),
             spawn: self.config.spawn.clone(),
@@ -128,6 +134,10 @@ impl<S> fmt::Debug for SessionLayer<S> {
     }
 }
 
+/// The body of a response that went through the layer: what the handler made, or the text of an
+/// error. So the layer asks nothing of the bodies below it.
+pub type SessionBody<B> = Either<B, Full<Bytes>>;
+
 /// A service whose requests have sessions; made by [`SessionLayer`].
 pub struct SessionService<Inner, S> {
     inner: Inner,
@@ -139,10 +149,10 @@ where
     Inner: Service<Request<RequestBody>, Response = Response<ResponseBody>>,
     Inner::Future: Send + 'static,
     Inner::Error: Send,
-    ResponseBody: From<String> + Send,
+    ResponseBody: Send,
     S: Store + 'static,
 {
-    type Response = Response<ResponseBody>;
+    type Response = Response<SessionBody<ResponseBody>>;
     type Error = Inner::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
@@ -151,18 +161,21 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        if request.extensions().get::<Unopened>().is_some() {
-            return Box::pin(self.inner.call(request));
-        }
         let config = Arc::clone(&self.config);
-        let (by, token) = config.transports.read(request.headers()).unzip();
-        let driver = RequestDriver::new(&config.sessions, token);
-        request.extensions_mut().insert(Unopened(driver.session().clone()));
+        let outer = request.extensions().get::<Unopened>();
+        if outer.is_some_and(|outer| outer.has(config.transports.name())) {
+            let handler = self.inner.call(request);
+            return Box::pin(async move { Ok(handler.await?.map(Either::Left)) });
+        }
+        let outer = outer.cloned();
+        let presented = config.transports.read(&request);
+        let driver = RequestDriver::new(&config.sessions, presented.candidates);
+        let session = driver.session().clone();
+        request.extensions_mut().insert(Unopened::new(config.transports.clone(), session, outer));
         let handler = self.inner.call(request);
         Box::pin(async move {
             let (answer, ending) = driver.run(handler, verdict).await;
-            let mut response = answer?;
-            config.tell(&mut response, by, &ending);
+            let response = config.tell(answer?, presented.by, &ending);
             if let Some(upkeep) = ending.upkeep {
                 config.upkeep(upkeep).await;
             }
@@ -186,35 +199,36 @@ impl<Inner: fmt::Debug, S> fmt::Debug for SessionService<Inner, S> {
 
 /// Judges what the inner service answered.
 fn verdict<Body, E>(answer: &Result<Response<Body>, E>) -> Verdict {
-    match answer {
-        Err(_) => Verdict::Abandon,
-        Ok(response) => match response.extensions().get::<SessionError>() {
-            Some(error) => Verdict::GiveUp(error.clone()),
-            None => Verdict::Commit,
-        },
+    let Ok(response) = answer else { return Verdict::Abandon };
+    match response.extensions().get::<SessionError>() {
+        Some(error) => Verdict::GiveUp(error.clone()),
+        None => Verdict::of_status(response.status().as_u16()),
     }
 }
 
 impl<S: Store + 'static> Config<S> {
     /// Tells the client how the request ended for its session: by the transport it came by, if any.
-    fn tell<Body: From<String>>(
+    fn tell<Body>(
         &self,
-        response: &mut Response<Body>,
+        mut response: Response<Body>,
         by: Option<usize>,
         ending: &Ending,
-    ) {
+    ) -> Response<SessionBody<Body>> {
         let of_handler = response.extensions_mut().remove::<SessionError>();
-        let error = ending.result.as_ref().err().or(of_handler.as_ref());
-        if let Some(error) = error {
-            *response = (self.on_error)(error).map(Body::from);
-            response.extensions_mut().remove::<SessionError>();
+        let mut response = match ending.result.as_ref().err().or(of_handler.as_ref()) {
+            Some(error) => (self.on_error)(error).map(|text| Either::Right(Full::new(text.into()))),
+            None => response.map(Either::Left),
+        };
+        response.extensions_mut().remove::<SessionError>();
+        if ending.is_open {
+            self.transports.tell(by, ending.news().as_ref(), &mut response);
         }
-        self.transports.answer(by, &ending.token_update, response.headers_mut());
         response.extensions_mut().insert(ending.operations);
+        response
     }
 
     async fn upkeep(&self, upkeep: Upkeep) {
-        let sessions = self.sessions.clone();
+        let sessions = Arc::clone(&self.sessions);
         // What fails here is still due at the next request.
         let work = async move { drop(sessions.upkeep(upkeep).await) };
         match &self.spawn {

@@ -22,20 +22,28 @@
 mod cookie;
 mod driver;
 mod error;
+#[cfg(feature = "tower")]
+mod extensions;
+mod head;
+#[cfg(feature = "tower")]
 mod layer;
 mod operations;
 mod session;
 mod state;
 mod transport;
 
-pub use ::cookie::SameSite;
-pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder};
+pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder, KeepCookie, SameSite};
 pub use driver::{Ending, RequestDriver, Verdict};
-pub use error::{SessionError, StoreError};
-pub use layer::{SessionLayer, SessionService};
+pub use error::SessionError;
+pub use head::{FoundToken, RequestHead, ResponseHead};
+#[cfg(feature = "tower")]
+pub use layer::{SessionBody, SessionLayer, SessionService};
 pub use operations::Operations;
-pub use session::WebSession;
-pub use transport::{Transport, Transports, TransportsError};
+pub use session::{DetachedSession, WebSession};
+pub use transport::{
+    BearerTransport, HeaderTransport, Lifespan, News, Presented, Transport, Transports,
+    TransportsError,
+};
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

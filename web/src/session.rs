@@ -7,14 +7,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sessile_core::engine::Edit;
-use sessile_core::engine::{Clock, Entropy};
 use sessile_core::log::Value;
+use sessile_core::store::BoxStore;
 use sessile_core::{
-    Counter, Key, List, Map, Named, Persist, RotationReason, Session, SessionId, Timestamp, Ttl,
+    Counter, Detached, Key, List, Map, Named, Persist, RotationReason, Session, SessionId,
+    Timestamp, Ttl,
 };
 
 use crate::error::SessionError;
-use crate::state::Shared;
+use crate::state::{Shared, Surroundings};
 
 /// The session of the request, for handlers: an axum extractor.
 ///
@@ -49,30 +50,16 @@ pub struct WebSession {
     shared: Shared,
 }
 
-/// The session of a request whose handler has not asked for it, in the request's extensions. Only
-/// [`WebSession::of`] takes it out, so every [`WebSession`] a handler has is loaded.
-#[derive(Clone, Debug)]
-pub(crate) struct Unopened(pub(crate) WebSession);
+/// A session that outlives its request: [`Detached`], whatever the store.
+pub type DetachedSession = Detached<BoxStore>;
 
 impl WebSession {
-    pub(crate) fn new(persist: Persist, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { shared: Shared::new(persist, clock, entropy) }
+    pub(crate) fn new(persist: Persist, surroundings: Arc<dyn Surroundings>) -> Self {
+        Self { shared: Shared::new(persist, surroundings) }
     }
 
     pub(crate) const fn shared(&self) -> &Shared {
         &self.shared
-    }
-
-    /// Loads the session of a request, for frameworks other than axum.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`SessionError::NoLayer`] if no layer is around this handler, [`SessionError::Load`]
-    /// if the store could not be read.
-    pub async fn of(extensions: &http::Extensions) -> Result<Self, SessionError> {
-        let Unopened(session) = extensions.get().cloned().ok_or(SessionError::NoLayer)?;
-        session.open().await?;
-        Ok(session)
     }
 
     /// Loads the session, if it is not loaded yet. An extractor has done that.
@@ -312,7 +299,8 @@ impl WebSession {
     /// Returns [`SessionError::Commit`] if there is no randomness, [`SessionError::Closed`] after
     /// the head of the response left.
     pub fn reserve(&self) -> Result<(), SessionError> {
-        let (now, entropy) = (self.shared.clock().now(), self.shared.entropy());
+        let surroundings = self.shared.surroundings();
+        let (now, entropy) = (surroundings.clock().now(), surroundings.entropy());
         self.shared.change(|session| {
             let reserved = session.reserve(now, entropy);
             reserved.map_err(|error| SessionError::Commit { error: error.into(), source: None })
@@ -329,6 +317,15 @@ impl WebSession {
     /// of the response left.
     pub async fn save(&self) -> Result<(), SessionError> {
         self.shared.saved().await
+    }
+
+    /// Returns a handle to the session that outlives the request and needs no token: for WebSockets
+    /// and long streams. `None` if the session is not stored; [`WebSession::save`] stores what was
+    /// set.
+    #[must_use]
+    pub fn detach(&self) -> Option<DetachedSession> {
+        let sessions = self.shared.surroundings().boxed();
+        self.look(|session| sessions.detach(session)).flatten()
     }
 
     /// As [`Session::get`].
@@ -475,18 +472,5 @@ impl WebSession {
 impl fmt::Debug for WebSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSession").field("id", &self.id()).finish_non_exhaustive()
-    }
-}
-
-/// Loads the session.
-#[cfg(feature = "axum")]
-impl<S: Send + Sync> axum_core::extract::FromRequestParts<S> for WebSession {
-    type Rejection = SessionError;
-
-    async fn from_request_parts(
-        parts: &mut http::request::Parts,
-        _: &S,
-    ) -> Result<Self, SessionError> {
-        Self::of(&parts.extensions).await
     }
 }

@@ -11,10 +11,10 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 
 use sessile_core::engine::{
-    Clock, Effect, Entropy, Pending, Reload, ReloadReason, Schedule, Step, Upkeep,
+    Clock, Effect, Entropy, Pending, Reload, ReloadReason, Report, Schedule, Step, Upkeep,
 };
-use sessile_core::store::Action;
-use sessile_core::{Failed, Persist, Session, SessionId};
+use sessile_core::store::{Action, BoxStore, Store};
+use sessile_core::{Failed, Persist, Session, SessionId, Sessions};
 #[cfg(shuttle)]
 use shuttle::sync::Mutex;
 
@@ -28,10 +28,33 @@ pub(crate) struct Shared {
 }
 
 struct Inner {
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    surroundings: Arc<dyn Surroundings>,
     persist: Persist,
     state: Mutex<RequestState>,
+}
+
+/// What the session of a request finds around it, whatever the store.
+pub(crate) trait Surroundings: Send + Sync {
+    fn clock(&self) -> &dyn Clock;
+
+    fn entropy(&self) -> &dyn Entropy;
+
+    /// Returns the same sessions, for a handle that outlives the request.
+    fn boxed(&self) -> Sessions<BoxStore>;
+}
+
+impl<S: Store + 'static> Surroundings for Sessions<S> {
+    fn clock(&self) -> &dyn Clock {
+        &**self.clock()
+    }
+
+    fn entropy(&self) -> &dyn Entropy {
+        &**self.entropy()
+    }
+
+    fn boxed(&self) -> Sessions<BoxStore> {
+        self.boxed()
+    }
 }
 
 /// The state of one request.
@@ -98,21 +121,17 @@ pub(crate) enum Write {
 pub(crate) enum Next {
     Apply(SessionId, Arc<Action>),
     Load(SessionId, ReloadReason),
-    Ended(Result<(), SessionError>),
+    Ended(Result<(), SessionError>, Option<Report>),
 }
 
 impl Shared {
-    pub(crate) fn new(persist: Persist, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+    pub(crate) fn new(persist: Persist, surroundings: Arc<dyn Surroundings>) -> Self {
         let state = RequestState { schedule: Schedule::new(persist), ..RequestState::default() };
-        Self { inner: Arc::new(Inner { clock, entropy, persist, state: Mutex::new(state) }) }
+        Self { inner: Arc::new(Inner { surroundings, persist, state: Mutex::new(state) }) }
     }
 
-    pub(crate) fn clock(&self) -> &dyn Clock {
-        &*self.inner.clock
-    }
-
-    pub(crate) fn entropy(&self) -> &dyn Entropy {
-        &*self.inner.entropy
+    pub(crate) fn surroundings(&self) -> &dyn Surroundings {
+        &*self.inner.surroundings
     }
 
     /// Works under the lock, and wakes what is to be woken when it is given back: a waker is
@@ -277,6 +296,13 @@ impl RequestState {
         is_loaded
     }
 
+    /// Forgets what the handlers changed and did not save.
+    pub(crate) fn discard(&mut self) {
+        if let Some(session) = self.session() {
+            session.discard();
+        }
+    }
+
     /// Takes in what loading gave.
     pub(crate) fn loaded(&mut self, loaded: Result<Session, SessionError>) {
         self.opened = Opened::Done(loaded.map(|session| self.slot = Slot::Idle(session)));
@@ -317,7 +343,12 @@ impl RequestState {
 
     /// Puts the session back within the handler's reach, before the lock is given back, and says
     /// what the write needs next.
-    pub(crate) fn go_on(&mut self, step: Result<Step, Box<Failed>>, write: Write) -> Next {
+    pub(crate) fn go_on(
+        &mut self,
+        step: Result<Step, Box<Failed>>,
+        write: Write,
+        is_observed: bool,
+    ) -> Next {
         match step {
             Ok(Step::Apply(pending)) => {
                 let next = Next::Apply(pending.id(), pending.shared_action());
@@ -332,17 +363,19 @@ impl RequestState {
                 next
             }
             Ok(Step::Done(finished)) => {
+                let report = is_observed.then(|| finished.report());
                 self.upkeep = finished.upkeep().cloned();
                 self.slot = Slot::Idle(match write {
                     Write::Save => finished.reopen(),
                     Write::Commit => finished.into_session(),
                 });
-                Next::Ended(Ok(()))
+                Next::Ended(Ok(()), report)
             }
             Err(failed) => {
+                let report = is_observed.then(|| failed.report());
                 let (session, error, _) = failed.into_parts();
                 self.slot = Slot::Idle(session);
-                Next::Ended(Err(SessionError::Commit { error, source: None }))
+                Next::Ended(Err(SessionError::Commit { error, source: None }), report)
             }
         }
     }

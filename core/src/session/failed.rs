@@ -8,7 +8,7 @@ use core::fmt;
 use crate::error::CommitError;
 use crate::event::Event;
 use crate::session::Session;
-use crate::session::written::Written;
+use crate::session::written::{Report, Written};
 
 /// A commit that failed, with the session as it was.
 ///
@@ -38,6 +38,13 @@ impl Failed {
         self.written.events()
     }
 
+    /// Returns how the commit ended, for a driver that tells observers.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let error = Some(self.error.clone());
+        Report { id: self.session.id(), written: self.written.clone(), error }
+    }
+
     /// Adds the store's error, which the engine never sees.
     ///
     /// Only errors that are about the store take it.
@@ -53,12 +60,6 @@ impl Failed {
     #[must_use]
     pub const fn error(&self) -> &CommitError {
         &self.error
-    }
-
-    /// Returns the session, for a look.
-    #[must_use]
-    pub const fn session(&self) -> &Session {
-        &self.session
     }
 
     /// Returns the session, to be committed again or dropped.

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::session::upkeep::Upkeep;
-use crate::session::written::Written;
+use crate::session::written::{Report, Written};
 use crate::session::{Session, TokenUpdate};
 
 /// A session that is written, and what is left to do.
@@ -23,6 +23,12 @@ impl Finished {
     /// [save](Session::save) of the request has told its own.
     pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
         self.written.events()
+    }
+
+    /// Returns how the commit ended, for a driver that tells observers.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report { id: self.session.id(), written: self.written.clone(), error: None }
     }
 
     /// Returns what the client must learn about its token.

@@ -3,12 +3,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::error::CommitError;
 use crate::event::Event;
 use crate::store::action::Action;
 use crate::token::SessionId;
 
 /// What a commit has written, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Written {
     actions: Vec<(SessionId, Arc<Action>)>,
 }
@@ -24,5 +25,19 @@ impl Written {
 
     pub(super) fn events(&self) -> impl Iterator<Item = Event<'_>> {
         self.actions.iter().flat_map(|(id, action)| Event::of(*id, action))
+    }
+}
+
+/// How a commit ended, for [`Turn::report`](crate::engine::Turn::report).
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub(crate) id: Option<SessionId>,
+    pub(super) written: Written,
+    pub(crate) error: Option<CommitError>,
+}
+
+impl Report {
+    pub(crate) fn events(&self) -> impl Iterator<Item = Event<'_>> {
+        self.written.events()
     }
 }

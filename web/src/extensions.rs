@@ -1,0 +1,106 @@
+//! The sessions of a request, in its extensions, and errors as responses.
+
+use http::{Extensions, Response};
+
+use crate::error::SessionError;
+use crate::session::WebSession;
+use crate::transport::Transports;
+
+/// A session that no handler has asked for yet, in the extensions of its request. Only
+/// [`WebSession::of`] and [`WebSession::named`] take it out, so every [`WebSession`] a handler has
+/// is loaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Unopened {
+    transports: Transports,
+    session: WebSession,
+    /// The session of a layer around this one's.
+    outer: Option<Box<Self>>,
+}
+
+impl Unopened {
+    pub(crate) fn new(transports: Transports, session: WebSession, outer: Option<Self>) -> Self {
+        Self { transports, session, outer: outer.map(Box::new) }
+    }
+
+    /// Reports whether there is a session of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    fn find(&self, name: &str) -> Option<&WebSession> {
+        if self.transports.name() == name {
+            return Some(&self.session);
+        }
+        self.outer.as_ref()?.find(name)
+    }
+}
+
+impl WebSession {
+    /// Loads the session of a request: of the inner layer if there are several. An axum handler
+    /// takes it as an argument instead.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SessionError::NoLayer`] if no layer is around this handler, [`SessionError::Load`]
+    /// or [`SessionError::Unreadable`] if the session could not be loaded.
+    pub async fn of(extensions: &Extensions) -> Result<Self, SessionError> {
+        let found = extensions.get::<Unopened>().map(|unopened| unopened.session.clone());
+        let session = found.ok_or(SessionError::NoLayer)?;
+        session.open().await?;
+        Ok(session)
+    }
+
+    /// Loads the session of the layer whose first transport has that name, the name of its cookie
+    /// for instance: for requests that have several sessions.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSession::of`].
+    pub async fn named(extensions: &Extensions, name: &str) -> Result<Self, SessionError> {
+        let found = extensions.get::<Unopened>().and_then(|unopened| unopened.find(name).cloned());
+        let session = found.ok_or(SessionError::NoLayer)?;
+        session.open().await?;
+        Ok(session)
+    }
+}
+
+impl SessionError {
+    /// Makes the response a client gets if the application sends no other: the status and one line
+    /// of text. The error goes with it, in the extensions, so that the layer can make a better one.
+    #[must_use]
+    pub fn response(&self) -> Response<String> {
+        let mut response = Response::new(format!("{self}\n"));
+        let status = http::StatusCode::from_u16(self.status());
+        *response.status_mut() = status.unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+}
+
+#[cfg(feature = "axum")]
+mod of_axum {
+    use axum_core::body::Body;
+    use axum_core::extract::FromRequestParts;
+    use axum_core::response::IntoResponse;
+    use http::Response;
+    use http::request::Parts;
+
+    use super::{SessionError, WebSession};
+
+    /// Loads the session.
+    impl<S: Send + Sync> FromRequestParts<S> for WebSession {
+        type Rejection = SessionError;
+
+        async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
+            Self::of(&parts.extensions).await
+        }
+    }
+
+    impl IntoResponse for SessionError {
+        fn into_response(self) -> Response<Body> {
+            self.response().map(Body::from)
+        }
+    }
+}
