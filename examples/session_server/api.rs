@@ -43,7 +43,7 @@ pub(crate) fn on_error(failure: &SessionError) -> http::Response<String> {
     let status = match failure {
         SessionError::Get(_) => StatusCode::BAD_REQUEST,
         SessionError::Set(error) if !error.is_limit() => StatusCode::BAD_REQUEST,
-        other => other.status(),
+        other => other.response().status(),
     };
     let mut body = json!({ "error": failure.to_string() });
     if let SessionError::Commit { error: CommitError::Conflict { names }, .. } = failure {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use sessile::engine::Clock;
 use sessile::store::BoxStore;
-use sessile::web::{CookieTransport, Transport, Transports};
+use sessile::web::{BearerTransport, CookieTransport, HeaderTransport, Transport, Transports};
 use sessile::{CreateWhen, Granularity, OnConflict, Persist, Policy, Ttl};
 use sessile::{MemoryStore, Os, RedisConfig, RedisStore};
 
@@ -199,11 +199,11 @@ impl Args {
         if self.insecure_cookie && !self.transport.contains(&TransportArg::Cookie) {
             return Err("--insecure-cookie goes with --transport cookie".into());
         }
-        let list = self.transport.iter().map(|transport| {
+        let list = self.transport.iter().map(|transport| -> Result<Arc<dyn Transport>, _> {
             Ok(match transport {
-                TransportArg::Cookie => Transport::Cookie(self.cookie()?),
-                TransportArg::Header => Transport::Header,
-                TransportArg::Bearer => Transport::Bearer,
+                TransportArg::Cookie => Arc::new(self.cookie()?),
+                TransportArg::Header => Arc::new(HeaderTransport),
+                TransportArg::Bearer => Arc::new(BearerTransport),
             })
         });
         let list = list.collect::<Result<Vec<_>, Box<dyn Error>>>()?;

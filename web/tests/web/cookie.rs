@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sessile_web::{CookieError, CookieTransport, CookieTransportBuilder, SameSite};
+use sessile_core::{SessionId, Token};
+use sessile_web::{
+    CookieError, CookieTransport, CookieTransportBuilder, KeepCookie, Lifespan, News, SameSite,
+    Transports,
+};
 
 #[test]
 fn a_cookie_a_client_would_drop_or_misread_is_refused_when_it_is_built() {
@@ -28,13 +32,13 @@ fn a_cookie_a_client_would_drop_or_misread_is_refused_when_it_is_built() {
         (CookieError::PrefixWithoutSecure, |b| b.name("__secure-a").secure(false)),
         (CookieError::NoneWithoutSecure, |b| b.name("a").secure(false).same_site(SameSite::None)),
         (CookieError::PartitionedWithoutSecure, |b| b.name("a").secure(false).partitioned(true)),
-        (CookieError::MaxAge, |b| b.max_age(Duration::from_secs(400 * 86_400 + 1))),
+        (CookieError::MaxAge, |b| b.keep(KeepCookie::For(Duration::from_secs(400 * 86_400 + 1)))),
     ];
     for (error, change) in wrong {
         let built = change(CookieTransport::builder()).build();
         assert_eq!(built.err(), Some(error));
     }
-    assert!(CookieTransport::builder().max_age(Duration::ZERO).build().is_err());
+    assert!(CookieTransport::builder().keep(KeepCookie::For(Duration::ZERO)).build().is_err());
     for domain in [".", "..", "..a", "a..b", "a.", " ", "a b", "a,b", "a/b", "a:1", "[::1]", "a_b"]
     {
         let built = CookieTransport::builder().name("a").domain(domain).build();
@@ -91,7 +95,7 @@ proptest! {
             builder = builder.domain(domain);
         }
         if let Some(age) = age {
-            builder = builder.max_age(Duration::from_secs(age));
+            builder = builder.keep(KeepCookie::For(Duration::from_secs(age)));
         }
         if let Ok(transport) = builder.build() {
             for line in lines(&transport) {
@@ -103,13 +107,70 @@ proptest! {
 
 /// What a client is sent: a token, and the removal of it.
 fn lines(transport: &CookieTransport) -> [String; 2] {
-    use sessile_core::{SessionId, Token, TokenUpdate};
     let token = Token::from_parts(SessionId::from_bytes([7; 16]), [9; 16]);
-    [TokenUpdate::Issue(token), TokenUpdate::Revoke].map(|notice| {
-        let mut headers = http::HeaderMap::new();
-        let transports = sessile_web::Transports::from(transport.clone());
-        transports.answer(None, &notice, &mut headers);
-        let line = headers.get("set-cookie").expect("the client is told");
+    let lifespan = Lifespan::new(Duration::from_secs(60), false);
+    [News::Issue(&token, lifespan), News::Revoke].map(|news| {
+        let mut response = http::Response::new(());
+        Transports::from(transport.clone()).tell(None, Some(&news), &mut response);
+        let line = response.headers().get("set-cookie").expect("the client is told");
         line.to_str().expect("a header is text").to_owned()
     })
+}
+
+/// What a response says, and the cookies of the application in it.
+fn told(transport: &CookieTransport, news: &News<'_>, before: &[&str]) -> Vec<String> {
+    let mut response = http::Response::new(());
+    for line in before {
+        let line = line.parse().expect("it is a header value");
+        response.headers_mut().append("set-cookie", line);
+    }
+    Transports::from(transport.clone()).tell(None, Some(news), &mut response);
+    let lines = response.headers().get_all("set-cookie").iter();
+    lines.map(|line| line.to_str().expect("a header is text").to_owned()).collect()
+}
+
+#[test]
+fn what_the_application_says_of_an_old_path_domain_or_partition_stays() {
+    let transport = CookieTransport::builder().name("sid").build().expect("it is plain");
+    let old = [
+        "sid=; Max-Age=0; Path=/old",
+        "sid=; Max-Age=0; Path=/; Domain=example.com",
+        "sid=; Max-Age=0; Path=/; Secure; Partitioned",
+        "sid=; Max-Age=0",
+        "sidecar=1; Path=/",
+    ];
+    let mut lines = told(&transport, &News::Revoke, &old);
+    assert!(lines.pop().expect("ours is the last").starts_with("sid=; "));
+    assert_eq!(lines, old);
+    let lines = told(&transport, &News::Revoke, &["sid=x; HttpOnly; Path=/", "b=1"]);
+    assert_eq!(lines.len(), 2, "the same cookie is set once: {lines:?}");
+}
+
+#[test]
+fn a_cookie_is_kept_as_long_as_was_asked_for_and_sent_again_when_that_moves() {
+    let token = Token::from_parts(SessionId::from_bytes([7; 16]), [9; 16]);
+    let age = |keep: KeepCookie, is_remembered, is_renewed| -> Option<Option<u64>> {
+        let transport = CookieTransport::builder().keep(keep).build().expect("it is plain");
+        let lifespan = Lifespan::new(Duration::from_secs(600), is_remembered);
+        let news = match is_renewed {
+            true => News::Renew(&token, lifespan),
+            false => News::Issue(&token, lifespan),
+        };
+        let lines = told(&transport, &news, &[]);
+        let line = lines.first()?;
+        assert!(line.starts_with(&format!("__Host-session={};", token.expose().as_str())));
+        let age = line.split("; ").find_map(|part| part.strip_prefix("Max-Age="));
+        Some(age.map(|age| age.parse().expect("it is seconds")))
+    };
+    let day = Duration::from_secs(86_400);
+    for (keep, is_remembered, issued, renewed) in [
+        (KeepCookie::UntilBrowserCloses, true, Some(None), None),
+        (KeepCookie::WhenRemembered, false, Some(None), None),
+        (KeepCookie::WhenRemembered, true, Some(Some(600)), Some(Some(600))),
+        (KeepCookie::AsLongAsSession, false, Some(Some(600)), Some(Some(600))),
+        (KeepCookie::For(day), false, Some(Some(86_400)), Some(Some(86_400))),
+    ] {
+        assert_eq!(age(keep, is_remembered, false), issued, "{keep:?}");
+        assert_eq!(age(keep, is_remembered, true), renewed, "{keep:?}");
+    }
 }

@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use sessile_conformance::{Call, Fault, Faulty};
 use sessile_core::{CommitError, Counter, Key, Persist, Policy, RotationReason};
-use sessile_web::{CookieTransport, SessionError, Transport, Transports, WebSession};
+use sessile_web::{BearerTransport, HeaderTransport, SessionError, Transports, WebSession};
 use tokio::sync::{Notify, oneshot};
 use tower::ServiceExt as _;
 
@@ -439,26 +439,39 @@ fn world_end() -> sessile_core::Timestamp {
 }
 
 #[tokio::test]
-async fn several_different_cookies_of_the_name_are_none() {
+async fn of_several_cookies_of_the_name_the_one_that_lives_counts() {
     let world = World::new();
     let app = routes().layer(world.layer());
     let mut client = Client::default();
     client.get(&app, "/write").await;
+    let old = client.cookie.clone().unwrap();
+    client.get(&app, "/login").await;
     let good = client.cookie.unwrap();
-    let twice = format!("a=b; {good}; {good}");
-    assert_eq!(get_with(&app, "/read", COOKIE, &twice).await.text, "Some(\"Ada\") None");
-    let planted = format!("{good}; __Host-session={}", "A".repeat(43));
-    assert_eq!(get_with(&app, "/read", COOKIE, &planted).await.text, "None None");
+    let nothing = format!("__Host-session={}", "A".repeat(43));
+    for line in [
+        format!("a=b; {good}; {good}"),
+        format!("{good}; {nothing}"),
+        format!("{nothing}; __Host-session=x; {old}; {good}"),
+    ] {
+        assert_eq!(get_with(&app, "/read", COOKIE, &line).await.text, "Some(\"Ada\") None");
+    }
     let other_case = good.replace("__Host-session", "__hOsT-session");
     assert_eq!(get_with(&app, "/read", COOKIE, &other_case).await.text, "None None");
+
+    // Another session that lives may have been planted.
+    let mut other = Client::default();
+    other.get(&app, "/write").await;
+    let two = format!("{good}; {}", other.cookie.unwrap());
+    assert_eq!(get_with(&app, "/read", COOKIE, &two).await.text, "None None");
+    assert_eq!(world.sessions(), 2);
 }
 
 #[tokio::test]
-async fn a_handlers_own_cookie_of_our_name_never_stands_beside_ours() {
+async fn a_handlers_own_cookie_of_our_name_and_path_never_stands_beside_ours() {
     async fn rival(session: WebSession) -> Result<Response<Body>, SessionError> {
         session.set(&NAME, "Ada".to_owned())?;
         let response = Response::builder()
-            .header("set-cookie", "__Host-session=mine")
+            .header("set-cookie", "__Host-session=mine; Path=/")
             .header("set-cookie", "other=kept");
         Ok(response.body(Body::empty()).unwrap())
     }
@@ -473,8 +486,8 @@ async fn a_handlers_own_cookie_of_our_name_never_stands_beside_ours() {
 #[tokio::test]
 async fn header_transports_hand_tokens_out_and_say_when_they_end() {
     let world = World::new();
-    let list = [Transport::Bearer, Transport::Header];
-    let app = routes().layer(world.layer().transports(Transports::new(list).unwrap()));
+    let transports = Transports::from(BearerTransport).and(HeaderTransport).unwrap();
+    let app = routes().layer(world.layer().transports(transports));
     let request = Request::get("/write").body(Body::empty()).unwrap();
     let answer = send(&app, request).await;
     let token = answer.header("x-auth-token").unwrap().to_owned();
@@ -494,8 +507,8 @@ async fn header_transports_hand_tokens_out_and_say_when_they_end() {
 #[tokio::test]
 async fn the_answer_goes_the_way_the_token_came() {
     let world = World::new();
-    let list = [Transport::Cookie(CookieTransport::default()), Transport::Header];
-    let app = routes().layer(world.layer().transports(Transports::new(list).unwrap()));
+    let transports = Transports::default().and(HeaderTransport).unwrap();
+    let app = routes().layer(world.layer().transports(transports));
     let answer = Client::default().get(&app, "/write").await;
     let token = answer.header("x-auth-token").unwrap().to_owned();
     assert!(answer.header("set-cookie").is_some(), "nothing was presented: all ways");
@@ -514,7 +527,7 @@ async fn every_failure_becomes_the_applications_own_response() {
         let mut response = Response::new(format!("sorry: {error}"));
         *response.status_mut() = match error {
             SessionError::Commit { error: CommitError::Gone, .. } => StatusCode::IM_A_TEAPOT,
-            other => other.status(),
+            other => other.response().status(),
         };
         response
     });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use sessile_core::{BlockingSessions, Counter, Key, Persist, Policy, Sessions};
 use sessile_store_memory::MemoryStore;
-use sessile_web::{SessionError, SessionLayer, Transport, Transports, WebSession};
+use sessile_web::{HeaderTransport, SessionError, SessionLayer, WebSession};
 use shuttle::future::{block_on, spawn};
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
@@ -26,7 +26,6 @@ where
     let policy = Policy::builder().persist(persist).build().expect("the policy is valid");
     let (store, clock) = (Arc::new(MemoryStore::new()), StoppedClock::default());
     let sessions = Sessions::new(Arc::clone(&store), clock.clone(), clock.clone(), policy.clone());
-    let transports = Transports::new([Transport::Header]).expect("there is one");
     let handler = service_fn(move |request: Request<()>| {
         let work = work.clone();
         async move {
@@ -35,7 +34,7 @@ where
             Ok::<_, Infallible>(Response::new(String::new()))
         }
     });
-    let service = SessionLayer::new(&sessions).transports(transports).layer(handler);
+    let service = SessionLayer::new(&sessions).transports(HeaderTransport).layer(handler);
     let answer = block_on(service.oneshot(Request::new(())));
     let answer = answer.expect("an app does not fail");
     assert!(answer.status().is_success(), "{}", answer.body());

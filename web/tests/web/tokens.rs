@@ -37,8 +37,8 @@ const WRITTEN: [(Presented, [&str; 5]); 9] = [
     (Presented::Unknown,   ["-", "new", "new", "-",    "-"]),
     (Presented::Expired,   ["-", "new", "new", "-",    "-"]),
     (Presented::Forged,    ["-", "new", "new", "-",    "-"]),
-    (Presented::Replaced,  ["-", "410", "410", "410",  "410"]),
-    (Presented::Old,       ["-", "410", "410", "410",  "410"]),
+    (Presented::Replaced,  ["-", "410", "new", "gone", "410"]),
+    (Presented::Old,       ["-", "410", "new", "gone", "410"]),
     (Presented::Grace,     ["-", "-",   "new", "gone", "-"]),
     (Presented::Current,   ["-", "-",   "new", "gone", "new"]),
 ];
@@ -50,8 +50,8 @@ const OPENED: [(Presented, [&str; 5]); 9] = [
     (Presented::Unknown,   ["new", "new", "new", "-",    "new"]),
     (Presented::Expired,   ["new", "new", "new", "-",    "new"]),
     (Presented::Forged,    ["-",   "new", "new", "-",    "-"]),
-    (Presented::Replaced,  ["-",   "410", "410", "410",  "410"]),
-    (Presented::Old,       ["-",   "410", "410", "410",  "410"]),
+    (Presented::Replaced,  ["-",   "410", "new", "gone", "410"]),
+    (Presented::Old,       ["-",   "410", "new", "gone", "410"]),
     (Presented::Grace,     ["-",   "-",   "new", "gone", "-"]),
     (Presented::Current,   ["-",   "-",   "new", "gone", "new"]),
 ];
