@@ -53,10 +53,11 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     // A closed output is no reason not to serve.
     let _ = writeln!(io::stdout(), "{}", args.banner(listener.local_addr()?));
     let (mut first, mut last) = (Signals::new()?, Signals::new()?);
-    let server = axum::serve(listener, api::router(layer)).with_graceful_shutdown(async move {
-        first.next().await;
-        tracing::info!("stopping: finishing what runs");
-    });
+    let server = axum::serve(listener, api::router(layer, args.remember_for))
+        .with_graceful_shutdown(async move {
+            first.next().await;
+            tracing::info!("stopping: finishing what runs");
+        });
     tokio::select! {
         served = server => served?,
         () = last.give_up() => tracing::warn!("not waiting for the last clients"),

@@ -10,6 +10,7 @@
 //! | [`engine`] | adapters to frameworks: the path by hand |
 //! | [`store`] | authors of stores |
 //! | [`log`] | stores and tools: what is stored |
+//! | [`observe`] | logs, audit trails, metrics: what happens |
 //!
 //! | feature | gives |
 //! |---|---|
@@ -27,9 +28,9 @@ pub mod tomcat;
 pub use os::Os;
 pub use sessile_core::{
     CommitError, Counter, CreateWhen, Failed, Finished, GetError, Granularity, Key, Limits, List,
-    Map, OnConflict, OnMismatch, Persist, Policy, PolicyBuilder, PolicyError, RotationReason,
-    Session, SessionId, SetError, Timestamp, Token, TokenUpdate, Ttl, UpdateError, engine,
-    impl_store, log, store,
+    Map, OnConflict, OnMismatch, OnServerError, OnUnreadable, Persist, Policy, PolicyBuilder,
+    PolicyError, RotationReason, Session, SessionId, SetError, Timestamp, Token, TokenUpdate, Ttl,
+    UpdateError, engine, impl_store, log, observe, store,
 };
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};

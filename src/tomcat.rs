@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sessile_core::{Persist, PersistError, Policy, PolicyBuilder, Ttl};
+use sessile_core::{OnServerError, Persist, PersistError, Policy, PolicyBuilder, Ttl};
 use sessile_store_redis::{RedisConfig, RedisConfigBuilder};
 
 /// What the attributes of a `<Manager>` say.
@@ -57,6 +57,8 @@ impl Manager {
     /// | `sessionPersistPolicies` | when sessions are written | at the end of the request |
     /// | `connectionPoolMaxTotal` | the number of connections | 2 |
     ///
+    /// What a request changed whose answer is a server's error is kept, as by the manager.
+    ///
     /// The rest of the `connectionPool` family is ignored. The manager has no absolute timeout;
     /// here it is 12 h. An interval beyond that needs an `absolute_timeout` of its own, or the
     /// policy is not built.
@@ -72,7 +74,8 @@ impl Manager {
     {
         let mut manager = Self {
             redis: RedisConfig::builder(),
-            policy: Policy::builder().idle_timeout(INTERVAL),
+            // The manager saves whatever the response.
+            policy: Policy::builder().idle_timeout(INTERVAL).on_server_error(OnServerError::Keep),
             ignored: Vec::new(),
         };
         let mut sentinels = Sentinels::default();

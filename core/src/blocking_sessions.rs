@@ -10,6 +10,7 @@ use core::hint;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
+use crate::candidates::Candidates;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::policy::Policy;
@@ -58,6 +59,15 @@ impl<B: BlockingStore> BlockingSessions<B> {
     /// As [`Sessions::open`].
     pub fn open(&self, token: Option<&str>) -> Result<Session, B::Error> {
         self.run(self.sessions.open(token))
+    }
+
+    /// As [`Sessions::open_among`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::open_among`].
+    pub fn open_among(&self, candidates: &Candidates) -> Result<Session, B::Error> {
+        self.run(self.sessions.open_among(candidates))
     }
 
     /// As [`Sessions::commit`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::args::in_full;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
@@ -19,7 +19,7 @@ use sessile::web::{Operations, SessionError, SessionLayer, WebSession};
 use sessile::{CommitError, Counter, Key, List, RotationReason, Timestamp};
 
 /// Puts the API together.
-pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>) -> Router {
+pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>, remember_for: Duration) -> Router {
     Router::new()
         .route("/session", get(show).post(set_all).delete(end))
         .route("/session/attributes/{name}", get(get_one).put(set_one).delete(remove_one))
@@ -34,8 +34,10 @@ pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>) -> Router {
         .method_not_allowed_fallback(|method: Method| async move {
             error(StatusCode::METHOD_NOT_ALLOWED, &format!("{method} is not possible here"))
         })
+        .layer(from_fn(fail_as_asked))
         .layer(layer)
         .layer(from_fn(report))
+        .with_state(remember_for)
 }
 
 /// Turns a failure of the session into what a client sees.
@@ -57,6 +59,22 @@ pub(crate) fn on_error(failure: &SessionError) -> http::Response<String> {
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
     response
+}
+
+/// Answers with the status that the query asks for, when everything is done: to see what a request
+/// leaves that fails.
+async fn fail_as_asked(request: Request, next: Next) -> Response {
+    #[derive(Deserialize)]
+    struct Parameters {
+        status: u16,
+    }
+
+    let asked = Query::<Parameters>::try_from_uri(request.uri()).map(|asked| asked.0.status);
+    let response = next.run(request).await;
+    match asked.ok().filter(|status| (400..600).contains(status)).map(StatusCode::from_u16) {
+        Some(Ok(status)) if response.status().is_success() => error(status, "as was asked for"),
+        _ => response,
+    }
 }
 
 /// Reports the store operations of each request in a header.
@@ -122,8 +140,17 @@ async fn add(session: WebSession, name: Name, sleep: Sleep, body: Object<Add>) -
     Ok(Json(json!({ "value": value })))
 }
 
-async fn login(session: WebSession, sleep: Sleep, body: Object<Login>) -> Answer {
+async fn login(
+    State(remember_for): State<Duration>,
+    session: WebSession,
+    sleep: Sleep,
+    body: Object<Login>,
+) -> Answer {
     session.login(&body.0.principal)?;
+    if body.0.remember {
+        session.set_idle_timeout(remember_for)?;
+        session.set_absolute_timeout(remember_for)?;
+    }
     finish(&session, sleep).await
 }
 
@@ -205,6 +232,9 @@ struct Add {
 #[serde(deny_unknown_fields)]
 struct Login {
     principal: String,
+    /// The session lives long, and the client keeps the cookie when the browser is closed.
+    #[serde(default)]
+    remember: bool,
 }
 
 #[derive(Deserialize)]

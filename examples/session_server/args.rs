@@ -9,8 +9,12 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use sessile::engine::Clock;
 use sessile::store::BoxStore;
-use sessile::web::{BearerTransport, CookieTransport, HeaderTransport, Transport, Transports};
-use sessile::{CreateWhen, Granularity, OnConflict, Persist, Policy, Ttl};
+use sessile::web::{
+    BearerTransport, CookieTransport, HeaderTransport, KeepCookie, Transport, Transports,
+};
+use sessile::{
+    CreateWhen, Granularity, OnConflict, OnServerError, OnUnreadable, Persist, Policy, Ttl,
+};
 use sessile::{MemoryStore, Os, RedisConfig, RedisStore};
 
 /// Sessions over HTTP, as a small JSON API.
@@ -46,6 +50,19 @@ pub(crate) struct Args {
     /// twentieth of the idle timeout].
     #[arg(long, value_parser = humantime::parse_duration)]
     touch_interval: Option<Duration>,
+    /// What becomes of what a request changed whose answer is a server's error (try ?status=500).
+    #[arg(long, value_enum, default_value = "discard")]
+    on_server_error: OnServerErrorArg,
+    /// Give a fresh session to a client whose stored session cannot be read.
+    #[arg(long)]
+    abandon_unreadable: bool,
+    /// How long a client keeps the cookie [default: until the browser is closed, or as long as the
+    /// session lives if that is to be remembered].
+    #[arg(long, value_parser = humantime::parse_duration)]
+    max_age: Option<Duration>,
+    /// How long a session lives, used or not, that logs in with {"remember": true}.
+    #[arg(long, default_value = "30d", value_parser = humantime::parse_duration)]
+    pub(crate) remember_for: Duration,
     /// Attribute that, when it is set, makes the commit write everything.
     #[arg(long, value_name = "NAME")]
     manual_dirty_key: Option<String>,
@@ -117,6 +134,12 @@ enum CreateArg {
     Eager,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OnServerErrorArg {
+    Discard,
+    Keep,
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum TransportArg {
     Cookie,
@@ -185,9 +208,18 @@ impl Args {
                 CreateArg::WhenWritten => CreateWhen::Written,
                 CreateArg::Eager => CreateWhen::Opened,
             })
+            .on_server_error(match self.on_server_error {
+                OnServerErrorArg::Discard => OnServerError::Discard,
+                OnServerErrorArg::Keep => OnServerError::Keep,
+            })
+            .on_unreadable(match self.abandon_unreadable {
+                true => OnUnreadable::Abandon,
+                false => OnUnreadable::Fail,
+            })
             .idle_timeout(self.idle_timeout)
             .absolute_timeout(self.absolute_timeout)
             .max_idle_timeout(Ttl::MAX.as_duration())
+            .max_absolute_timeout(Ttl::MAX.as_duration())
             .manual_dirty_key(self.manual_dirty_key.clone());
         if let Some(touch_interval) = self.touch_interval {
             builder = builder.touch_interval(touch_interval);
@@ -214,6 +246,10 @@ impl Args {
         let builder = CookieTransport::builder();
         let builder =
             if self.insecure_cookie { builder.name("session").secure(false) } else { builder };
+        let builder = match self.max_age {
+            Some(age) => builder.keep(KeepCookie::For(age)),
+            None => builder,
+        };
         Ok(builder.build()?)
     }
 

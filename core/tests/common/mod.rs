@@ -164,7 +164,7 @@ impl World {
     pub(crate) fn reload(&self, reload: Reload) -> Result<Step, Box<Failed>> {
         match self.store.load(reload.id(), self.now()) {
             Ok(found) => reload.resume(found, self.now(), &self.system),
-            Err(Broken) => reload.fail(self.now(), &self.system),
+            Err(_) => reload.fail(self.now(), &self.system),
         }
     }
 
@@ -341,7 +341,11 @@ pub(crate) enum Fault {
 
 /// The store failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Broken;
+pub(crate) enum Broken {
+    Down,
+    /// It holds what cannot be read.
+    Unreadable,
+}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -351,7 +355,11 @@ impl fmt::Display for Broken {
 
 impl Error for Broken {}
 
-impl StoreError for Broken {}
+impl StoreError for Broken {
+    fn is_unreadable(&self) -> bool {
+        *self == Self::Unreadable
+    }
+}
 
 /// Keeps logs the simple way: a list of bodies and stamps, folded on every load.
 #[derive(Debug, Default)]
@@ -491,7 +499,7 @@ impl BlockingStore for LogStore {
 
     fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Broken> {
         self.with(|state| match state.call(Call::Load) {
-            Some(Fault::NotApplied | Fault::RequestLost | Fault::ReplyLost) => Err(Broken),
+            Some(Fault::NotApplied | Fault::RequestLost | Fault::ReplyLost) => Err(Broken::Down),
             _ => state.load(id, now),
         })
     }
@@ -511,10 +519,10 @@ impl BlockingStore for LogStore {
             let said = match fault {
                 None => Ok(state.apply(id, action, now)),
                 Some(Fault::Says(outcome)) => Ok(outcome),
-                Some(Fault::NotApplied) => Err(Failure::NotApplied(Broken)),
+                Some(Fault::NotApplied) => Err(Failure::NotApplied(Broken::Down)),
                 Some(Fault::ReplyLost) => {
                     state.apply(id, action, now);
-                    Err(Failure::Unknown(Broken))
+                    Err(Failure::Unknown(Broken::Down))
                 }
                 Some(fault) => {
                     match fault {
@@ -522,7 +530,7 @@ impl BlockingStore for LogStore {
                         Fault::AfterNext => state.after_next.push((id, action.clone())),
                         _ => {}
                     }
-                    Err(Failure::Unknown(Broken))
+                    Err(Failure::Unknown(Broken::Down))
                 }
             };
             for (id, action) in after {
@@ -544,7 +552,7 @@ impl State {
 
     fn load(&mut self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, Broken> {
         let Some(log) = self.alive(id, now) else { return Ok(None) };
-        let broken = |_| Broken;
+        let broken = |_| Broken::Unreadable;
         let (first, rest) = log.entries.split_first().expect("a log has entries");
         let base = Arc::new(Record::decode(first.body.clone()).map_err(broken)?);
         let mut deltas = Vec::new();

@@ -266,7 +266,7 @@ fn a_counter_is_started_anew_although_the_write_in_flight_fails() {
         let step = session.save(world.now(), &world.system).unwrap();
         let Step::Apply(mut pending) = step else { panic!("it is dirty") };
         hit(100)(pending.session_mut());
-        let said = Err(sessile_core::store::Failure::NotApplied(Broken));
+        let said = Err(sessile_core::store::Failure::NotApplied(Broken::Down));
         let failed = pending
             .finish(Answer::split(said).0, world.now(), &world.system)
             .expect_err("it fails");

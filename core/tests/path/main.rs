@@ -5,8 +5,10 @@ mod common;
 
 mod again;
 mod budgets;
+mod candidates;
 mod collections;
 mod corners;
+mod discard;
 mod ends;
 mod faults;
 mod growth;
