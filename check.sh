@@ -35,6 +35,8 @@ say 'core without an operating system'
 for target in thumbv7em-none-eabihf wasm32-unknown-unknown; do
     cargo build --quiet -p sessile-core --all-features --target "$target"
 done
+cargo build --quiet -p sessile --no-default-features --features memory,web \
+    --target wasm32-unknown-unknown
 
 if cargo deny --version >/dev/null 2>&1; then
     say 'dependencies'

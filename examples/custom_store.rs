@@ -96,7 +96,7 @@ impl BlockingStore for MapStore {
 }
 
 // A store for async programs, too.
-sessile::impl_store!(MapStore);
+sessile::store::impl_store!(MapStore);
 
 const NAME: Key<String> = Key::new("name");
 

@@ -8,6 +8,7 @@ use sessile_core::Policy;
 use sessile_core::engine::{Clock, Entropy};
 use sessile_core::store::{BlockingStore, Store};
 
+#[cfg(feature = "os")]
 use crate::os::Os;
 
 /// Opens and commits sessions in a store: [`sessile_core::Sessions`] by the clock and the
@@ -47,6 +48,7 @@ pub struct BlockingSessions<B> {
 
 impl<S: Store> Sessions<S> {
     /// Creates sessions that live in `store` by the rules of `policy`.
+    #[cfg(feature = "os")]
     pub fn new(store: S, policy: Policy) -> Self {
         Self::with(store, Os, Os, policy)
     }
@@ -65,6 +67,7 @@ impl<S: Store> Sessions<S> {
 
 impl<B: BlockingStore> BlockingSessions<B> {
     /// Creates sessions that live in `store` by the rules of `policy`.
+    #[cfg(feature = "os")]
     pub fn new(store: B, policy: Policy) -> Self {
         Self::with(store, Os, Os, policy)
     }

@@ -12,4 +12,5 @@ pub use crate::session::edit::Edit;
 pub use crate::session::open::{Loading, Opening, begin, choose};
 pub use crate::session::upkeep::Upkeep;
 pub use crate::session::written::Report;
+pub use crate::sessions::UpdateError;
 pub use crate::turns::Turn;

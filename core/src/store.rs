@@ -12,6 +12,7 @@ pub(crate) mod failure;
 pub(crate) mod loaded;
 pub(crate) mod position;
 
+pub use crate::impl_store;
 pub use action::{Action, Append, Compact, Create, Delete, Outcome, Touch};
 pub use blocking::BlockingStore;
 pub use boxed::{BoxStore, BoxStoreError};

@@ -30,6 +30,7 @@ mod layer;
 mod operations;
 mod session;
 mod state;
+mod test_client;
 mod transport;
 
 pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder, KeepCookie, SameSite};
@@ -40,6 +41,7 @@ pub use head::{FoundToken, RequestHead, ResponseHead};
 pub use layer::{SessionBody, SessionLayer, SessionService};
 pub use operations::Operations;
 pub use session::{DetachedSession, WebSession};
+pub use test_client::TestClient;
 pub use transport::{
     BearerTransport, HeaderTransport, Lifespan, News, Presented, Transport, Transports,
     TransportsError,
