@@ -78,29 +78,3 @@ impl SessionError {
         response
     }
 }
-
-#[cfg(feature = "axum")]
-mod of_axum {
-    use axum_core::body::Body;
-    use axum_core::extract::FromRequestParts;
-    use axum_core::response::IntoResponse;
-    use http::Response;
-    use http::request::Parts;
-
-    use super::{SessionError, WebSession};
-
-    /// Loads the session.
-    impl<S: Send + Sync> FromRequestParts<S> for WebSession {
-        type Rejection = SessionError;
-
-        async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, SessionError> {
-            Self::of(&parts.extensions).await
-        }
-    }
-
-    impl IntoResponse for SessionError {
-        fn into_response(self) -> Response<Body> {
-            self.response().map(Body::from)
-        }
-    }
-}

@@ -19,12 +19,16 @@
 //! | a body streams on after the head left | changes are refused with [`SessionError::Closed`] |
 //! | two extractions in one request | the same session |
 
+#[cfg(feature = "axum")]
+mod axum;
 mod cookie;
 mod driver;
 mod error;
 #[cfg(feature = "tower")]
 mod extensions;
 mod head;
+#[cfg(feature = "tower")]
+mod http_head;
 #[cfg(feature = "tower")]
 mod layer;
 mod operations;
