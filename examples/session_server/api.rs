@@ -1,5 +1,6 @@
 //! The JSON API.
 
+use std::mem;
 use std::time::Duration;
 
 use crate::args::in_full;
@@ -106,10 +107,17 @@ async fn remove_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
 /// Pushes to an array that was set as an attribute, or else to a list: either way, what parallel
 /// requests push all survives.
 async fn push(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
-    let (array, item) = (Key::<Vec<Value>>::named(name.0), body.0);
-    if session.contains(&array) {
-        session.update(&array, move |array| array.push(item.clone()))?;
-    } else {
+    let (array, item) = (Key::<Option<Vec<Value>>>::named(name.0), body.0);
+    let (pushed, mut is_first) = (item.clone(), true);
+    // Finding out which it is by asking would be a read, and those conflict under `reject`.
+    let found = session.try_update(&array, move |array| {
+        if mem::take(&mut is_first) && array.is_none() {
+            return Err("there is no array");
+        }
+        array.get_or_insert_default().push(pushed.clone());
+        Ok(())
+    })?;
+    if found.is_err() {
         session.push(&List::named(array.name().to_owned()), item)?;
     }
     finish(&session, sleep).await
