@@ -1,6 +1,7 @@
 //! A session server: sessions over HTTP as a small JSON API.
 //!
-//! `cargo run --release --example session_server` and follow what it prints.
+//! `cargo run --release --example session_server` and follow what it prints. `RUST_LOG=debug` prints
+//! a line for each request.
 
 #[path = "session_server/api.rs"]
 mod api;
@@ -18,14 +19,17 @@ use sessile::web::SessionLayer;
 use sessile::{Os, Sessions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use args::Args;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let is_terminal = io::stderr().is_terminal();
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(is_terminal);
-    log.with_target(false).init();
+    log.with_target(false).with_env_filter(filter.from_env_lossy()).init();
     let outcome = match &args {
         Args { race: true, .. } => args.check().and_then(|()| race::run()),
         args => serve(args),

@@ -352,6 +352,28 @@ fn a_second_signal_ends_the_server_although_a_client_never_ends() {
 }
 
 #[test]
+fn rust_log_says_what_is_printed() {
+    for (filter, is_told) in [(None, false), (Some("debug"), true), (Some("warn"), false)] {
+        let mut command = Command::new(binary());
+        command.env_remove("RUST_LOG").envs(filter.map(|filter| ("RUST_LOG", filter)));
+        let mut server = Server::spawn(command.stderr(Stdio::piped()));
+        let mut printed = server.process.stderr.take().unwrap();
+        let mut client = server.client();
+        client.post("/session", &json!({"name": "hush-hush"}));
+        client.post("/session", &json!({"name": "Ada"}));
+        signal(&server, "-TERM");
+        let mut said = String::new();
+        printed.read_to_string(&mut said).unwrap();
+        let line = "answered method=POST path=\"/session\" status=200 operations=load=1 append=1";
+        assert_eq!(said.contains(line), is_told, "{filter:?}: {said}");
+        assert_eq!(said.contains("stopped"), filter != Some("warn"), "{filter:?}: {said}");
+        let token = client.token.unwrap();
+        let (_, token) = token.split_once('=').unwrap();
+        assert!(!said.contains("hush-hush") && !said.contains(token), "{said}");
+    }
+}
+
+#[test]
 fn a_redis_that_stops_is_a_503_in_time_and_heals_by_itself() {
     let redis = sessile_testkit::Server::start();
     let server = Server::start(&[&format!("--store=redis://127.0.0.1:{}", redis.port())]);

@@ -60,10 +60,12 @@ pub(crate) fn on_error(failure: &SessionError) -> http::Response<String> {
     response
 }
 
-/// Reports the store operations of each request in a header.
+/// Reports the store operations of each request in a header, and in a line of the log.
 async fn report(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let operations = response.extensions().get::<Operations>().copied().unwrap_or_default();
+    tracing::debug!(%method, path, status = response.status().as_u16(), %operations, "answered");
     if let Ok(value) = HeaderValue::from_str(&operations.to_string()) {
         response.headers_mut().insert("x-session-store", value);
     }
