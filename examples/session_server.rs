@@ -1,4 +1,4 @@
-//! A session server: sessions over HTTP as a small JSON API.
+//! A session server: sessions over HTTP as a small JSON API, and a page to look at one.
 //!
 //! `cargo run --release --example session_server` and follow what it prints. `RUST_LOG=debug` prints
 //! a line for each request.
@@ -7,6 +7,12 @@
 mod api;
 #[path = "session_server/args.rs"]
 mod args;
+#[path = "session_server/journal.rs"]
+mod journal;
+#[path = "session_server/meetings.rs"]
+mod meetings;
+#[path = "session_server/page.rs"]
+mod page;
 #[path = "session_server/race.rs"]
 mod race;
 
@@ -23,6 +29,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use args::Args;
+use journal::{Journal, Noted};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -46,6 +53,8 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (store, clock) = args.store().await?;
+    let journal = Journal::default();
+    let store = Noted::new(store, journal.clone());
     let sessions = Sessions::with(store, clock, Os, args.policy()?);
     let layer = SessionLayer::new(&sessions)
         .transports(args.transports()?)
@@ -57,10 +66,11 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     // A closed output is no reason not to serve.
     let _ = writeln!(io::stdout(), "{}", args.banner(listener.local_addr()?));
     let (mut first, mut last) = (Signals::new()?, Signals::new()?);
-    let server = axum::serve(listener, api::router(layer)).with_graceful_shutdown(async move {
-        first.next().await;
-        tracing::info!("stopping: finishing what runs");
-    });
+    let server =
+        axum::serve(listener, api::router(layer, journal)).with_graceful_shutdown(async move {
+            first.next().await;
+            tracing::info!("stopping: finishing what runs");
+        });
     tokio::select! {
         served = server => served?,
         () = last.give_up() => tracing::warn!("not waiting for the last clients"),

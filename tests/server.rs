@@ -111,6 +111,7 @@ fn bad_input_is_an_error_in_json_and_changes_nothing() {
         ("PUT", "/session/idle-timeout", "{\"ms\":-1}", 400),
         ("GET", "/session?sleepMs=10001", "", 400),
         ("GET", "/session?sleepMs=x", "", 400),
+        ("GET", "/session?meet=perhaps", "", 400),
         ("GET", "/session/attributes/absent", "", 404),
         ("GET", "/elsewhere", "", 404),
         ("PATCH", "/session", "", 405),

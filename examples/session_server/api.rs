@@ -4,6 +4,9 @@ use std::mem;
 use std::time::Duration;
 
 use crate::args::in_full;
+use crate::journal::Journal;
+use crate::meetings::Meetings;
+use crate::page::page;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request};
@@ -11,7 +14,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
-use axum::{Router, http};
+use axum::{Extension, Router, http};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -20,8 +23,9 @@ use sessile::web::{Operations, SessionError, SessionLayer, WebSession};
 use sessile::{CommitError, Counter, Key, List, RotationReason, Timestamp};
 
 /// Puts the API together.
-pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>) -> Router {
+pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>, journal: Journal) -> Router {
     Router::new()
+        .route("/", get(page))
         .route("/session", get(show).post(set_all).delete(end))
         .route("/session/attributes/{name}", get(get_one).put(set_one).delete(remove_one))
         .route("/session/lists/{name}", post(push))
@@ -29,6 +33,7 @@ pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>) -> Router {
         .route("/session/login", post(login))
         .route("/session/rotate", post(rotate))
         .route("/session/idle-timeout", put(idle_timeout))
+        .route("/session/log", get(log))
         .fallback(|uri: Uri| async move {
             error(StatusCode::NOT_FOUND, &format!("there is nothing at {}", uri.path()))
         })
@@ -36,6 +41,8 @@ pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>) -> Router {
             error(StatusCode::METHOD_NOT_ALLOWED, &format!("{method} is not possible here"))
         })
         .layer(layer)
+        .layer(Extension(journal))
+        .layer(Extension(Meetings::default()))
         .layer(from_fn(report))
 }
 
@@ -91,7 +98,7 @@ async fn end(session: WebSession, sleep: Sleep) -> Answer {
 async fn get_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
     let found = session.get(&key(&name.0)).or_else(|_| attribute(&session, &name.0))?;
     let found = found.or(attribute(&session, &name.0)?);
-    sleep.wait().await;
+    sleep.wait(&session).await;
     let absent = || Refusal::new(StatusCode::NOT_FOUND, "there is no attribute of that name");
     Ok(Json(found.ok_or_else(absent)?))
 }
@@ -128,7 +135,7 @@ async fn push(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) 
 async fn add(session: WebSession, name: Name, sleep: Sleep, body: Object<Add>) -> Answer {
     let value = session.add(&Counter::named(name.0), body.0.add)?;
     session.reserve()?;
-    sleep.wait().await;
+    sleep.wait(&session).await;
     Ok(Json(json!({ "value": value })))
 }
 
@@ -154,6 +161,12 @@ async fn idle_timeout(session: WebSession, sleep: Sleep, body: Object<Idle>) -> 
     finish(&session, sleep).await
 }
 
+/// Reports what this server saw of the log.
+async fn log(session: WebSession, Extension(journal): Extension<Journal>) -> Response {
+    let log = session.id().map(|id| journal.read(id)).unwrap_or_default();
+    Json(log).into_response()
+}
+
 /// Reports what the session looks like now, then sleeps.
 async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
     if session.exists() {
@@ -164,7 +177,7 @@ async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
         .into_iter()
         .map(|name| Ok((name.clone(), attribute(session, &name)?.unwrap_or_default())))
         .collect::<Result<Map<_, _>, SessionError>>()?;
-    let answer = json!({
+    let mut answer = json!({
         "id": session.id().map(|id| id.to_string()),
         "isNew": session.is_new(),
         "createdAtMs": session.created_at().map(Timestamp::as_millis),
@@ -173,7 +186,9 @@ async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
         "principal": session.principal(),
         "attributes": attributes,
     });
-    sleep.wait().await;
+    if let Some(met) = sleep.wait(session).await {
+        answer["met"] = json!(met);
+    }
     Ok(Json(answer))
 }
 
@@ -280,14 +295,24 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Name {
     }
 }
 
-/// How long the handler sleeps when its work is done.
-struct Sleep(Duration);
+/// What the handler waits for when its work is done: another request of the session, and some time.
+struct Sleep {
+    meetings: Option<Meetings>,
+    time: Duration,
+}
 
 impl Sleep {
-    async fn wait(self) {
-        if !self.0.is_zero() {
-            tokio::time::sleep(self.0).await;
+    /// Waits, and reports whether there was another request, if one was to be waited for.
+    async fn wait(self, session: &WebSession) -> Option<bool> {
+        let met = match (self.meetings, session.id()) {
+            (None, _) => None,
+            (Some(_), None) => Some(false),
+            (Some(meetings), Some(id)) => Some(meetings.meet(id).await),
+        };
+        if !self.time.is_zero() {
+            tokio::time::sleep(self.time).await;
         }
+        met
     }
 }
 
@@ -303,15 +328,21 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Sleep {
         struct Parameters {
             #[serde(default)]
             sleep_ms: u64,
+            #[serde(default)]
+            meet: bool,
         }
 
         let parameters: Result<Query<Parameters>, QueryRejection> =
             Query::from_request_parts(parts, state).await;
         match parameters {
-            Ok(Query(Parameters { sleep_ms })) if sleep_ms <= 10_000 => {
-                Ok(Self(Duration::from_millis(sleep_ms)))
+            Ok(Query(Parameters { sleep_ms, meet })) if sleep_ms <= 10_000 => {
+                let meetings = parts.extensions.get::<Meetings>().filter(|_| meet).cloned();
+                Ok(Self { meetings, time: Duration::from_millis(sleep_ms) })
             }
-            _ => Err(Refusal::new(StatusCode::BAD_REQUEST, "sleepMs is not 0 to 10000")),
+            _ => {
+                let text = "sleepMs is not 0 to 10000, or meet is not true or false";
+                Err(Refusal::new(StatusCode::BAD_REQUEST, text))
+            }
         }
     }
 }
