@@ -283,25 +283,33 @@ fn every_control_has_a_name(browser: &Browser) {
     assert_eq!(browser.run(script, &json!([])), expected);
 }
 
+/// The stories share a browser, since starting one is most of what they cost.
 #[test]
-fn in_a_browser_a_visit_stores_nothing_and_overlapping_requests_both_survive() {
+fn the_page_does_in_a_browser_what_it_says() {
     let browser = Browser::start();
+    a_visit_stores_nothing_and_overlapping_requests_both_survive(&browser);
+    what_the_session_holds_is_text(&browser);
+    a_lost_write_is_called_lost_and_every_transport_works(&browser);
+}
+
+#[track_caller]
+fn a_visit_stores_nothing_and_overlapping_requests_both_survive(browser: &Browser) {
     let redis = sessile_testkit::Server::start();
     let server = Server::start(&[&format!("--store=redis://127.0.0.1:{}", redis.port())]);
-    open(&browser, &server);
+    open(browser, &server);
     assert!(browser.text("#about").starts_with("There is no session"));
     assert_eq!(browser.text("#entries"), "There is no log.");
     assert_eq!(redis.say(["DBSIZE"]).number(), 0);
 
-    set(&browser, "age", "36");
+    set(browser, "age", "36");
     assert_eq!(redis.say(["DBSIZE"]).number(), 1);
     assert_eq!(browser.text("#attributes tbody"), "age\t36\tRemove");
-    every_control_has_a_name(&browser);
+    every_control_has_a_name(browser);
     let entries = browser.text("#entries");
     assert!(entries.contains("1. snapshot") && entries.contains("set age: 36"), "{entries}");
 
     browser.click("#overlap");
-    settled(&browser);
+    settled(browser);
     assert_eq!(browser.text("#verdict"), "They overlapped. Both survive.");
     let story = browser.text("#story");
     assert_eq!(story.matches("it is there").count(), 2, "{story}");
@@ -315,21 +323,20 @@ fn in_a_browser_a_visit_stores_nothing_and_overlapping_requests_both_survive() {
     }
 
     browser.click("[aria-label='Remove age']");
-    settled(&browser);
+    settled(browser);
     assert!(browser.text("#entries").contains("4. delta") && !attributes.is_empty());
-    open(&browser, &server);
+    open(browser, &server);
     assert!(!browser.text("#attributes tbody").contains("age"));
     browser.click("#end");
-    settled(&browser);
+    settled(browser);
     assert_eq!(browser.text("#entries"), "There is no log.");
-    kept_to_itself(&browser, &server);
+    kept_to_itself(browser, &server);
 }
 
-#[test]
-fn in_a_browser_what_the_session_holds_is_text() {
-    let browser = Browser::start();
+#[track_caller]
+fn what_the_session_holds_is_text(browser: &Browser) {
     let server = Server::start(&[]);
-    open(&browser, &server);
+    open(browser, &server);
     let attacks = [
         "<script>window.ran = true</script>",
         "<img src=x onerror='window.ran = true'>",
@@ -337,7 +344,7 @@ fn in_a_browser_what_the_session_holds_is_text() {
         "javascript:window.ran=true",
         "__proto__",
     ];
-    set(&browser, attacks[0], attacks[0]);
+    set(browser, attacks[0], attacks[0]);
     let mut others: serde_json::Map<_, _> =
         attacks[1..].iter().map(|attack| ((*attack).to_owned(), json!(attack))).collect();
     others.insert("nested".to_owned(), json!({ attacks[0]: [attacks[1]] }));
@@ -345,9 +352,9 @@ fn in_a_browser_what_the_session_holds_is_text() {
         "return fetch('/session', { method: 'POST', body: arguments[0] }).then((it) => it.ok)";
     let sent = browser.run(send, &json!([Value::Object(others).to_string()]));
     assert_eq!(sent, json!(true));
-    open(&browser, &server);
+    open(browser, &server);
     browser.click("#overlap");
-    settled(&browser);
+    settled(browser);
     let (attributes, entries) = (browser.text("#attributes tbody"), browser.text("#entries"));
     for attack in attacks {
         assert!(attributes.contains(&format!("{attack}\t\"{attack}\"")), "{attributes}");
@@ -355,28 +362,27 @@ fn in_a_browser_what_the_session_holds_is_text() {
     }
     let ran = "return window.ran === undefined && !document.querySelector('main img, main svg')";
     assert_eq!(browser.run(ran, &json!([])), json!(true));
-    kept_to_itself(&browser, &server);
+    kept_to_itself(browser, &server);
 }
 
-#[test]
-fn in_a_browser_a_lost_write_is_called_lost_and_every_transport_works() {
-    let browser = Browser::start();
+#[track_caller]
+fn a_lost_write_is_called_lost_and_every_transport_works(browser: &Browser) {
     let server = Server::start(&["--granularity", "whole"]);
-    open(&browser, &server);
+    open(browser, &server);
     browser.click("#overlap");
-    settled(&browser);
+    settled(browser);
     assert_eq!(browser.text("#verdict"), "They overlapped. One is lost.");
     assert_eq!(browser.text("#story").matches("LOST").count(), 1);
     assert!(browser.text("#entries").contains("replaces all attributes"));
-    kept_to_itself(&browser, &server);
+    kept_to_itself(browser, &server);
 
     for transport in ["header", "bearer"] {
         let server = Server::start(&["--transport", transport]);
-        open(&browser, &server);
-        set(&browser, "age", "36");
+        open(browser, &server);
+        set(browser, "age", "36");
         browser.click("#overlap");
-        settled(&browser);
+        settled(browser);
         assert_eq!(browser.text("#verdict"), "They overlapped. Both survive.");
-        kept_to_itself(&browser, &server);
+        kept_to_itself(browser, &server);
     }
 }

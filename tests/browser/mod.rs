@@ -2,10 +2,11 @@
 //!
 //! The protocol is JSON over HTTP, so a client of it is what is below; the crates that speak it bring
 //! more than twenty others. Chromium is started here and not by its driver, so that both are ended
-//! by their ids, whatever became of the test.
+//! here, whatever became of the test.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -135,7 +136,7 @@ impl Browser {
     }
 }
 
-/// A process that ends on drop.
+/// A process that ends on drop, with those it started.
 struct Process(Child);
 
 impl Process {
@@ -145,7 +146,8 @@ impl Process {
         for program in programs {
             let mut command = Command::new(program);
             set_up(&mut command);
-            match command.stdin(Stdio::null()).stderr(Stdio::null()).spawn() {
+            command.stdin(Stdio::null()).stderr(Stdio::null()).process_group(0);
+            match command.spawn() {
                 Ok(process) => return Self(process),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => panic!("{program} cannot be started: {error}"),
@@ -161,15 +163,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Asked to end, a browser ends its own processes first.
-        let id = self.0.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &id]).stderr(Stdio::null()).status();
-        for _ in 0..100 {
-            if !matches!(self.0.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        // All of its group at once: what a browser leaves behind would still write files. The group
+        // is named after a process that has not been waited for, so it is no other one.
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
