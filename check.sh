@@ -14,9 +14,15 @@ for target in thumbv7em-none-eabihf wasm32-unknown-unknown; do
     [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ] || rustup target add "$target" ||
         { echo "missing: install it with 'rustup target add $target'"; exit 1; }
 done
-if ! command -v redis-server >/dev/null; then
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q redis-server; } ||
-        { echo 'missing: install redis-server (Debian: apt-get install redis-server)'; exit 1; }
+has() { command -v "$1" >/dev/null; }
+packages=
+has redis-server || packages+=' redis-server'
+has chromium || has google-chrome || packages+=' chromium'
+has chromedriver || packages+=' chromium-driver'
+if [ -n "$packages" ]; then
+    # shellcheck disable=SC2086 # one word each
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q $packages; } ||
+        { echo "missing: install them (Debian: apt-get install$packages)"; exit 1; }
 fi
 
 say 'format'

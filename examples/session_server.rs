@@ -1,11 +1,18 @@
-//! A session server: sessions over HTTP as a small JSON API.
+//! A session server: sessions over HTTP as a small JSON API, and a page to look at one.
 //!
-//! `cargo run --release --example session_server` and follow what it prints.
+//! `cargo run --release --example session_server` and follow what it prints. `RUST_LOG=debug` prints
+//! a line for each request.
 
 #[path = "session_server/api.rs"]
 mod api;
 #[path = "session_server/args.rs"]
 mod args;
+#[path = "session_server/journal.rs"]
+mod journal;
+#[path = "session_server/meetings.rs"]
+mod meetings;
+#[path = "session_server/page.rs"]
+mod page;
 #[path = "session_server/race.rs"]
 mod race;
 
@@ -18,14 +25,18 @@ use sessile::web::SessionLayer;
 use sessile::{Os, Sessions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use args::Args;
+use journal::{Journal, Noted};
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let is_terminal = io::stderr().is_terminal();
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     let log = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(is_terminal);
-    log.with_target(false).init();
+    log.with_target(false).with_env_filter(filter.from_env_lossy()).init();
     let outcome = match &args {
         Args { race: true, .. } => args.check().and_then(|()| race::run()),
         args => serve(args),
@@ -42,6 +53,8 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let (store, clock) = args.store().await?;
+    let journal = Journal::default();
+    let store = Noted::new(store, journal.clone());
     let sessions = Sessions::with(store, clock, Os, args.policy()?);
     let layer = SessionLayer::new(&sessions)
         .transports(args.transports()?)
@@ -53,11 +66,11 @@ async fn serve(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     // A closed output is no reason not to serve.
     let _ = writeln!(io::stdout(), "{}", args.banner(listener.local_addr()?));
     let (mut first, mut last) = (Signals::new()?, Signals::new()?);
-    let server = axum::serve(listener, api::router(layer, args.remember_for))
-        .with_graceful_shutdown(async move {
-            first.next().await;
-            tracing::info!("stopping: finishing what runs");
-        });
+    let app = api::router(layer, journal, args.remember_for);
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        first.next().await;
+        tracing::info!("stopping: finishing what runs");
+    });
     tokio::select! {
         served = server => served?,
         () = last.give_up() => tracing::warn!("not waiting for the last clients"),

@@ -1,68 +1,21 @@
 //! The example server, as its users meet it: over HTTP, and at the command line.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod over_http;
+
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sessile_testkit::eventually;
 
+use over_http::{Client, Server, binary, on_every_store};
+
 /// How long anything may take that is over in a moment.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A running server, stopped when it is dropped.
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    #[track_caller]
-    fn start(flags: &[&str]) -> Self {
-        let mut process = Command::new(binary())
-            .args(["--listen", "127.0.0.1:0"])
-            .args(flags)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the example was built with the tests");
-        let out = process.stdout.take().expect("its output is piped");
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line).expect("it says where it listens");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
-        let address = address.expect("it says where it listens").to_owned();
-        Self { process, address }
-    }
-
-    fn client(&self) -> Client<'_> {
-        Client { server: self, token: None, header: "cookie" }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.process.id().to_string()]).status();
-        assert!(sent.expect("kill can be run").success());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The example's binary, which cargo builds beside the tests.
-fn binary() -> PathBuf {
-    let mut path = std::env::current_exe().expect("a test knows its own path");
-    path.pop();
-    path.pop();
-    path.push("examples/session_server");
-    path
-}
 
 /// Runs the example until it ends by itself, which it must within ten seconds.
 #[track_caller]
@@ -73,92 +26,11 @@ fn run(flags: &[&str]) -> Output {
     output
 }
 
-/// Tells a story on the store in memory and on a real Redis.
+/// Sends a signal to a server.
 #[track_caller]
-fn on_every_store(story: impl Fn(&str)) {
-    story("--store=memory");
-    let redis = sessile_testkit::Server::start();
-    story(&format!("--store=redis://127.0.0.1:{}", redis.port()));
-    assert_eq!(redis.keys_without_ttl(), 0);
-}
-
-/// A client that keeps the token it is given.
-#[derive(Clone)]
-struct Client<'s> {
-    server: &'s Server,
-    token: Option<String>,
-    header: &'static str,
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    json: Value,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (known, value) = line.split_once(": ")?;
-            known.eq_ignore_ascii_case(name).then_some(value)
-        })
-    }
-
-    #[track_caller]
-    fn error(&self, status: u16) -> &str {
-        assert_eq!(self.status, status, "{self:?}");
-        self.json["error"].as_str().expect("an error says why")
-    }
-}
-
-impl Client<'_> {
-    #[track_caller]
-    fn send(&mut self, method: &str, path: &str, body: Option<&str>) -> Answer {
-        let answer = self.exchange(method, path, body);
-        let sent = answer.header("set-cookie").or_else(|| answer.header("x-auth-token"));
-        if let Some(sent) = sent {
-            let token = sent.split(';').next().unwrap_or_default();
-            self.token = (!token.is_empty() && !token.ends_with('=')).then(|| token.to_owned());
-        }
-        answer
-    }
-
-    #[track_caller]
-    fn exchange(&self, method: &str, path: &str, body: Option<&str>) -> Answer {
-        let mut stream = TcpStream::connect(&self.server.address).expect("the server listens");
-        let presented = match (&self.token, self.header) {
-            (None, _) => String::new(),
-            (Some(token), "authorization") => format!("authorization: Bearer {token}\r\n"),
-            (Some(token), header) => format!("{header}: {token}\r\n"),
-        };
-        let body = body.unwrap_or_default();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{presented}\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).expect("the server reads");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("the server answers");
-        let (head, body) = text.split_once("\r\n\r\n").expect("an answer has a head");
-        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        Answer {
-            status: status.expect("an answer has a status"),
-            head: head.replace('\r', ""),
-            json: serde_json::from_str(body).unwrap_or_default(),
-        }
-    }
-
-    #[track_caller]
-    fn get(&mut self) -> Value {
-        self.send("GET", "/session", None).json
-    }
-
-    #[track_caller]
-    fn post(&mut self, path: &str, body: &Value) -> Answer {
-        self.send("POST", path, Some(&body.to_string()))
-    }
+fn signal(server: &Server, name: &str) {
+    let sent = Command::new("kill").args([name, &server.process.id().to_string()]).status();
+    assert!(sent.expect("kill can be run").success());
 }
 
 #[test]
@@ -239,6 +111,7 @@ fn bad_input_is_an_error_in_json_and_changes_nothing() {
         ("PUT", "/session/idle-timeout", "{\"ms\":-1}", 400),
         ("GET", "/session?sleepMs=10001", "", 400),
         ("GET", "/session?sleepMs=x", "", 400),
+        ("GET", "/session?meet=perhaps", "", 400),
         ("GET", "/session/attributes/absent", "", 404),
         ("GET", "/elsewhere", "", 404),
         ("PATCH", "/session", "", 405),
@@ -294,6 +167,68 @@ fn overlapping_requests_race_as_promised() {
             assert_eq!(late.header("set-cookie"), None);
         });
         assert_eq!(client.get()["attributes"], json!({}));
+    });
+}
+
+/// Sends requests at the same moment, and returns what became of them.
+fn at_once(client: &Client<'_>, path: &str, bodies: Vec<Value>) -> Vec<u16> {
+    let start = Barrier::new(bodies.len());
+    thread::scope(|scope| {
+        let send = |body: Value| {
+            let (mut client, start) = (client.clone(), &start);
+            scope.spawn(move || {
+                start.wait();
+                client.post(path, &body).status
+            })
+        };
+        let sent: Vec<_> = bodies.into_iter().map(send).collect();
+        sent.into_iter().map(|sent| sent.join().expect("a request is answered")).collect()
+    })
+}
+
+#[test]
+fn what_parallel_requests_push_all_survives() {
+    on_every_store(|store| {
+        for on_conflict in ["merge", "reject"] {
+            let server = Server::start(&[store, "--on-conflict", on_conflict]);
+            let mut client = server.client();
+            client.post("/session", &json!({"array": ["first"]}));
+            for (name, before) in [("array", vec![json!("first")]), ("fresh", vec![])] {
+                let path = format!("/session/lists/{name}?sleepMs=100");
+                let items: Vec<_> = (0..16).map(|number| json!({ "item": number })).collect();
+                let statuses = at_once(&client, &path, items.clone());
+                assert_eq!(statuses, [200; 16], "{name}, {on_conflict}");
+                // In some order, and each once; behind what was there.
+                let mut found = client.get()["attributes"][name].as_array().unwrap().clone();
+                let mut pushed = found.split_off(before.len());
+                pushed.sort_by_key(|item| item["item"].as_u64());
+                assert_eq!((found, pushed), (before, items), "{name}, {on_conflict}");
+                let one = client.send("GET", &format!("/session/attributes/{name}"), None);
+                assert_eq!(one.json, client.get()["attributes"][name], "{name}, {on_conflict}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_list_is_an_array_wherever_it_comes_from() {
+    on_every_store(|store| {
+        let server = Server::start(&[store]);
+        let mut client = server.client();
+        let pushed = client.post("/session/lists/cart", &json!("a book"));
+        assert_eq!(pushed.json["attributes"], json!({"cart": ["a book"]}));
+        let array = client.post("/session", &json!({"set": [1]}));
+        assert_eq!(array.json["attributes"], json!({"cart": ["a book"], "set": [1]}));
+        let pushed = client.post("/session/lists/set", &json!([2]));
+        assert_eq!(pushed.json["attributes"], json!({"cart": ["a book"], "set": [1, [2]]}));
+        // Either can be put in place of the other, and removed.
+        client.post("/session", &json!({"cart": ["a pen"], "set": null}));
+        client.post("/session/lists/cart", &json!("ink"));
+        client.post("/session/lists/set", &json!(3));
+        let expected = json!({"cart": ["a pen", "ink"], "set": [3]});
+        assert_eq!(client.get()["attributes"], expected);
+        client.send("DELETE", "/session/attributes/set", None);
+        assert_eq!(client.get()["attributes"], json!({"cart": ["a pen", "ink"]}));
     });
 }
 
@@ -387,7 +322,7 @@ fn header_transports_work_the_same() {
 
 #[test]
 fn a_signal_lets_running_requests_finish() {
-    for signal in ["-TERM", "-INT"] {
+    for name in ["-TERM", "-INT"] {
         let mut server = Server::start(&[]);
         let mut client = server.client();
         client.post("/session", &json!({"a": 1}));
@@ -395,7 +330,7 @@ fn a_signal_lets_running_requests_finish() {
             let mut slow = client.clone();
             let slow = scope.spawn(move || slow.post("/session?sleepMs=2000", &json!({"b": 2})));
             client.clone().send("GET", "/session?sleepMs=700", None);
-            server.signal(signal);
+            signal(&server, name);
             assert_eq!(slow.join().unwrap().status, 200);
         });
         assert!(server.process.wait().unwrap().success());
@@ -409,12 +344,34 @@ fn a_second_signal_ends_the_server_although_a_client_never_ends() {
     stuck.write_all(b"POST /session HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{").unwrap();
     // Whoever connected before has been accepted when a later request is answered.
     server.client().get();
-    server.signal("-TERM");
+    signal(&server, "-TERM");
     // The server stops listening as soon as it has heard the first.
     eventually("it stops listening", PATIENCE, || TcpStream::connect(&server.address).is_err());
-    server.signal("-TERM");
+    signal(&server, "-TERM");
     assert!(server.process.wait().unwrap().success());
     drop(stuck);
+}
+
+#[test]
+fn rust_log_says_what_is_printed() {
+    for (filter, is_told) in [(None, false), (Some("debug"), true), (Some("warn"), false)] {
+        let mut command = Command::new(binary());
+        command.env_remove("RUST_LOG").envs(filter.map(|filter| ("RUST_LOG", filter)));
+        let mut server = Server::spawn(command.stderr(Stdio::piped()));
+        let mut printed = server.process.stderr.take().unwrap();
+        let mut client = server.client();
+        client.post("/session", &json!({"name": "hush-hush"}));
+        client.post("/session", &json!({"name": "Ada"}));
+        signal(&server, "-TERM");
+        let mut said = String::new();
+        printed.read_to_string(&mut said).unwrap();
+        let line = "answered method=POST path=\"/session\" status=200 operations=load=1 append=1";
+        assert_eq!(said.contains(line), is_told, "{filter:?}: {said}");
+        assert_eq!(said.contains("stopped"), filter != Some("warn"), "{filter:?}: {said}");
+        let token = client.token.unwrap();
+        let (_, token) = token.split_once('=').unwrap();
+        assert!(!said.contains("hush-hush") && !said.contains(token), "{said}");
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! The JSON API.
 
+use std::mem;
 use std::time::Duration;
 
 use crate::args::in_full;
+use crate::journal::Journal;
+use crate::meetings::Meetings;
+use crate::page::page;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
@@ -10,7 +14,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
-use axum::{Router, http};
+use axum::{Extension, Router, http};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -19,8 +23,13 @@ use sessile::web::{Operations, SessionError, SessionLayer, WebSession};
 use sessile::{CommitError, Counter, Key, List, RotationReason, Timestamp};
 
 /// Puts the API together.
-pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>, remember_for: Duration) -> Router {
+pub(crate) fn router<S: Store + 'static>(
+    layer: SessionLayer<S>,
+    journal: Journal,
+    remember_for: Duration,
+) -> Router {
     Router::new()
+        .route("/", get(page))
         .route("/session", get(show).post(set_all).delete(end))
         .route("/session/attributes/{name}", get(get_one).put(set_one).delete(remove_one))
         .route("/session/lists/{name}", post(push))
@@ -28,6 +37,7 @@ pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>, remember_for: D
         .route("/session/login", post(login))
         .route("/session/rotate", post(rotate))
         .route("/session/idle-timeout", put(idle_timeout))
+        .route("/session/log", get(log))
         .fallback(|uri: Uri| async move {
             error(StatusCode::NOT_FOUND, &format!("there is nothing at {}", uri.path()))
         })
@@ -36,6 +46,8 @@ pub(crate) fn router<S: Store + 'static>(layer: SessionLayer<S>, remember_for: D
         })
         .layer(from_fn(fail_as_asked))
         .layer(layer)
+        .layer(Extension(journal))
+        .layer(Extension(Meetings::default()))
         .layer(from_fn(report))
         .with_state(remember_for)
 }
@@ -77,10 +89,12 @@ async fn fail_as_asked(request: Request, next: Next) -> Response {
     }
 }
 
-/// Reports the store operations of each request in a header.
+/// Reports the store operations of each request in a header, and in a line of the log.
 async fn report(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let operations = response.extensions().get::<Operations>().copied().unwrap_or_default();
+    tracing::debug!(%method, path, status = response.status().as_u16(), %operations, "answered");
     if let Ok(value) = HeaderValue::from_str(&operations.to_string()) {
         response.headers_mut().insert("x-session-store", value);
     }
@@ -106,7 +120,7 @@ async fn end(session: WebSession, sleep: Sleep) -> Answer {
 async fn get_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
     let found = session.get(&key(&name.0)).or_else(|_| attribute(&session, &name.0))?;
     let found = found.or(attribute(&session, &name.0)?);
-    sleep.wait().await;
+    sleep.wait(&session).await;
     let absent = || Refusal::new(StatusCode::NOT_FOUND, "there is no attribute of that name");
     Ok(Json(found.ok_or_else(absent)?))
 }
@@ -124,10 +138,17 @@ async fn remove_one(session: WebSession, name: Name, sleep: Sleep) -> Answer {
 /// Pushes to an array that was set as an attribute, or else to a list: either way, what parallel
 /// requests push all survives.
 async fn push(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) -> Answer {
-    let (array, item) = (Key::<Vec<Value>>::named(name.0), body.0);
-    if session.contains(&array) {
-        session.update(&array, move |array| array.push(item.clone()))?;
-    } else {
+    let (array, item) = (Key::<Option<Vec<Value>>>::named(name.0), body.0);
+    let (pushed, mut is_first) = (item.clone(), true);
+    // Finding out which it is by asking would be a read, and those conflict under `reject`.
+    let found = session.try_update(&array, move |array| {
+        if mem::take(&mut is_first) && array.is_none() {
+            return Err("there is no array");
+        }
+        array.get_or_insert_default().push(pushed.clone());
+        Ok(())
+    })?;
+    if found.is_err() {
         session.push(&List::named(array.name().to_owned()), item)?;
     }
     finish(&session, sleep).await
@@ -136,7 +157,7 @@ async fn push(session: WebSession, name: Name, sleep: Sleep, body: Body<Value>) 
 async fn add(session: WebSession, name: Name, sleep: Sleep, body: Object<Add>) -> Answer {
     let value = session.add(&Counter::named(name.0), body.0.add)?;
     session.reserve()?;
-    sleep.wait().await;
+    sleep.wait(&session).await;
     Ok(Json(json!({ "value": value })))
 }
 
@@ -171,6 +192,12 @@ async fn idle_timeout(session: WebSession, sleep: Sleep, body: Object<Idle>) -> 
     finish(&session, sleep).await
 }
 
+/// Reports what this server saw of the log.
+async fn log(session: WebSession, Extension(journal): Extension<Journal>) -> Response {
+    let log = session.id().map(|id| journal.read(id)).unwrap_or_default();
+    Json(log).into_response()
+}
+
 /// Reports what the session looks like now, then sleeps.
 async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
     if session.exists() {
@@ -181,7 +208,7 @@ async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
         .into_iter()
         .map(|name| Ok((name.clone(), attribute(session, &name)?.unwrap_or_default())))
         .collect::<Result<Map<_, _>, SessionError>>()?;
-    let answer = json!({
+    let mut answer = json!({
         "id": session.id().map(|id| id.to_string()),
         "isNew": session.is_new(),
         "createdAtMs": session.created_at().map(Timestamp::as_millis),
@@ -190,7 +217,9 @@ async fn finish(session: &WebSession, sleep: Sleep) -> Answer {
         "principal": session.principal(),
         "attributes": attributes,
     });
-    sleep.wait().await;
+    if let Some(met) = sleep.wait(session).await {
+        answer["met"] = json!(met);
+    }
     Ok(Json(answer))
 }
 
@@ -300,14 +329,24 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Name {
     }
 }
 
-/// How long the handler sleeps when its work is done.
-struct Sleep(Duration);
+/// What the handler waits for when its work is done: another request of the session, and some time.
+struct Sleep {
+    meetings: Option<Meetings>,
+    time: Duration,
+}
 
 impl Sleep {
-    async fn wait(self) {
-        if !self.0.is_zero() {
-            tokio::time::sleep(self.0).await;
+    /// Waits, and reports whether there was another request, if one was to be waited for.
+    async fn wait(self, session: &WebSession) -> Option<bool> {
+        let met = match (self.meetings, session.id()) {
+            (None, _) => None,
+            (Some(_), None) => Some(false),
+            (Some(meetings), Some(id)) => Some(meetings.meet(id).await),
+        };
+        if !self.time.is_zero() {
+            tokio::time::sleep(self.time).await;
         }
+        met
     }
 }
 
@@ -323,15 +362,21 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Sleep {
         struct Parameters {
             #[serde(default)]
             sleep_ms: u64,
+            #[serde(default)]
+            meet: bool,
         }
 
         let parameters: Result<Query<Parameters>, QueryRejection> =
             Query::from_request_parts(parts, state).await;
         match parameters {
-            Ok(Query(Parameters { sleep_ms })) if sleep_ms <= 10_000 => {
-                Ok(Self(Duration::from_millis(sleep_ms)))
+            Ok(Query(Parameters { sleep_ms, meet })) if sleep_ms <= 10_000 => {
+                let meetings = parts.extensions.get::<Meetings>().filter(|_| meet).cloned();
+                Ok(Self { meetings, time: Duration::from_millis(sleep_ms) })
             }
-            _ => Err(Refusal::new(StatusCode::BAD_REQUEST, "sleepMs is not 0 to 10000")),
+            _ => {
+                let text = "sleepMs is not 0 to 10000, or meet is not true or false";
+                Err(Refusal::new(StatusCode::BAD_REQUEST, text))
+            }
         }
     }
 }

@@ -273,7 +273,7 @@ impl Args {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {line}");
         };
-        text += "try:\n";
+        text += "open that address in a browser, or try:\n";
         let with = match mode {
             None => {
                 write(

@@ -4,7 +4,7 @@ use http::{Extensions, Response};
 
 use crate::error::SessionError;
 use crate::session::WebSession;
-use crate::transport::Transports;
+use crate::transports::Transports;
 
 /// A session that no handler has asked for yet, in the extensions of its request. Only
 /// [`WebSession::of`] and [`WebSession::named`] take it out, so every [`WebSession`] a handler has

@@ -18,7 +18,7 @@ use tower_service::Service;
 use crate::driver::{Ending, RequestDriver, Verdict};
 use crate::error::SessionError;
 use crate::extensions::Unopened;
-use crate::transport::Transports;
+use crate::transports::Transports;
 
 /// Puts a session into every request: a tower layer.
 ///

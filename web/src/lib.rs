@@ -36,6 +36,7 @@ mod session;
 mod state;
 mod test_client;
 mod transport;
+mod transports;
 
 pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder, KeepCookie, SameSite};
 pub use driver::{Ending, RequestDriver, Verdict};
@@ -46,10 +47,8 @@ pub use layer::{SessionBody, SessionLayer, SessionService};
 pub use operations::Operations;
 pub use session::{DetachedSession, WebSession};
 pub use test_client::TestClient;
-pub use transport::{
-    BearerTransport, HeaderTransport, Lifespan, News, Presented, Transport, Transports,
-    TransportsError,
-};
+pub use transport::{BearerTransport, HeaderTransport, Lifespan, News, Transport};
+pub use transports::{Presented, Transports, TransportsError};
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]
