@@ -456,3 +456,68 @@ fn wrong_flags_say_what_is_right() {
     let text = String::from_utf8_lossy(&race.stdout).into_owned();
     assert!(race.status.success() && text.contains("both are there") && text.contains("LOST"));
 }
+
+#[test]
+fn what_a_request_changed_whose_answer_is_a_servers_error_is_discarded_or_kept_as_asked_for() {
+    on_every_store(|store| {
+        for (flags, kept) in [(&[][..], false), (&["--on-server-error", "keep"], true)] {
+            let server = Server::start(&[&[store], flags].concat());
+            let mut client = server.client();
+            client.post("/session", &json!({"a": 1}));
+            client.post("/session?status=503", &json!({"a": 2})).error(503);
+            client.post("/session?status=404", &json!({"b": 3})).error(404);
+            let a = if kept { 2 } else { 1 };
+            assert_eq!(client.get()["attributes"], json!({"a": a, "b": 3}), "{flags:?}");
+        }
+    });
+}
+
+#[test]
+fn who_logs_in_to_be_remembered_keeps_the_cookie_when_the_browser_is_closed() {
+    on_every_store(|store| {
+        let server = Server::start(&[store, "--remember-for", "7d"]);
+        let age = |login: Value| {
+            let mut client = server.client();
+            let answer = client.post("/session/login", &login);
+            let cookie = answer.header("set-cookie").expect("a login sends a token").to_owned();
+            let age = cookie.split("; ").find_map(|part| part.strip_prefix("Max-Age="));
+            (age.map(ToOwned::to_owned), client.get()["idleTimeoutMs"].clone())
+        };
+        let week = 7 * 24 * 60 * 60;
+        let remembered = age(json!({"principal": "ada", "remember": true}));
+        assert_eq!(remembered.1, json!(week * 1000));
+        let seconds: u64 = remembered.0.expect("there is an age").parse().unwrap();
+        assert!((week - 60..=week).contains(&seconds), "{seconds}");
+        assert_eq!(age(json!({"principal": "ada"})), (None, json!(1_800_000)));
+    });
+    let server = Server::start(&["--max-age", "2h"]);
+    let answer = server.client().post("/session", &json!({"a": 1}));
+    assert!(answer.header("set-cookie").unwrap().contains("; Max-Age=7200"));
+}
+
+#[test]
+fn a_stored_session_that_cannot_be_read_is_an_error_or_given_up_as_asked_for() {
+    let redis = sessile_testkit::Server::start();
+    let store = format!("--store=redis://127.0.0.1:{}", redis.port());
+    // The node that wrote it holds it, and would not look at what is damaged.
+    let writer = Server::start(&[&store]);
+    let token = {
+        let mut client = writer.client();
+        client.post("/session", &json!({"a": 1}));
+        client.token
+    };
+    for key in redis.say(["KEYS", "*"]).list() {
+        redis.say(["LSET", &key.text(), "0", "garbage"]);
+    }
+    let (failing, giving_up) =
+        (Server::start(&[&store]), Server::start(&[&store, "--abandon-unreadable"]));
+    let (mut client, mut other) = (failing.client(), giving_up.client());
+    client.token.clone_from(&token);
+    other.token.clone_from(&token);
+    client.send("GET", "/session", None).error(500);
+    assert_eq!(other.get()["attributes"], json!({}));
+    other.post("/session", &json!({"b": 2}));
+    assert_ne!(other.token, token);
+    assert_eq!(other.get()["attributes"], json!({"b": 2}));
+    client.send("GET", "/session", None).error(500);
+}
