@@ -11,13 +11,18 @@
 //! | the handler never asks for the session | no store call, no cookie |
 //! | it returns before the session is loaded | the response does not wait for the store; no cookie |
 //! | loading fails | the extractor fails with [`SessionError::Load`]; nothing is created or removed |
-//! | the handler returns, with whatever status | the session is committed |
+//! | the log cannot be read | it fails with [`SessionError::Unreadable`], or the policy abandons the log |
+//! | the handler returns, with a status below 500 but 408 | the session is committed |
+//! | it answers with a server's error, or a timeout or a caught panic does (5xx, 408) | the policy's `OnServerError`: what was changed is discarded, but a login or logout is done |
 //! | the commit fails | the response becomes what [`SessionLayer::on_error`] makes of it |
 //! | the handler answers with a [`SessionError`], by `?` or [`SessionError::response`] | the same, and nothing is written but what was saved |
-//! | the handler panics, or the client goes away | nothing more is written, every waiting task is woken |
+//! | the handler panics, the request times out around the layer, or the client goes away | nothing more is written, every waiting task is woken |
 //! | the inner service fails and makes no response | the same; if a save replaced the token, the client never learns the new one |
-//! | a body streams on after the head left | changes are refused with [`SessionError::Closed`] |
-//! | two extractions in one request | the same session |
+//! | a body streams on after the head left | changes are refused with [`SessionError::Closed`]; [`WebSession::detach`] goes on |
+//! | two extractions in one request, or the same layer twice | the same session |
+//! | two layers of different transports | two sessions: the inner one, and [`WebSession::named`] |
+//! | the client presents several cookies of the name | the one that lives counts; if two do, none |
+//! | the token was replaced, and the answer with the new one was lost | the session reads as nothing; a login starts a new one, a logout makes the client forget it |
 
 #[cfg(feature = "axum")]
 mod axum;
