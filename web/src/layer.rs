@@ -6,15 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{Either, Full};
 use sessile_core::Sessions;
 use sessile_core::engine::Upkeep;
 use sessile_core::store::Store;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::body::SessionBody;
 use crate::driver::{Ending, RequestDriver, Verdict};
 use crate::error::SessionError;
 use crate::extensions::Unopened;
@@ -134,10 +133,6 @@ impl<S> fmt::Debug for SessionLayer<S> {
     }
 }
 
-/// The body of a response that went through the layer: what the handler made, or the text of an
-/// error. So the layer asks nothing of the bodies below it.
-pub type SessionBody<B> = Either<B, Full<Bytes>>;
-
 /// A service whose requests have sessions; made by [`SessionLayer`].
 pub struct SessionService<Inner, S> {
     inner: Inner,
@@ -165,7 +160,7 @@ where
         let outer = request.extensions().get::<Unopened>();
         if outer.is_some_and(|outer| outer.has(config.transports.name())) {
             let handler = self.inner.call(request);
-            return Box::pin(async move { Ok(handler.await?.map(Either::Left)) });
+            return Box::pin(async move { Ok(handler.await?.map(SessionBody::of)) });
         }
         let outer = outer.cloned();
         let presented = config.transports.read(&request);
@@ -216,8 +211,8 @@ impl<S: Store + 'static> Config<S> {
     ) -> Response<SessionBody<Body>> {
         let of_handler = response.extensions_mut().remove::<SessionError>();
         let mut response = match ending.result.as_ref().err().or(of_handler.as_ref()) {
-            Some(error) => (self.on_error)(error).map(|text| Either::Right(Full::new(text.into()))),
-            None => response.map(Either::Left),
+            Some(error) => (self.on_error)(error).map(|text| SessionBody::text(text)),
+            None => response.map(SessionBody::of),
         };
         response.extensions_mut().remove::<SessionError>();
         if ending.is_open {

@@ -26,6 +26,8 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "tower")]
+mod body;
 mod cookie;
 mod driver;
 mod error;
@@ -43,12 +45,14 @@ mod test_client;
 mod transport;
 mod transports;
 
+#[cfg(feature = "tower")]
+pub use body::SessionBody;
 pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder, KeepCookie, SameSite};
 pub use driver::{Ending, RequestDriver, Verdict};
 pub use error::SessionError;
 pub use head::{FoundToken, RequestHead, ResponseHead};
 #[cfg(feature = "tower")]
-pub use layer::{SessionBody, SessionLayer, SessionService};
+pub use layer::{SessionLayer, SessionService};
 pub use operations::Operations;
 pub use session::{DetachedSession, WebSession};
 pub use test_client::TestClient;

@@ -16,6 +16,8 @@ mod schedules;
 #[cfg(not(shuttle))]
 mod secrets;
 #[cfg(not(shuttle))]
+mod stacks;
+#[cfg(not(shuttle))]
 mod tokens;
 #[cfg(not(shuttle))]
 mod transport;
