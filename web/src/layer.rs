@@ -17,6 +17,7 @@ use crate::body::SessionBody;
 use crate::driver::{Ending, RequestDriver, Verdict};
 use crate::error::SessionError;
 use crate::extensions::Unopened;
+use crate::operations::Operations;
 use crate::transports::Transports;
 
 /// Puts a session into every request: a tower layer.
@@ -218,7 +219,9 @@ impl<S: Store + 'static> Config<S> {
         if ending.is_open {
             self.transports.tell(by, ending.news().as_ref(), &mut response);
         }
-        response.extensions_mut().insert(ending.operations);
+        if ending.operations != Operations::default() {
+            response.extensions_mut().insert(ending.operations);
+        }
         response
     }
 

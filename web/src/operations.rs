@@ -5,7 +5,7 @@ use std::fmt;
 use sessile_core::store::Action;
 
 /// How many store operations a request took, its commit included, upkeep not: in the extensions of
-/// the response.
+/// the response, if there were any.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Operations {
