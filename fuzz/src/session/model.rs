@@ -39,6 +39,8 @@ struct Log {
 struct Request {
     id: Option<SessionId>,
     is_stale: bool,
+    /// A login came first while it ran.
+    is_put_out: bool,
     base: Attributes,
     over: BTreeMap<&'static str, Held>,
     everything: bool,
@@ -197,9 +199,16 @@ impl Model {
             ..Request::default()
         };
         let Some(id) = next.id else {
-            let nothing = view.is_empty() && request.principal.iter().flatten().next().is_none();
+            let is_put_out = answer.itself.is_stale && request.id.is_some();
+            let nothing = match is_put_out {
+                // A login as the same user came first, or nothing was changed at all.
+                true => request.changes().is_empty(),
+                false => view.is_empty() && request.principal.iter().flatten().next().is_none(),
+            };
             assert!(nothing || request.is_stale || request.is_unsure, "it was not written");
-            return next;
+            let is_stale = request.is_stale || is_put_out;
+            let is_unsure = request.is_unsure || is_put_out;
+            return Request { is_stale, is_put_out, is_unsure, ..next };
         };
         if request.id.is_none() {
             let token = answer.token.clone().expect("the client is told of its session");
@@ -440,11 +449,13 @@ impl Request {
             Op::Principal(_, to) if answer.is_ok => self.principal = Some(to.clone()),
             Op::Login(_, to) if answer.is_ok => {
                 self.principal = Some(Some(to.clone()));
-                self.is_stale = false;
+                self.is_stale = self.is_put_out;
             }
             Op::Invalidate(_) => {
                 let to_delete = self.id.take().or(self.to_delete);
-                *self = Self { to_delete, ..Self::default() };
+                let (is_stale, is_put_out) = (self.is_put_out, self.is_put_out);
+                let is_unsure = self.is_put_out;
+                *self = Self { to_delete, is_stale, is_put_out, is_unsure, ..Self::default() };
             }
             _ => {}
         }
