@@ -54,14 +54,16 @@ impl<S: Store> Sessions<S> {
     }
 
     /// Creates sessions with a clock and a source of randomness of their own: the clock of a Redis
-    /// server, for instance.
+    /// server, for instance. The store [starts](Store::start) by that clock.
     pub fn with(
         store: S,
         clock: impl Clock + 'static,
         entropy: impl Entropy + 'static,
         policy: Policy,
     ) -> Self {
-        Self { inner: sessile_core::Sessions::new(store, clock, entropy, policy) }
+        let inner = sessile_core::Sessions::new(store, clock, entropy, policy);
+        inner.store().start(inner.clock());
+        Self { inner }
     }
 }
 
@@ -80,6 +82,7 @@ impl<B: BlockingStore> BlockingSessions<B> {
         policy: Policy,
     ) -> Self {
         let inner = sessile_core::BlockingSessions::new(store, clock, entropy, policy);
+        inner.store().start(inner.clock());
         Self { inner: inner.relax(relax) }
     }
 }

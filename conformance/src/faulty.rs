@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
+use sessile_core::engine::Clock;
 use sessile_core::store::{Action, Failure, Loaded, Outcome, Store, StoreError};
 use sessile_core::{SessionId, Timestamp};
 
@@ -82,6 +84,10 @@ impl<S: Store> Store for Faulty<S> {
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
         self.call(Call::of(action), || self.store.apply(id, action, now)).await
+    }
+
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        self.store.start(clock);
     }
 }
 

@@ -4,6 +4,7 @@
 //! at the first poll, so blocking callers poll it themselves.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
 use core::hint;
@@ -132,6 +133,12 @@ impl<B: BlockingStore> BlockingSessions<B> {
     #[must_use]
     pub fn store(&self) -> &B {
         &self.sessions.store().0
+    }
+
+    /// Returns the clock.
+    #[must_use]
+    pub const fn clock(&self) -> &Arc<dyn Clock> {
+        self.sessions.clock()
     }
 
     /// Returns the rules.

@@ -21,3 +21,7 @@ pub use error::StoreError;
 pub use failure::Failure;
 pub use loaded::Loaded;
 pub use position::Position;
+
+/// For `impl_store!`, whose callers need not have `std`.
+#[doc(hidden)]
+pub use alloc::sync::Arc;

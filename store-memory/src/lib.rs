@@ -9,6 +9,7 @@ mod builder;
 mod recency;
 mod room;
 mod shard;
+mod shards;
 mod stats;
 mod store;
 mod sweeper;
@@ -18,7 +19,6 @@ pub use builder::{BuildError, MemoryStoreBuilder};
 pub use room::WhenFull;
 pub use stats::Stats;
 pub use store::{MemoryError, MemoryStore};
-pub use sweeper::Sweeper;
 
 /// The examples of the README, as tests.
 #[cfg(doctest)]

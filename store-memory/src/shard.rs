@@ -23,9 +23,9 @@ pub(crate) struct Shard {
     common: Arc<Common>,
     /// The slots of all logs, by id.
     ids: HashTable<u32>,
-    slots: Vec<Option<Slot>>,
-    /// The slots that are empty.
-    vacant: Vec<u32>,
+    /// Without a gap: when a log is removed the last one moves to its slot. So what a burst has
+    /// grown can shrink again.
+    slots: Vec<Slot>,
     /// Every log once, under its `filed_at`.
     expiries: BTreeSet<(Timestamp, u32)>,
     /// Every log once, if the store evicts.
@@ -78,7 +78,6 @@ impl Shard {
             common,
             ids: HashTable::new(),
             slots: Vec::new(),
-            vacant: Vec::new(),
             expiries: BTreeSet::new(),
             recency: evicts.then(Recency::default),
             stats: Stats::default(),
@@ -161,6 +160,11 @@ impl Shard {
         swept
     }
 
+    /// Reports whether a sweep would look at anything.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.expiries.first().is_some_and(|(filed_at, _)| *filed_at <= now)
+    }
+
     /// Returns when the log that was used longest ago was used; `None` if there is none, or
     /// the store does not evict.
     pub(crate) fn oldest_use(&self) -> Option<u64> {
@@ -196,11 +200,8 @@ impl Shard {
         let (record, stamp) = (&create.record, create.stamp);
         let expires_at = now + create.ttl.as_duration();
         self.take_room(record, Size::one(record.size()))?;
-        let index = self.vacant.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).expect("a shard has fewer than 2^32 slots")
-        });
-        self.slots[index as usize] = Some(Slot {
+        let index = index_of(self.slots.len());
+        self.slots.push(Slot {
             id,
             record: Arc::clone(record),
             first: stamp.commit,
@@ -209,10 +210,10 @@ impl Shard {
             filed_at: expires_at,
         });
         let slots = &self.slots;
-        self.ids.insert_unique(hash(id), index, |index| hash(slot(slots, *index).id));
+        self.ids.insert_unique(hash(id), index, |index| hash(slots[*index as usize].id));
         self.expiries.insert((expires_at, index));
         if let Some(recency) = &mut self.recency {
-            recency.insert(index, self.common.next_use());
+            recency.push(self.common.next_use());
         }
         self.stats.created += 1;
         self.stats.sessions += 1;
@@ -291,7 +292,7 @@ impl Shard {
     /// Returns the slot of a log, unless its ttl has passed; then nothing is left of it.
     fn find_alive(&mut self, id: SessionId, now: Timestamp) -> Option<u32> {
         let slots = &self.slots;
-        let index = *self.ids.find(hash(id), |index| slot(slots, *index).id == id)?;
+        let index = *self.ids.find(hash(id), |index| slots[*index as usize].id == id)?;
         if self.slot(index).expires_at > now {
             return Some(index);
         }
@@ -305,15 +306,16 @@ impl Shard {
     }
 
     fn remove(&mut self, index: u32) {
-        let removed = self.slots[index as usize].take().expect("a log that is known has a slot");
+        let removed = self.slots.swap_remove(index as usize);
         if let Ok(entry) = self.ids.find_entry(hash(removed.id), |known| *known == index) {
             entry.remove();
         }
         self.expiries.remove(&(removed.filed_at, index));
         if let Some(recency) = &mut self.recency {
-            recency.remove(index);
+            recency.swap_remove(index);
         }
-        self.vacant.push(index);
+        self.note_move(index_of(self.slots.len()), index);
+        self.shrink();
         let size = removed.record.size();
         self.common.room.give_back(Size::one(size));
         self.stats.sessions -= 1;
@@ -321,12 +323,43 @@ impl Shard {
         self.check_counts();
     }
 
+    /// Files the log that moved from one slot to another under its new one, if there is one.
+    fn note_move(&mut self, from: u32, to: u32) {
+        let Some(moved) = self.slots.get(to as usize) else { return };
+        if let Some(index) = self.ids.find_mut(hash(moved.id), |known| *known == from) {
+            *index = to;
+        }
+        self.expiries.remove(&(moved.filed_at, from));
+        self.expiries.insert((moved.filed_at, to));
+    }
+
+    /// Gives memory back when three quarters of it are not used any more, and all of it with the
+    /// last log: one small block that stays can keep the C library from giving back what lies below
+    /// it. Half of what is left is kept free, so that many logs must come or go before anything is
+    /// moved another time.
+    fn shrink(&mut self) {
+        let wanted = 2 * self.slots.len();
+        if self.slots.capacity() < 2 * wanted {
+            return;
+        }
+        if wanted == 0 {
+            // An empty set keeps its root.
+            self.expiries = BTreeSet::new();
+        }
+        self.slots.shrink_to(wanted);
+        let slots = &self.slots;
+        self.ids.shrink_to(wanted, |index| hash(slots[*index as usize].id));
+        if let Some(recency) = &mut self.recency {
+            recency.shrink_to(wanted);
+        }
+    }
+
     fn slot(&self, index: u32) -> &Slot {
-        slot(&self.slots, index)
+        &self.slots[index as usize]
     }
 
     fn slot_mut(&mut self, index: u32) -> &mut Slot {
-        self.slots[index as usize].as_mut().expect("a log that is known has a slot")
+        &mut self.slots[index as usize]
     }
 
     /// Asserts that the parts of the shard know of the same number of logs.
@@ -334,7 +367,7 @@ impl Shard {
         let sessions = self.stats.sessions;
         debug_assert_eq!(self.ids.len(), sessions, "every log has an id");
         debug_assert_eq!(self.expiries.len(), sessions, "every log is filed once");
-        debug_assert_eq!(self.slots.len() - self.vacant.len(), sessions, "every log has a slot");
+        debug_assert_eq!(self.slots.len(), sessions, "every log has a slot");
     }
 }
 
@@ -362,8 +395,8 @@ impl Swept {
     }
 }
 
-fn slot(slots: &[Option<Slot>], index: u32) -> &Slot {
-    slots[index as usize].as_ref().expect("a log that is known has a slot")
+fn index_of(slot: usize) -> u32 {
+    u32::try_from(slot).expect("a shard has fewer than 2^32 slots")
 }
 
 /// Spreads an id over 64 bits.
@@ -376,4 +409,60 @@ pub(crate) fn hash(id: SessionId) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded into one")]
     let folded = (spread >> 64) as u64 ^ spread as u64;
     folded
+}
+
+#[cfg(test)]
+mod tests {
+    use sessile_core::{Token, Ttl};
+
+    use super::*;
+
+    const LOGS: u64 = 10_000;
+    const SECOND: Ttl = Ttl::new(std::time::Duration::from_secs(1)).expect("it is a lifetime");
+
+    #[test]
+    fn tables_shrink_after_a_burst_and_keep_what_lives() {
+        let mut shard = shard();
+        (0..LOGS).for_each(|number| start(&mut shard, number, SECOND));
+        (0..100).for_each(|number| start(&mut shard, LOGS + number, Ttl::MAX));
+        let expired = Timestamp::default() + SECOND.as_duration();
+        while shard.is_due(expired) {
+            shard.sweep(expired, 7);
+        }
+        assert!(shard.slots.capacity() <= 400 && shard.ids.capacity() <= 800);
+        let loads = |number| shard.load(id(number), expired).is_some();
+        assert_eq!((0..LOGS + 100).map(loads).filter(|is_there| *is_there).count(), 100);
+
+        shard.sweep(Timestamp::default() + Ttl::MAX.as_duration(), usize::MAX);
+        assert_eq!((shard.slots.capacity(), shard.ids.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn logs_that_come_and_go_move_no_tables() {
+        let mut shard = shard();
+        (0..1000).for_each(|number| start(&mut shard, number, Ttl::MAX));
+        let capacity = shard.slots.capacity();
+        for number in 1000..LOGS {
+            start(&mut shard, number, SECOND);
+            shard.sweep(Timestamp::default() + SECOND.as_duration(), 1);
+            assert_eq!(shard.slots.capacity(), capacity);
+        }
+    }
+
+    fn shard() -> Shard {
+        Shard::new(Arc::new(Common::new(Room::new(None))), true)
+    }
+
+    fn start(shard: &mut Shard, number: u64, ttl: Ttl) {
+        let commit = CommitId::from_bytes(u128::from(number).to_be_bytes());
+        let verifier = Token::from_parts(id(number), [0; 16]).verifier();
+        let record = Record::new(Timestamp::default(), Ttl::MAX, None, verifier, commit);
+        let create = Create::new(Arc::new(record), Stamp::first(commit), ttl);
+        let outcome = shard.apply(id(number), &Action::from(create), Timestamp::default());
+        assert!(matches!(outcome, Ok(Outcome::Done(Some(_)))));
+    }
+
+    fn id(number: u64) -> SessionId {
+        SessionId::from_bytes(u128::from(number).to_be_bytes())
+    }
 }

@@ -1,24 +1,29 @@
-//! The store: logs spread over shards, and what keeps them within limits.
+//! The store as its users see it.
 
 use std::error::Error;
 use std::fmt;
 
+use sessile_core::engine::Clock;
 use sessile_core::store::{Action, BlockingStore, Failure, Loaded, Outcome, StoreError};
 use sessile_core::{SessionId, Timestamp};
 
-use crate::room::{Room, Size, WhenFull};
-use crate::shard::{Common, Refusal, Shard, Swept, hash};
+use crate::room::{Size, WhenFull};
+use crate::shard::Refusal;
+use crate::shards::Shards;
 use crate::stats::Stats;
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
+use crate::sweeper::Sweeper;
+use crate::sync::{Arc, Mutex};
 
 /// A store that keeps sessions in this process.
 ///
 /// A [`Store`](sessile_core::store::Store) and a [`BlockingStore`], and so is an [`Arc`] of it.
 /// Without limits unless [built](MemoryStore::builder) otherwise. `Debug` shows sizes only.
 ///
-/// An expired log is absent from the moment its ttl has passed. Its memory is freed when it is
-/// asked for, when room is needed, or by [`MemoryStore::sweep`]: call that now and then, or let a
-/// [`Sweeper`](crate::Sweeper) do it.
+/// An expired log is absent from the moment its ttl has passed. The store frees its memory by itself:
+/// each write looks for a few expired logs, and from [`BlockingStore::start`] on, which
+/// `sessile::Sessions` calls, a thread looks for all of them every second, until the store is
+/// dropped. Both go by the clock of the caller. Where there are no threads, writes do it alone. What
+/// the table of logs has grown to is given back as well.
 ///
 /// # Example
 ///
@@ -48,16 +53,10 @@ use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct MemoryStore {
-    shards: Box<[Padded]>,
-    common: Arc<Common>,
-    when_full: WhenFull,
-    /// Where the next sweep starts, so that small budgets reach every shard.
-    next_swept: AtomicUsize,
+    /// Before `sweeper`, so that it is dropped first: that ends the thread the other one waits for.
+    shards: Arc<Shards>,
+    sweeper: Mutex<Option<Sweeper>>,
 }
-
-/// A shard on cache lines of its own.
-#[repr(align(64))]
-struct Padded(Mutex<Shard>);
 
 impl MemoryStore {
     /// Creates a store without limits.
@@ -67,19 +66,18 @@ impl MemoryStore {
     }
 
     pub(crate) fn with_limits(limits: Option<Size>, when_full: WhenFull) -> Self {
-        let common = Arc::new(Common::new(Room::new(limits)));
-        let evicts = limits.is_some() && when_full == WhenFull::EvictLeastRecentlyUsed;
-        let shard = |_| Padded(Mutex::new(Shard::new(Arc::clone(&common), evicts)));
-        Self { shards: (0..SHARDS).map(shard).collect(), common, when_full, next_swept: 0.into() }
+        let shards = Arc::new(Shards::new(limits, when_full));
+        Self { shards, sweeper: Mutex::new(None) }
     }
 
-    /// Removes logs whose ttl has passed, and returns how many.
+    /// Removes logs whose ttl has passed, and returns how many. The store does it by itself; this is
+    /// for programs that want it done now.
     ///
     /// Looks at no more than `budget` logs, among them some that turn out to have been used since
     /// they were last looked at; so less than `budget` may be removed although more have expired.
     /// The next call goes on with others.
     pub fn sweep(&self, now: Timestamp, budget: usize) -> usize {
-        self.sweep_some(now, budget).removed
+        self.shards.sweep(now, budget).removed
     }
 
     /// Returns what the store holds and what it has done.
@@ -88,58 +86,18 @@ impl MemoryStore {
     /// nevertheless those of one moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
-        for shard in &self.shards {
-            stats.add(shard.0.lock().stats());
-        }
-        if let Some(taken) = self.common.room.taken() {
-            (stats.sessions, stats.bytes) = (taken.sessions, taken.bytes);
-        }
-        stats
+        self.shards.stats()
     }
 
-    pub(crate) fn sweep_some(&self, now: Timestamp, budget: usize) -> Swept {
-        let start = self.next_swept.fetch_add(1, Ordering::Relaxed);
-        let mut swept = Swept::default();
-        for offset in 0..SHARDS {
-            let left = budget - swept.looked;
-            if left == 0 {
-                break;
+    fn error(&self, refusal: Refusal) -> MemoryError {
+        let room = self.shards.room();
+        match refusal {
+            Refusal::Full(_) => {
+                let Size { sessions, bytes } = room.taken().unwrap_or_default();
+                MemoryError::Full { sessions, bytes }
             }
-            let shard = &self.shards[start.wrapping_add(offset) % SHARDS];
-            swept.add(shard.0.lock().sweep(now, left));
+            Refusal::TooLarge(len) => MemoryError::TooLarge { len, max: room.bytes_max() },
         }
-        swept
-    }
-
-    /// Makes room, first of expired logs, then as the store was built to; `false` if it may not.
-    ///
-    /// Another caller may take the room first; then this one asks again.
-    fn make_room(&self, wanted: Size, now: Timestamp) -> bool {
-        let room = &self.common.room;
-        while !room.has(wanted) && self.sweep_some(now, SWEPT_AT_ONCE).looked > 0 {}
-        if self.when_full == WhenFull::Refuse {
-            return room.has(wanted);
-        }
-        while !room.has(wanted) {
-            self.evict_one();
-        }
-        true
-    }
-
-    /// Removes the log that was used longest ago of all, unless it is used or removed meanwhile.
-    fn evict_one(&self) {
-        let oldest_of = |shard: &Padded| shard.0.lock().oldest_use();
-        let uses = self.shards.iter().filter_map(|shard| Some((oldest_of(shard)?, shard)));
-        if let Some((used, shard)) = uses.min_by_key(|(used, _)| *used) {
-            shard.0.lock().evict(used);
-        }
-    }
-
-    fn shard(&self, id: SessionId) -> &Mutex<Shard> {
-        // Bits that a shard's hash table does not tell its logs apart by.
-        let byte = hash(id).to_be_bytes()[1];
-        &self.shards[usize::from(byte) % SHARDS].0
     }
 }
 
@@ -147,7 +105,7 @@ impl BlockingStore for MemoryStore {
     type Error = MemoryError;
 
     fn load(&self, id: SessionId, now: Timestamp) -> Result<Option<Loaded>, MemoryError> {
-        Ok(self.shard(id).lock().load(id, now))
+        Ok(self.shards.load(id, now))
     }
 
     fn apply(
@@ -156,22 +114,16 @@ impl BlockingStore for MemoryStore {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<MemoryError>> {
-        loop {
-            // Bound first, so that the lock is free again when room is made in other shards.
-            let applied = self.shard(id).lock().apply(id, action, now);
-            let error = match applied {
-                Ok(outcome) => return Ok(outcome),
-                Err(Refusal::Full(wanted)) if self.make_room(wanted, now) => continue,
-                Err(Refusal::Full(_)) => {
-                    let Size { sessions, bytes } = self.common.room.taken().unwrap_or_default();
-                    MemoryError::Full { sessions, bytes }
-                }
-                Err(Refusal::TooLarge(len)) => {
-                    MemoryError::TooLarge { len, max: self.common.room.bytes_max() }
-                }
-            };
-            self.shard(id).lock().note_refusal();
-            return Err(Failure::NotApplied(error));
+        let applied = self.shards.apply(id, action, now);
+        applied.map_err(|refusal| Failure::NotApplied(self.error(refusal)))
+    }
+
+    /// Starts the thread that frees what has expired, unless it runs. It goes by the first clock.
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        let mut sweeper = self.sweeper.lock();
+        if sweeper.is_none() {
+            // If the system has no thread to give, writes sweep alone.
+            *sweeper = Sweeper::start(Arc::downgrade(&self.shards), Arc::clone(clock)).ok();
         }
     }
 }
@@ -232,9 +184,3 @@ impl fmt::Display for MemoryError {
 impl Error for MemoryError {}
 
 impl StoreError for MemoryError {}
-
-/// How many locks the logs are spread over.
-const SHARDS: usize = 16;
-
-/// How many logs are looked at before a lock is given back to others.
-pub(crate) const SWEPT_AT_ONCE: usize = 256;

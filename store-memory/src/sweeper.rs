@@ -1,100 +1,80 @@
-//! A thread that frees the memory of expired sessions.
+//! The thread that frees what has expired in a store that nobody calls.
+//!
+//! It holds the logs weakly and goes by the clock of the caller: when the store is dropped there is
+//! nothing left to upgrade, and the thread ends without another order to stop. Each sweep has a
+//! thread of its own. A C library such as glibc keeps, for each thread, a few of the blocks it freed,
+//! and gives back no memory below them before the thread ends; one that sleeps would keep megabytes
+//! that way.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use sessile_core::Timestamp;
 use sessile_core::engine::Clock;
 
-use crate::store::{MemoryStore, SWEPT_AT_ONCE};
+use crate::shards::{SWEPT_AT_ONCE, Shards};
 use crate::sync::thread::{self, JoinHandle};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Arc, Weak};
 
-impl MemoryStore {
-    /// Starts a thread that sweeps the store every so often, by the clock of `clock`, until the
-    /// [`Sweeper`] is dropped. It rests for a millisecond at least.
-    ///
-    /// Without it, expired sessions that are not asked for again stay in memory until their room is
-    /// needed. What a sweep frees are their records; the bookkeeping of a log, some 100 bytes, is
-    /// kept for the next ones: a store keeps that much of the most logs it ever held.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the system has no thread to give. Nothing is swept then.
-    pub fn sweeper(
-        self: &Arc<Self>,
-        every: Duration,
-        clock: impl Clock + 'static,
-    ) -> io::Result<Sweeper> {
-        let store = Arc::clone(self);
-        let stop = Arc::new(Stop::default());
-        let stopped = Arc::clone(&stop);
-        let sweep = move || {
-            while !stopped.comes_within(every.max(REST_MIN)) {
-                while !stopped.has_come()
-                    && store.sweep_some(clock.now(), SWEPT_AT_ONCE).looked == SWEPT_AT_ONCE
-                {
-                    thread::yield_now();
-                }
-            }
-        };
-        let thread = thread::Builder::new().name("sessile-sweeper".into()).spawn(sweep)?;
-        Ok(Sweeper { stop, thread: Some(thread) })
-    }
-}
-
-/// A thread that frees the memory of expired sessions, until this is dropped.
+/// A thread that frees expired logs until all logs are dropped.
 ///
-/// Dropping waits for the thread, which is never longer at work than one small part of a sweep.
-#[must_use = "dropping it stops the sweeping"]
-pub struct Sweeper {
-    stop: Arc<Stop>,
+/// Dropping this waits for the thread, which is never longer at work than one small part of a sweep:
+/// the logs must be dropped first.
+pub(crate) struct Sweeper {
     /// There until this is dropped.
     thread: Option<JoinHandle<()>>,
 }
 
+impl Sweeper {
+    pub(crate) fn start(shards: Weak<Shards>, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let thread = spawn(move || {
+            while let Some(now) = due(&shards, &*clock) {
+                if let Some(now) = now {
+                    let shards = Weak::clone(&shards);
+                    // Without a thread for it now, it is tried again after the rest.
+                    if let Ok(thread) = spawn(move || sweep(&shards, now)) {
+                        drop(thread.join());
+                    }
+                }
+                thread::park_timeout(REST);
+            }
+        })?;
+        Ok(Self { thread: Some(thread) })
+    }
+}
+
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        self.stop.come();
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             // A clock that panicked has been reported by the panic itself.
             drop(thread.join());
         }
     }
 }
 
-impl fmt::Debug for Sweeper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sweeper(..)")
-    }
+/// Returns the time if something has expired by now, and `None` outside if there are no logs any
+/// more. They are not held when it returns, or they would never be freed.
+fn due(shards: &Weak<Shards>, clock: &dyn Clock) -> Option<Option<Timestamp>> {
+    let shards = shards.upgrade()?;
+    let now = clock.now();
+    Some(shards.is_due(now).then_some(now))
 }
 
-/// The order to stop, which comes at most once.
-#[derive(Default)]
-struct Stop {
-    has_come: Mutex<bool>,
-    arrival: Condvar,
-}
-
-impl Stop {
-    fn come(&self) {
-        *self.has_come.lock() = true;
-        self.arrival.notify_all();
-    }
-
-    fn has_come(&self) -> bool {
-        *self.has_come.lock()
-    }
-
-    /// Waits that long at most, and reports whether it came. Waking early for no reason only makes
-    /// a sweep come early.
-    fn comes_within(&self, time: Duration) -> bool {
-        let mut has_come = self.has_come.lock();
-        if !*has_come {
-            self.arrival.wait_for(&mut has_come, time);
+/// Sweeps in small parts, until nothing more has expired or the logs are dropped.
+fn sweep(shards: &Weak<Shards>, now: Timestamp) {
+    while let Some(shards) = shards.upgrade() {
+        if shards.sweep(now, SWEPT_AT_ONCE).looked < SWEPT_AT_ONCE {
+            break;
         }
-        *has_come
+        drop(shards);
+        thread::yield_now();
     }
 }
 
-const REST_MIN: Duration = Duration::from_millis(1);
+fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("sessile-sweeper".into()).spawn(run)
+}
+
+/// How long the thread rests between two sweeps.
+const REST: Duration = Duration::from_secs(1);

@@ -426,7 +426,8 @@ fn read_directory(
     count_max: usize,
 ) -> Result<Vec<Slot>, DecodeError> {
     let count = reader.len(count_max)?;
-    let mut directory = Vec::with_capacity(count.min(reader.remaining() / SMALLEST_ENTRY));
+    let most = count.min(reader.remaining() / SMALLEST_ENTRY);
+    let mut directory = Vec::with_capacity(if most == 0 { 0 } else { most.max(SLOTS_MIN) });
     let mut last = None;
     for _ in 0..count {
         let name = reader.text(name_max)?;
@@ -523,6 +524,12 @@ impl RecordHead {
 
 /// The first byte of a stored snapshot.
 pub(crate) const KIND: u8 = b's';
+
+/// For how many slots there is room at least: a block of more than 120 bytes.
+///
+/// What is smaller glibc does not merge with its neighbours when it is freed ("fast bins"). With one
+/// such block in every record, a store that has freed all of them returns nothing to the system.
+const SLOTS_MIN: usize = 128_usize.div_ceil(size_of::<Slot>());
 
 /// An empty name, a head and the length of an empty value.
 const SMALLEST_ENTRY: usize = 1 + Head::LEN + 1;

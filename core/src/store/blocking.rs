@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::future::{Future, ready};
 
+use crate::clock::Clock;
 use crate::store::action::{Action, Outcome};
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
@@ -73,6 +74,11 @@ pub trait BlockingStore: Send + Sync {
         action: &Action,
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>>;
+
+    /// As [`Store::start`].
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        let _ = clock;
+    }
 }
 
 impl<B: BlockingStore + ?Sized> BlockingStore for Arc<B> {
@@ -89,6 +95,10 @@ impl<B: BlockingStore + ?Sized> BlockingStore for Arc<B> {
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
         (**self).apply(id, action, now)
+    }
+
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        (**self).start(clock);
     }
 }
 
@@ -130,6 +140,10 @@ macro_rules! impl_store {
                 let applied = $crate::store::BlockingStore::apply(self, id, action, now);
                 ::core::future::ready(applied)
             }
+
+            fn start(&self, clock: &$crate::store::Arc<dyn $crate::engine::Clock>) {
+                $crate::store::BlockingStore::start(self, clock);
+            }
         }
     };
 }
@@ -156,5 +170,9 @@ impl<B: BlockingStore> Store for Immediate<B> {
         now: Timestamp,
     ) -> impl Future<Output = Result<Outcome, Failure<Self::Error>>> + Send {
         ready(self.0.apply(id, action, now))
+    }
+
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        self.0.start(clock);
     }
 }

@@ -7,6 +7,7 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 
+use crate::clock::Clock;
 use crate::store::action::{Action, Outcome};
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
@@ -46,6 +47,10 @@ impl Store for BoxStore {
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
         self.store.apply(id, action, now).await
+    }
+
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        self.store.start(clock);
     }
 }
 
@@ -97,6 +102,8 @@ trait AnyStore: Send + Sync {
     fn load(&self, id: SessionId, now: Timestamp) -> Boxed<'_, Load>;
 
     fn apply<'a>(&'a self, id: SessionId, action: &'a Action, now: Timestamp) -> Boxed<'a, Apply>;
+
+    fn start(&self, clock: &Arc<dyn Clock>);
 }
 
 impl<S: Store> AnyStore for S {
@@ -108,6 +115,10 @@ impl<S: Store> AnyStore for S {
     fn apply<'a>(&'a self, id: SessionId, action: &'a Action, now: Timestamp) -> Boxed<'a, Apply> {
         let applied = Store::apply(self, id, action, now);
         Box::pin(async { applied.await.map_err(|failure| failure.map(erase)) })
+    }
+
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        Store::start(self, clock);
     }
 }
 

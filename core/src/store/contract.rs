@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::future::Future;
 
+use crate::clock::Clock;
 use crate::store::action::{Action, Outcome};
 use crate::store::error::StoreError;
 use crate::store::failure::Failure;
@@ -12,7 +13,7 @@ use crate::token::SessionId;
 
 /// Keeps logs.
 ///
-/// Two methods, so that a wrapper (faults, metrics, encryption, tiers) is a dozen lines.
+/// Two methods to write, so that a wrapper (faults, metrics, encryption, tiers) is a dozen lines.
 /// Implementers write `async fn`. `now` is for stores without a clock of their own; a store that
 /// has one measures ttls with it, since a ttl is relative. A store that never waits implements
 /// [`BlockingStore`](crate::store::BlockingStore) instead.
@@ -45,6 +46,15 @@ pub trait Store: Send + Sync {
         action: &Action,
         now: Timestamp,
     ) -> impl Future<Output = Result<Outcome, Failure<Self::Error>>> + Send;
+
+    /// Starts the work a store does without being called, by the clock of its sessions: to free
+    /// what has expired, for instance.
+    ///
+    /// `sessile::Sessions` calls it when it is made. It does nothing unless the store has such work,
+    /// and a second call changes nothing; a wrapper passes it on.
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        let _ = clock;
+    }
 }
 
 impl<S: Store + ?Sized> Store for Arc<S> {
@@ -65,5 +75,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         now: Timestamp,
     ) -> impl Future<Output = Result<Outcome, Failure<Self::Error>>> + Send {
         (**self).apply(id, action, now)
+    }
+
+    fn start(&self, clock: &Arc<dyn Clock>) {
+        (**self).start(clock);
     }
 }

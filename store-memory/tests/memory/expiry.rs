@@ -1,11 +1,12 @@
-//! Expired sessions are absent at once and free their memory when somebody sweeps.
+//! Expired sessions are absent at once, and their memory is freed without anybody asking.
 
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sessile_core::Timestamp;
 use sessile_core::engine::Clock;
-use sessile_core::store::Outcome;
+use sessile_core::store::{BlockingStore, Outcome};
 use sessile_store_memory::MemoryStore;
 
 use crate::world::{LONG, MINUTE, World};
@@ -102,61 +103,104 @@ fn a_small_budget_reaches_every_session_in_the_end() {
 }
 
 #[test]
-fn a_sweeper_sweeps_until_it_is_dropped() {
+fn each_write_frees_a_few_expired_sessions_wherever_they_are() {
     let world = World::new(MemoryStore::new());
+    let alive = world.created(10, LONG);
     world.created_many(1000, 10, MINUTE);
     world.pass(MINUTE.as_duration());
-    let sweeper = world.store.sweeper(Duration::from_millis(1), world.clock()).unwrap();
-    while world.store.stats().sessions > 0 {
-        std::thread::yield_now();
+    let mut writes = 0;
+    while world.store.stats().sessions > 1 {
+        let before = world.store.stats().sessions;
+        assert_eq!(world.touch(alive, LONG), Ok(Outcome::Done(None)));
+        assert!(before - world.store.stats().sessions <= 4, "a write does little");
+        writes += 1;
     }
-    drop(sweeper);
-    assert_eq!(Arc::strong_count(&world.store), 1);
+    // Some writes come to a place where nothing is left.
+    assert!(writes < 1000, "{writes}");
 }
 
 #[test]
-fn a_sweeper_rests_even_if_told_not_to() {
-    const TURNS: usize = 20;
+fn a_store_in_use_holds_few_expired_sessions() {
     let world = World::new(MemoryStore::new());
-    let (turn, turns) = mpsc::sync_channel(0);
-    let sweeper = world.store.sweeper(Duration::ZERO, Reporting(turn)).unwrap();
-    turns.recv().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "this is about real time")]
-    let start = Instant::now();
-    turns.iter().take(TURNS).for_each(drop);
-    let elapsed = start.elapsed();
-    drop(turns);
-    drop(sweeper);
-    // Half of it, for a wait may end early for no reason.
-    assert!(elapsed >= Duration::from_millis(TURNS as u64 / 2), "{elapsed:?}");
+    for _ in 0..10_000 {
+        world.created(10, MINUTE);
+        world.pass(MINUTE.as_duration() / 100);
+        assert!(world.store.stats().sessions < 300);
+    }
 }
 
-/// A clock that stands still and says when it is looked at.
-struct Reporting(mpsc::SyncSender<()>);
+#[test]
+fn reading_frees_nothing_but_what_it_asks_for() {
+    let world = World::new(MemoryStore::new());
+    let alive = world.created(10, LONG);
+    let dead = world.created_many(100, 10, MINUTE);
+    world.pass(MINUTE.as_duration());
+    assert!((0..100).all(|_| world.has(alive)));
+    assert_eq!(world.store.stats().expired, 0);
+    assert!(!world.has(dead[0]));
+    assert_eq!(world.store.stats().expired, 1);
+}
 
-impl Clock for Reporting {
+#[test]
+fn a_store_that_was_started_frees_what_has_expired_without_a_call() {
+    let world = World::new(MemoryStore::new());
+    world.created_many(1000, 10, MINUTE);
+    let alive = world.created(10, LONG);
+    world.store.start(&clock_of(&world));
+    world.pass(MINUTE.as_duration());
+    until(|| world.store.stats().sessions == 1);
+    assert!(world.has(alive));
+}
+
+#[test]
+fn a_started_store_goes_by_the_clock_it_was_given() {
+    let world = World::new(MemoryStore::new());
+    let id = world.created(10, MINUTE);
+    let looks = Arc::new(Looks::default());
+    let clock: Arc<dyn Clock> = looks.clone();
+    world.store.start(&clock);
+    until(|| looks.0.load(Ordering::Relaxed) >= 2);
+    assert_eq!(world.store.stats().expired, 0, "it stands still, whatever other clocks do");
+    assert!(world.has(id));
+}
+
+/// A clock that stands still and counts how often it is looked at.
+#[derive(Default)]
+struct Looks(AtomicUsize);
+
+impl Clock for Looks {
     fn now(&self) -> Timestamp {
-        // Nobody listens any more when the sweeper is about to be dropped.
-        let _ = self.0.send(());
+        self.0.fetch_add(1, Ordering::Relaxed);
         Timestamp::default()
     }
 }
 
 #[test]
-fn dropping_a_sweeper_does_not_wait_for_its_next_turn() {
+fn a_store_is_started_once() {
     let world = World::new(MemoryStore::new());
-    let an_age = Duration::from_secs(100 * 365 * 86_400);
-    for turns in 0..200 {
-        let sweeper = world.store.sweeper(an_age, world.clock()).unwrap();
-        // It may not wait yet, or be about to, or be waiting for an age.
-        (0..turns).for_each(|_| std::thread::yield_now());
-        drop(sweeper);
-    }
-    assert_eq!(Arc::strong_count(&world.store), 1);
+    let (first, second) = (clock_of(&world), clock_of(&world));
+    world.store.start(&first);
+    world.store.start(&second);
+    assert_eq!((Arc::strong_count(&first), Arc::strong_count(&second)), (2, 1));
 }
 
 #[test]
-fn a_sweeper_whose_clock_panics_can_be_dropped() {
+fn nothing_is_left_running_when_the_store_is_dropped() {
+    for turns in 0..100 {
+        let world = World::new(MemoryStore::new());
+        let clock = clock_of(&world);
+        world.created_many(100, 10, MINUTE);
+        world.pass(MINUTE.as_duration());
+        world.store.start(&clock);
+        // It may not rest yet, or be at work, or rest for a second.
+        (0..turns).for_each(|_| std::thread::yield_now());
+        drop(world);
+        assert_eq!(Arc::strong_count(&clock), 1);
+    }
+}
+
+#[test]
+fn a_store_whose_clock_panics_serves_and_can_be_dropped() {
     struct Broken;
 
     impl Clock for Broken {
@@ -167,10 +211,24 @@ fn a_sweeper_whose_clock_panics_can_be_dropped() {
 
     let world = World::new(MemoryStore::new());
     let id = world.created(10, MINUTE);
-    let sweeper = world.store.sweeper(Duration::from_millis(1), Broken).unwrap();
-    while Arc::strong_count(&world.store) > 1 {
-        std::thread::yield_now();
-    }
-    drop(sweeper);
+    let clock: Arc<dyn Clock> = Arc::new(Broken);
+    world.store.start(&clock);
+    until(|| Arc::strong_count(&clock) == 1);
     assert!(world.has(id));
+}
+
+fn clock_of(world: &World) -> Arc<dyn Clock> {
+    Arc::new(world.clock())
+}
+
+/// Waits for another thread, for a minute at most.
+#[track_caller]
+fn until(is_true: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if is_true() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it did not come true");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sessile_core::engine::Clock;
 use sessile_core::log::{Change, CommitId, Delta, Stamp};
 use sessile_core::store::{Action, Append, BlockingStore, Delete, Outcome, Touch};
 use sessile_core::{SessionId, Timestamp, Ttl};
@@ -85,16 +86,19 @@ fn a_sweep_never_takes_a_log_that_was_renewed() {
 }
 
 #[test]
-fn the_sweeper_ends_when_it_is_dropped() {
+fn a_started_store_spares_what_lives_and_ends_its_thread_when_it_is_dropped() {
     under_all_schedules(|| {
         let world = World::new(MemoryStore::new());
-        let id = world.created(8, seconds(1));
-        let sweeper = world.store.sweeper(Duration::from_secs(1), world.clock());
-        let sweeper = sweeper.expect("there are threads");
+        let (id, clock): (_, Arc<dyn Clock>) =
+            (world.created(8, seconds(1)), Arc::new(world.clock()));
+        world.store.start(&clock);
         let now = world.now();
         assert!(add(&world.store, id, 1, seconds(60), now).is_ok());
-        drop(sweeper);
+        world.created(8, seconds(1));
+        world.pass(Duration::from_secs(2));
         assert_eq!(hits(&world.store, id, now), Some(1));
+        drop(world);
+        assert_eq!(Arc::strong_count(&clock), 1);
     });
 }
 
