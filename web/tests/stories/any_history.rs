@@ -51,7 +51,7 @@ fn policy() -> PolicyBuilder {
 fn step() -> impl Strategy<Value = Step> {
     let faults = [Fault::None, Fault::Refuse, Fault::Lose, Fault::LoseAnswer, Fault::Duplicate];
     let faults = prop_oneof![2 => Just(Vec::new()), 1 => vec(select(faults.to_vec()), 1..4)];
-    let request = (select(OPERATIONS.to_vec()), faults, prop::bool::weighted(0.3));
+    let request = (select(OPERATIONS.to_vec()), faults, prop::bool::weighted(0.4));
     let request = request.prop_map(|(operation, faults, is_lost)| Step::Request {
         operation,
         faults,
@@ -85,12 +85,14 @@ fn try_histories(world: &World, handle: &Handle) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     // Where time is real, grace after grace is waited for.
-    let cases = if world.time.is_real() { 12 } else { 40 };
+    let few = if world.time.is_real() { 30 } else { 50 };
+    let asked_for = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = asked_for.unwrap_or(few);
     let config =
         Config { cases, max_shrink_iters: 100, failure_persistence: None, ..Config::default() };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let tried = runner.run(&vec(step(), 1..14), |steps| {
+    let tried = runner.run(&vec(step(), 2..16), |steps| {
         handle.block_on(async {
             let mut history = History::begin(world.another()).await;
             for step in steps {
@@ -141,8 +143,8 @@ impl History {
     /// Checks the promise: of the client as it is, and of one without a token.
     async fn end(mut self) {
         let mut client = self.client.clone();
+        self.holders.push(client.clone());
         self.log_in(&mut client, "first").await;
-        self.holders.push(self.client.clone());
         let mut stranger = self.world.browser();
         self.log_in(&mut stranger, "second").await;
         let answer = client.get(&self.server, "/do?who&get=mark").await;

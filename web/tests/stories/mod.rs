@@ -97,6 +97,7 @@ pub(crate) async fn run(framework: impl Framework + 'static, place: Place) {
     let wanted = std::env::var("STORY").unwrap_or_default();
     let framework: Arc<dyn Framework> = Arc::new(framework);
     let mut running = JoinSet::new();
+    assert!(STORIES.iter().any(|(name, _)| name.contains(&wanted)), "no story is called {wanted}");
     for (name, story) in STORIES.iter().filter(|(name, _)| name.contains(&wanted)) {
         let world = World::new(Arc::clone(&framework), &place);
         running.spawn(async move {

@@ -25,7 +25,7 @@ pub(crate) async fn a_log_that_cannot_be_read_is_an_error_of_its_own(world: Worl
         for operation in ["get=name", "set=name:Eve", "login=eve", "logout"] {
             let answer = client.get(&server, &format!("/do?{operation}")).await;
             assert_eq!(answer.status, 500, "{damage:?}, {operation}: {answer:?}");
-            assert_eq!(answer.body, "the stored session cannot be read\n", "{damage:?}");
+            assert!(answer.body.contains("the stored session cannot be read"), "{answer:?}");
             assert_eq!(client.token(), token, "{damage:?}, {operation}");
         }
         world.fail([Fault::Refuse]);
