@@ -100,7 +100,8 @@ pub struct Ending {
     pub renewed: Option<Token>,
     /// How long the session lives from now.
     pub lifespan: Lifespan,
-    /// Whether a handler opened the session, so that the answer may depend on it.
+    /// Whether a handler asked for the session, so that the answer may depend on it: also if it
+    /// could not be loaded.
     pub is_open: bool,
     /// What the request cost the store.
     pub operations: Operations,
@@ -286,12 +287,12 @@ impl<S: Store + 'static> RequestDriver<S> {
                 self.candidates.iter().find(|token| session.is_of(token)).cloned()
             });
             Ending {
-                is_open: session.is_some(),
                 token_update: session
                     .map(|session| session.token_update().clone())
                     .unwrap_or_default(),
                 renewed,
                 lifespan: lifespan.unwrap_or(Lifespan::new(Duration::ZERO, false)),
+                is_open: state.was_asked_for(),
                 result: state.last_result(),
                 operations: state.operations,
                 upkeep: state.take_upkeep(),

@@ -272,6 +272,11 @@ impl RequestState {
         }
     }
 
+    /// Reports whether a handler asked for the session, whatever came of it.
+    pub(crate) const fn was_asked_for(&self) -> bool {
+        !matches!(self.opened, Opened::NotAsked)
+    }
+
     pub(crate) const fn has_work(&self) -> bool {
         matches!(self.opened, Opened::Asked) || self.write.is_some()
     }

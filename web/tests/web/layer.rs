@@ -123,6 +123,7 @@ async fn a_load_error_is_never_an_empty_session() {
         let answer = client.get(&app, path).await;
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert_eq!((answer.header("set-cookie"), world.sessions()), (None, 1), "{path}");
+        assert_eq!(answer.header("vary"), Some("cookie"), "{path}");
         assert_eq!(client.cookie, before);
     }
 }

@@ -37,7 +37,7 @@ where
     let service = SessionLayer::new(&sessions).transports(HeaderTransport).layer(handler);
     let answer = block_on(service.oneshot(Request::new(())));
     let answer = answer.expect("an app does not fail");
-    assert!(answer.status().is_success(), "{}", answer.body());
+    assert!(answer.status().is_success(), "{}", answer.status());
     let token = answer.headers().get("x-auth-token").expect("the session is new");
     let sessions = BlockingSessions::new(store, clock.clone(), clock, policy);
     let session = sessions.open(token.to_str().ok()).expect("memory does not fail");
