@@ -45,9 +45,9 @@ fn is_given_back() {
 
 fn visit(sessions: &BlockingSessions<MemoryStore>) {
     for _ in 0..SESSIONS {
-        let mut session = sessions.open(None).unwrap();
-        session.set(&NAME, "somebody".to_owned()).unwrap();
-        drop(sessions.commit(session).unwrap());
+        let mut session = sessions.open(None).expect("memory does not fail");
+        session.set(&NAME, "somebody".to_owned()).expect("it is within the limits");
+        drop(sessions.commit(session).expect("memory does not fail"));
     }
 }
 
@@ -66,9 +66,10 @@ fn comes_true(time: Duration, is_true: impl Fn() -> bool) -> bool {
 
 /// Returns how much memory of the process is resident, in KiB.
 fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim_end_matches("kB").trim().parse().unwrap()
+    let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = line.expect("it names what is resident");
+    line.trim_end_matches("kB").trim().parse().expect("it is a number")
 }
 
 const MIB: usize = 1024;
