@@ -20,6 +20,7 @@
 //! | `redis-blocking` | `redis`, and `redis::BlockingRedisStore` for programs without a runtime |
 //! | `redis-tls` | `redis`, and encrypted connections: `rediss://` |
 //! | `web` | the module `web`: token transports, a tower layer, an axum extractor |
+//! | `actix` | the module `actix`: the same for actix-web, under the same names |
 
 #[cfg(feature = "os")]
 mod os;
@@ -41,6 +42,8 @@ pub use sessile_store_memory::{self as memory, MemoryStore};
 pub use sessile_store_redis::{self as redis, RedisConfig, RedisStore};
 #[cfg(feature = "web")]
 pub use sessile_web as web;
+#[cfg(feature = "actix")]
+pub use sessile_web_actix as actix;
 pub use sessions::{BlockingSessions, Sessions};
 
 /// The examples of the page on tests, as tests.

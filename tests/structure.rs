@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The crates of the workspace, by the folder of their source.
-const CRATES: [&str; 10] = [
+const CRATES: [&str; 11] = [
     "benches/src",
     "conformance/src",
     "core/src",
@@ -15,6 +15,7 @@ const CRATES: [&str; 10] = [
     "store-memory/src",
     "store-redis/src",
     "testkit/src",
+    "web-actix/src",
     "web/src",
 ];
 
@@ -233,6 +234,33 @@ fn a_handler_can_do_with_its_session_what_the_engine_can() {
         .filter(|name| !not_for_handlers.contains(&name.as_str()))
         .collect();
     assert!(missing.is_empty(), "not on the handle of a request: {missing:?}");
+}
+
+#[test]
+fn what_can_fail_on_the_handle_fails_on_that_of_actix_with_an_error_actix_knows() {
+    let cannot_fail = [
+        "contains",
+        "created_at",
+        "deadline",
+        "detach",
+        "exists",
+        "id",
+        "idle_timeout",
+        "is_empty",
+        "is_new",
+        "is_stale",
+        "last_accessed_at",
+        "len",
+        "names",
+        "principal",
+    ];
+    let handle = public_functions("web/src", "WebSession");
+    let actix = public_functions("web-actix/src", "WebSession");
+    let missing: Vec<_> = handle
+        .difference(&actix)
+        .filter(|name| !cannot_fail.contains(&name.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
