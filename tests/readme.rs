@@ -82,7 +82,10 @@ impl Drop for Running {
 #[track_caller]
 fn ask(address: &str, method: &str, path: &str, cookie: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("the program listens");
-    let head = format!("{method} {path} HTTP/1.0\r\nhost: {address}\r\ncookie: {cookie}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+         content-length: 0\r\ncookie: {cookie}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).expect("it is sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");

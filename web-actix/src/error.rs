@@ -71,6 +71,12 @@ impl From<SessionErrorKind> for SessionError {
     }
 }
 
+impl From<SessionError> for SessionErrorKind {
+    fn from(error: SessionError) -> Self {
+        error.kind
+    }
+}
+
 impl From<GetError> for SessionError {
     fn from(source: GetError) -> Self {
         Self { kind: source.into() }

@@ -20,13 +20,20 @@
 //! | the handler never asks for the session | no store call, no cookie |
 //! | it returns before the session is loaded | the response does not wait for the store; no cookie |
 //! | loading fails | the extractor fails with [`SessionErrorKind::Load`]; nothing is created or removed |
-//! | the handler returns, or a middleware inside fails, with any other status | the session is committed |
-//! | the status is 5xx or 408 | the policy's `OnServerError` decides: what was changed is forgotten, unless it says otherwise |
+//! | the log cannot be read | it fails with [`SessionErrorKind::Unreadable`], or the policy abandons the log |
+//! | the handler returns, or a middleware inside fails, with a status below 500 but 408 | the session is committed |
+//! | the status is that of a server's error or a timeout (5xx, 408) | the policy's `OnServerError`: what was changed is discarded, but a login or logout is done |
 //! | the commit fails | the response becomes what [`SessionMiddleware::on_error`] makes of it |
 //! | the handler answers with a [`SessionError`], by `?` | the same, and nothing is written but what was saved |
-//! | the handler panics, or actix-web drops the request because the client went away | nothing more is written, every waiting task is woken |
-//! | a body streams on after the head left | changes are refused with [`SessionErrorKind::Closed`] |
-//! | two extractions in one request | the same session |
+//! | the handler panics, or actix-web drops the request | nothing more is written, every waiting task is woken |
+//! | a body streams on after the head left | changes are refused with [`SessionErrorKind::Closed`]; `detach` goes on |
+//! | two extractions in one request, or the same middleware twice | the same session |
+//! | two middlewares of different transports | two sessions: the inner one, and [`WebSession::named`] |
+//! | the client presents several cookies of the name | the one that lives counts; if two do, none |
+//! | the token was replaced, and the answer with the new one was lost | the session reads as nothing; a login starts a new one, a logout makes the client forget it |
+//!
+//! If a client goes away, actix-web drops its request only with `h1_allow_half_closed(false)`;
+//! otherwise the handler runs to its end and what it changed is written.
 //!
 //! Other middlewares may be around it and inside it, in any order. One that is inside and puts a
 //! response of its own in the place of an error of the session is taken at its word: its response is
@@ -44,7 +51,7 @@ pub use middleware::{SessionMiddleware, SessionService};
 pub use sessile_web::{
     BearerTransport, CookieError, CookieTransport, CookieTransportBuilder, DetachedSession,
     FoundToken, HeaderTransport, KeepCookie, Lifespan, News, Operations, RequestHead, ResponseHead,
-    SameSite, Transport, Transports, TransportsError,
+    SameSite, TestClient, Transport, Transports, TransportsError,
 };
 pub use session::WebSession;
 

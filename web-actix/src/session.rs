@@ -259,6 +259,41 @@ impl Deref for WebSession {
     }
 }
 
+/// For tests of a handler alone, which a [`TestClient`](sessile_web::TestClient) calls:
+///
+/// ```
+/// use sessile_core::{Counter, Policy, Sessions};
+/// use sessile_store_memory::MemoryStore;
+/// use sessile_web_actix::{SessionError, TestClient, WebSession};
+/// # use sessile_core::Timestamp;
+/// # use sessile_core::engine::{Clock, Entropy, EntropyError};
+/// # struct Os;
+/// # impl Clock for Os {
+/// #     fn now(&self) -> Timestamp { Timestamp::default() }
+/// # }
+/// # impl Entropy for Os {
+/// #     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> { bytes.fill(7); Ok(()) }
+/// # }
+///
+/// const VISITS: Counter = Counter::new("visits");
+///
+/// async fn visit(session: WebSession) -> Result<String, SessionError> {
+///     Ok(format!("visit {}", session.add(&VISITS, 1)?))
+/// }
+///
+/// # #[actix_web::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let sessions = Sessions::new(MemoryStore::new(), Os, Os, Policy::default());
+/// let mut client = TestClient::new(&sessions);
+/// let text = client.request(async |session| Ok(visit(session.into()).await?)).await?;
+/// assert_eq!(text, "visit 1");
+/// # Ok(()) }
+/// ```
+impl From<Inner> for WebSession {
+    fn from(inner: Inner) -> Self {
+        Self { inner }
+    }
+}
+
 /// Loads the session.
 impl FromRequest for WebSession {
     type Error = SessionError;
