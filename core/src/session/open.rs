@@ -149,6 +149,11 @@ impl Session {
         }
     }
 
+    /// Reports whether a client presented several sessions that live, so that none counts.
+    pub(crate) const fn is_contested(&self) -> bool {
+        self.is_contested
+    }
+
     /// Reports whether this is the token the session was opened with.
     #[must_use]
     pub fn is_of(&self, token: &Token) -> bool {
@@ -175,4 +180,18 @@ pub enum Standing {
     Grace,
     /// The token opens its session.
     Current,
+}
+
+impl Standing {
+    /// Returns its name in logs and metrics: `unknown`, `forged`, `stale`, `grace` or `current`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Forged => "forged",
+            Self::Stale => "stale",
+            Self::Grace => "grace",
+            Self::Current => "current",
+        }
+    }
 }
