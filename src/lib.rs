@@ -8,6 +8,7 @@
 //! | module | for |
 //! |---|---|
 //! | [`engine`] | adapters to frameworks: the path by hand |
+//! | [`observe`] | logs, audit trails, metrics: what happens to sessions |
 //! | [`store`] | authors of stores |
 //! | [`log`] | stores and tools: what is stored |
 //!
@@ -18,7 +19,11 @@
 //! | `redis-blocking` | `redis`, and `redis::BlockingRedisStore` for programs without a runtime |
 //! | `redis-tls` | `redis`, and encrypted connections: `rediss://` |
 //! | `web` | the module `web`: token transports, a tower layer, an axum extractor |
+//! | `tracing` | spans and events for the crate `tracing` |
+//! | `metrics` | `metrics::Metrics`, which counts for the crate `metrics`; a Redis store counts by itself |
 
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod os;
 mod sessions;
 #[cfg(feature = "redis")]
@@ -29,7 +34,7 @@ pub use sessile_core::{
     CommitError, Counter, CreateWhen, Failed, Finished, GetError, Granularity, Key, Limits, List,
     Map, OnConflict, OnMismatch, Persist, Policy, PolicyBuilder, PolicyError, RotationReason,
     Session, SessionId, SetError, Timestamp, Token, TokenUpdate, Ttl, UpdateError, engine,
-    impl_store, log, store,
+    impl_store, log, observe, store,
 };
 #[cfg(feature = "memory")]
 pub use sessile_store_memory::{self as memory, MemoryStore};
