@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use crate::error::CommitError;
 use crate::log::delta::RotationReason;
-use crate::session::open::Standing;
+use crate::session::standing::Standing;
 use crate::store::action::{Action, Append, Create};
 use crate::token::SessionId;
 

@@ -29,14 +29,15 @@ mod origin;
 mod outbox;
 mod reads;
 mod settle;
+pub(crate) mod standing;
 pub(crate) mod upkeep;
 mod view;
 pub(crate) mod written;
 
 use intent::Intent;
-use open::Standing;
 use origin::{Origin, Reserved};
 use outbox::Outbox;
+use standing::Standing;
 use view::View;
 
 /// A request's view of a session.

@@ -30,6 +30,11 @@ mod layer;
 mod operations;
 mod session;
 mod state;
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(unused_variables, reason = "nothing is told without the feature")
+)]
+mod trace;
 mod transport;
 
 pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder, KeepCookie, SameSite};

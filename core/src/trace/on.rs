@@ -8,7 +8,7 @@ use tracing::{Level, debug_span, enabled, event};
 
 use crate::error::CommitError;
 use crate::event::Event;
-use crate::session::open::Standing;
+use crate::session::standing::Standing;
 use crate::token::SessionId;
 
 /// A stretch of work on one session.
