@@ -144,3 +144,39 @@ fn a_span_covers_the_store_calls_of_what_it_is_named_after() {
     assert!(spans().any(|span| span.name == "commit" && span.value("outcome") == Some("stale")));
     assert!(spans().any(|span| span.name == "open" && span.value("outcome") == Some("forged")));
 }
+
+#[test]
+fn a_program_without_a_runtime_observes_and_counts_too() {
+    use sessile::{BlockingSessions, Key, Policy};
+
+    let heard = Heard::default();
+    heard.listen(async {
+        let sessions = BlockingSessions::new(MemoryStore::new(), Policy::default());
+        let sessions = sessions.observed_by(sessile::metrics::Metrics::new());
+        let mut session = sessions.open(None).expect("there is nothing to load");
+        session.set(&Key::new("name"), "Ada".to_owned()).expect("text can be set");
+        drop(sessions.commit(session).expect("the session is written"));
+    });
+    let counted: Vec<_> = heard.metrics().into_iter().map(|metric| metric.name).collect();
+    let expected = [
+        "sessile_commit_calls",
+        "sessile_commit_seconds",
+        "sessile_commits_total",
+        "sessile_sessions_created_total",
+    ];
+    assert_eq!(counted, expected);
+}
+
+#[test]
+fn the_stopwatch_of_the_system_runs_forward_and_finely() {
+    use sessile::engine::Clock;
+
+    let begun = sessile::Os.uptime();
+    std::thread::sleep(std::time::Duration::from_micros(10));
+    let passed = sessile::Os.uptime() - begun;
+    assert!(passed >= std::time::Duration::from_micros(10));
+    assert!(
+        begun < std::time::Duration::from_secs(3600),
+        "it counts from the start of the program"
+    );
+}
