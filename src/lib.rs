@@ -8,9 +8,9 @@
 //! | module | for |
 //! |---|---|
 //! | [`engine`] | adapters to frameworks: the path by hand |
+//! | [`observe`] | logs, audit trails, metrics: what happens to sessions |
 //! | [`store`] | authors of stores |
 //! | [`log`] | stores and tools: what is stored |
-//! | [`observe`] | logs, audit trails, metrics: what happens |
 //!
 //! | feature | gives |
 //! |---|---|
@@ -21,7 +21,11 @@
 //! | `redis-tls` | `redis`, and encrypted connections: `rediss://` |
 //! | `web` | the module `web`: token transports, a tower layer, an axum extractor |
 //! | `actix` | the module `actix`: the same for actix-web, under the same names |
+//! | `tracing` | spans and events for the crate `tracing` |
+//! | `metrics` | `metrics::Metrics`, which counts for the crate `metrics`; a Redis store counts by itself |
 
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "os")]
 mod os;
 mod sessions;

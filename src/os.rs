@@ -1,5 +1,9 @@
 //! The operating system as the engine needs it.
 
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+use std::sync::OnceLock;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+use std::time::{Duration, Instant};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sessile_core::Timestamp;
@@ -10,7 +14,7 @@ use sessile_core::engine::{Clock, Entropy, EntropyError};
 /// # Example
 ///
 /// ```
-/// use sessile::{Os};
+/// use sessile::Os;
 /// use sessile::engine::{Entropy, EntropyError};
 ///
 /// let (mut one, mut other) = ([0; 16], [0; 16]);
@@ -29,6 +33,15 @@ impl Clock for Os {
         // Before 1970 only if the clock is unset.
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    // Elsewhere there is no such clock, and the default counts milliseconds.
+    #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+    fn uptime(&self) -> Duration {
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        #[expect(clippy::disallowed_methods, reason = "the one reader of the system's stopwatch")]
+        let now = Instant::now();
+        now.saturating_duration_since(*BEGUN.get_or_init(|| now))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sessile_core::Policy;
 use sessile_core::engine::{Clock, Entropy};
+use sessile_core::observe::Observer;
 use sessile_core::store::{BlockingStore, Store};
 
 #[cfg(feature = "os")]
@@ -65,6 +66,46 @@ impl<S: Store> Sessions<S> {
         inner.store().start(inner.clock());
         Self { inner }
     }
+
+    /// Adds an observer, which hears what happens to these sessions and to clones made from now on.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use sessile::observe::{Event, Observer};
+    /// use sessile::{Key, MemoryStore, Policy, Sessions};
+    ///
+    /// const NAME: Key<String> = Key::new("name");
+    ///
+    /// /// Counts sessions that were created.
+    /// struct Created(Arc<AtomicU64>);
+    ///
+    /// impl Observer for Created {
+    ///     fn observe(&self, event: &Event<'_>) {
+    ///         if let Event::Created { .. } = event {
+    ///             self.0.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let created = Arc::new(AtomicU64::new(0));
+    /// let sessions = Sessions::new(MemoryStore::new(), Policy::default());
+    /// let sessions = sessions.observed_by(Created(Arc::clone(&created)));
+    /// let mut session = sessions.open(None).await?;
+    /// session.set(&NAME, "Ada".into())?;
+    /// sessions.commit(session).await?;
+    /// assert_eq!(created.load(Ordering::Relaxed), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn observed_by(self, observer: impl Observer + 'static) -> Self {
+        Self { inner: self.inner.observed_by(observer) }
+    }
 }
 
 impl<B: BlockingStore> BlockingSessions<B> {
@@ -84,6 +125,12 @@ impl<B: BlockingStore> BlockingSessions<B> {
         let inner = sessile_core::BlockingSessions::new(store, clock, entropy, policy);
         inner.store().start(inner.clock());
         Self { inner: inner.relax(relax) }
+    }
+
+    /// As [`Sessions::observed_by`].
+    #[must_use]
+    pub fn observed_by(self, observer: impl Observer + 'static) -> Self {
+        Self { inner: self.inner.observed_by(observer) }
     }
 }
 

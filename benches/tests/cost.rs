@@ -2,8 +2,10 @@
 
 use std::hint::black_box;
 
-use sessile_benches::{Account, Cost, Scenario, instructions, ratio};
-use sessile_core::Key;
+use sessile::metrics::Metrics;
+use sessile_benches::{Account, Cost, Counted, Scenario, instructions, ratio};
+use sessile_core::{BlockingSessions, Key, Policy, TokenUpdate};
+use sessile_store_memory::MemoryStore;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -69,6 +71,12 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
         }
     }
 
+    let [unheard, counted] = through_sessions();
+    println!("through Sessions, unheard:  {unheard} allocations");
+    println!("and counted:                {counted} allocations");
+    assert!(unheard <= 13, "tracing without a subscriber allocates nothing: {unheard}");
+    assert!(counted <= 14, "metrics without a recorder need the list of names: {counted}");
+
     assert!(held.allocations <= 6, "a held record: {held}");
     assert!(held_large.allocations <= 6, "a large held record: {held_large}");
     assert!(from_bytes.allocations <= 8, "from bytes: {from_bytes}");
@@ -76,6 +84,36 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
         assert!(ratio(&held_large, &held) <= LARGE_MAX, "1000 attributes cost as much as 20");
         assert!(ratio(&from_bytes, &held) <= BYTES_MAX, "reading costs no more than the request");
     }
+}
+
+/// Returns how often a request through `Sessions` on the store in memory asks for memory, with the
+/// features `tracing` and `metrics`: without a subscriber, and with an observer without a recorder.
+fn through_sessions() -> [usize; 2] {
+    const NAME: Key<String> = Key::new("name");
+    const REQUESTS: usize = 64;
+    let sessions = |policy| {
+        let store = std::sync::Arc::new(MemoryStore::new());
+        BlockingSessions::new(store, Counted::default(), Counted::default(), policy)
+    };
+    let measured =
+        [sessions(Policy::default()), sessions(Policy::default()).observed_by(Metrics::new())];
+    measured.map(|sessions| {
+        let mut session = sessions.open(None).expect("there is nothing to load");
+        session.set(&NAME, "x".to_owned()).expect("it is within the limits");
+        let finished = sessions.commit(session).expect("the session is written");
+        let TokenUpdate::Issue(token) = finished.token_update() else { unreachable!("it is new") };
+        let token = token.expose();
+        let mut requests = || {
+            for number in 0..REQUESTS {
+                let mut session = sessions.open(Some(token.as_str())).expect("it is stored");
+                let value = if number % 2 == 0 { "y" } else { "x" };
+                session.set(&NAME, value.to_owned()).expect("it is within the limits");
+                drop(black_box(sessions.commit(session).expect("the session is written")));
+            }
+        };
+        let [cost] = Cost::of(HEAP, [&mut requests]);
+        cost.allocations / REQUESTS
+    })
 }
 
 /// How much more a request may cost with 1000 attributes than with 20.

@@ -14,6 +14,7 @@ use core::task::{Context, Poll, Waker};
 use crate::candidates::Candidates;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
+use crate::event::Observer;
 use crate::policy::Policy;
 use crate::session::Session;
 use crate::session::failed::Failed;
@@ -51,6 +52,12 @@ impl<B: BlockingStore> BlockingSessions<B> {
     #[must_use]
     pub fn relax(self, relax: fn(u32)) -> Self {
         Self { relax, ..self }
+    }
+
+    /// As [`Sessions::observed_by`].
+    #[must_use]
+    pub fn observed_by(self, observer: impl Observer + 'static) -> Self {
+        Self { sessions: self.sessions.observed_by(observer), ..self }
     }
 
     /// As [`Sessions::open`].

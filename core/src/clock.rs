@@ -30,7 +30,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// Returns the time since some moment, as finely as it can be told: what an
-    /// [observer](crate::Observer) hears of durations is the difference of two of these.
+    /// [observer](crate::observe::Observer) hears of durations is the difference of two of these.
     fn uptime(&self) -> Duration {
         Duration::from_millis(self.now().as_millis())
     }

@@ -285,6 +285,24 @@ impl CommitError {
     pub(crate) fn update(name: &str, source: Box<dyn Error + Send + Sync>) -> Self {
         Self::Update { name: name.to_owned(), source: source.into() }
     }
+
+    /// Returns its name in logs and metrics, which says nothing of the session: that of the variant
+    /// in small letters, such as `not_applied`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Stale => "stale",
+            Self::Superseded => "superseded",
+            Self::Conflict { .. } => "conflict",
+            Self::Contended => "contended",
+            Self::Attribute(_) => "attribute",
+            Self::Update { .. } => "update",
+            Self::Entropy(_) => "entropy",
+            Self::NotApplied => "not_applied",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 impl From<EntropyError> for CommitError {

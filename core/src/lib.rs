@@ -92,6 +92,7 @@ mod sessions;
 pub mod store;
 mod timestamp;
 mod token;
+mod trace;
 mod turns;
 
 pub use blocking_sessions::BlockingSessions;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::iter;
 
 use crate::event::{Event, Observer};
+use crate::trace;
 
 /// Who hears of events; cheap to clone.
 #[derive(Clone, Default)]
@@ -19,21 +20,28 @@ impl Observers {
         self.list = Some(known.chain(iter::once(added)).collect::<Vec<_>>().into());
     }
 
-    pub(crate) const fn are_there(&self) -> bool {
-        self.list.is_some()
+    /// Reports whether somebody listens, the crate `tracing` included.
+    pub(crate) fn are_there(&self) -> bool {
+        self.list.is_some() || trace::is_heard()
     }
 
     /// Tells everybody; the event is only made if somebody listens.
     pub(crate) fn hear<'a>(&self, event: impl FnOnce() -> Event<'a>) {
-        if let Some(list) = &self.list {
-            let event = event();
-            list.iter().for_each(|observer| observer.observe(&event));
+        if self.are_there() {
+            self.tell(&event());
         }
     }
 
-    pub(crate) fn hear_all<'a>(&self, events: impl Iterator<Item = Event<'a>>) {
-        if let Some(list) = &self.list {
-            events.for_each(|event| list.iter().for_each(|observer| observer.observe(&event)));
+    /// Tells everybody what was written.
+    pub(crate) fn hear_written<'a>(&self, events: impl Iterator<Item = Event<'a>>) {
+        if self.list.is_some() || trace::hears_details() {
+            events.for_each(|event| self.tell(&event));
         }
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        trace::tell(event);
+        let list = self.list.iter().flat_map(|list| list.iter());
+        list.for_each(|observer| observer.observe(event));
     }
 }

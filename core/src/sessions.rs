@@ -22,13 +22,15 @@ use crate::session::finished::Finished;
 use crate::session::open::{Loading, Opening, begin, choose};
 use crate::session::standing::Standing;
 use crate::session::upkeep::Upkeep;
-use crate::store::action::{Delete, Outcome};
+use crate::store::action::{Action, Delete, Outcome};
 use crate::store::boxed::BoxStore;
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::store::failure::Failure;
+use crate::store::loaded::Loaded;
 use crate::timestamp::Ttl;
 use crate::token::{SessionId, Token};
+use crate::trace::{self, Span};
 use crate::turns::{Turn, Turns};
 
 /// Opens and commits sessions in a store: the whole path in two calls.
@@ -96,7 +98,7 @@ impl<S: Store> Sessions<S> {
         for token in tokens {
             let other = self.resume(Loading::new(&self.policy, token)).await;
             session = match (session, other) {
-                (Ok(one), Ok(other)) => Ok(choose(one, other)),
+                (Ok(one), Ok(other)) => Ok(self.choose(one, other)),
                 (Err(source), Ok(lives)) | (Ok(lives), Err(source))
                     if source.is_unreadable() && lives.standing() >= Standing::Grace =>
                 {
@@ -108,6 +110,15 @@ impl<S: Store> Sessions<S> {
         session
     }
 
+    fn choose(&self, one: Session, other: Session) -> Session {
+        let was_contested = one.is_contested();
+        let chosen = choose(one, other);
+        if chosen.is_contested() && !was_contested {
+            trace::contested();
+        }
+        chosen
+    }
+
     /// Opens a session for a holder that was let in before.
     pub(crate) async fn open_trusted(&self, id: SessionId) -> Result<Session, S::Error> {
         self.resume(Loading::trusted(&self.policy, id)).await
@@ -115,19 +126,24 @@ impl<S: Store> Sessions<S> {
 
     async fn resume(&self, loading: Loading) -> Result<Session, S::Error> {
         let (id, now, begun) = (loading.id(), self.clock.now(), self.clock.uptime());
-        let found = self.store.load(id, now).await;
+        let span = Span::open(id);
+        let found = span.around(self.store.load(id, now)).await;
         let took = self.clock.uptime().saturating_sub(begun);
         match found {
             Ok(found) => {
                 let session = loading.resume(found, now);
                 let standing = session.standing();
-                self.observers.hear(|| Event::Opened { id, standing, took });
+                span.ended(standing.name());
+                span.within(|| self.observers.hear(|| Event::Opened { id, standing, took }));
                 Ok(session)
             }
             Err(source) => {
                 let is_unreadable = source.is_unreadable();
                 let error = &source;
-                self.observers.hear(|| Event::OpenFailed { id, error, is_unreadable, took });
+                span.ended(if is_unreadable { "unreadable" } else { "failed" });
+                span.within(|| {
+                    self.observers.hear(|| Event::OpenFailed { id, error, is_unreadable, took });
+                });
                 let abandoned = if is_unreadable { loading.abandon() } else { None };
                 abandoned.ok_or(source)
             }
@@ -214,6 +230,7 @@ impl<S: Store> Sessions<S> {
                 Ok(finished) => return Ok((result, finished)),
                 Err(failed) if tries < TRIES_MAX && failed.error().is_worth_another_try() => {
                     tries += 1;
+                    trace::retried(id, tries);
                     if let Some(id) = id {
                         turn.take(id).await;
                     }
@@ -234,8 +251,10 @@ impl<S: Store> Sessions<S> {
     pub async fn end(&self, id: SessionId) -> Result<(), Failure<S::Error>> {
         // Nothing is known of its deadline: no session lives longer.
         let action = Delete::new(Ttl::MAX).into();
-        self.store.apply(id, &action, self.clock.now()).await?;
-        self.observers.hear(|| Event::Ended { id });
+        let span = Span::end(id);
+        self.apply_within(&span, id, &action).await?;
+        span.ended("done");
+        span.within(|| self.observers.hear(|| Event::Ended { id }));
         Ok(())
     }
 
@@ -246,17 +265,19 @@ impl<S: Store> Sessions<S> {
     /// Returns [`Failure`] if the store failed. Nothing is lost; the next request of the session
     /// finds that it is still due.
     pub async fn upkeep(&self, upkeep: Upkeep) -> Result<(), Failure<S::Error>> {
-        let (id, now) = (upkeep.id(), self.clock.now());
+        let id = upkeep.id();
         let Some(_claim) = self.claims.take(id) else { return Ok(()) };
+        let span = Span::upkeep(id);
         let outcome = if let Some(action) = upkeep.action() {
-            self.store.apply(id, action, now).await?
+            self.apply_within(&span, id, action).await?
         } else {
-            let loaded = self.store.load(id, now).await.map_err(Failure::NotApplied)?;
+            let loaded = self.load_within(&span, id).await.map_err(Failure::NotApplied)?;
             let Some(action) = loaded.and_then(|loaded| loaded.compaction()) else { return Ok(()) };
-            self.store.apply(id, &action, now).await?
+            self.apply_within(&span, id, &action).await?
         };
         if let Outcome::Done(_) = outcome {
-            self.observers.hear(|| Event::Compacted { id });
+            span.ended("done");
+            span.within(|| self.observers.hear(|| Event::Compacted { id }));
         }
         Ok(())
     }
@@ -288,6 +309,32 @@ impl<S: Store> Sessions<S> {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Loads a log for work that is no request's.
+    async fn load_within(&self, span: &Span, id: SessionId) -> Result<Option<Loaded>, S::Error> {
+        let found = span.around(self.store.load(id, self.clock.now())).await;
+        if let Err(error) = &found {
+            span.ended("failed");
+            span.within(|| trace::store_failed(id, "load", error, false));
+        }
+        found
+    }
+
+    /// Applies an action that is no request's.
+    async fn apply_within(
+        &self,
+        span: &Span,
+        id: SessionId,
+        action: &Action,
+    ) -> Result<Outcome, Failure<S::Error>> {
+        let applied = span.around(self.store.apply(id, action, self.clock.now())).await;
+        if let Err(failure) = &applied {
+            span.ended("failed");
+            let (source, is_unknown) = failure.cause();
+            span.within(|| trace::store_failed(id, action.name(), source, is_unknown));
+        }
+        applied
     }
 
     async fn commit_in(&self, session: Session, turn: &mut Turn) -> Result<Finished, Box<Failed>> {

@@ -19,15 +19,18 @@ use core::time::Duration;
 use async_lock::{Mutex, MutexGuardArc};
 
 use crate::clock::Clock;
+use crate::error::CommitError;
 use crate::event::Event;
 use crate::observers::Observers;
 use crate::session::commit::ReloadReason;
 use crate::session::written::Report;
 use crate::store::action::{Action, Outcome};
 use crate::store::contract::Store;
+use crate::store::error::StoreError;
 use crate::store::failure::Failure;
 use crate::store::loaded::Loaded;
 use crate::token::SessionId;
+use crate::trace::{self, Span};
 
 /// The queues of one node. A session always uses the same one.
 pub(crate) struct Turns {
@@ -100,6 +103,10 @@ pub struct Turn {
     /// How many store calls it has made, and how long they took.
     calls: u32,
     took: Duration,
+    /// What the store said to the last action, if it did.
+    outcome: Option<Outcome>,
+    /// The span of the commit under way, and the session it names.
+    span: Option<(SessionId, Span)>,
 }
 
 impl Turns {
@@ -114,8 +121,16 @@ impl Turns {
 
 impl Turn {
     pub(crate) const fn new(turns: Arc<Turns>, observers: Observers) -> Self {
-        let (calls, took) = (0, Duration::ZERO);
-        Self { turns, held: None, has_waited: false, observers, calls, took }
+        Self {
+            turns,
+            held: None,
+            has_waited: false,
+            observers,
+            calls: 0,
+            took: Duration::ZERO,
+            outcome: None,
+            span: None,
+        }
     }
 
     /// Loads a log for a commit, in its turn if something else came first.
@@ -130,18 +145,19 @@ impl Turn {
         reason: ReloadReason,
         clock: &dyn Clock,
     ) -> Result<Option<Loaded>, S::Error> {
-        match reason {
-            ReloadReason::Lost => self.observers.hear(|| Event::Unsettled { id }),
-            ReloadReason::Moved => {
-                self.observers.hear(|| Event::Overtaken { id });
-                self.take(id).await;
-            }
-            ReloadReason::Renewal => {}
+        self.begin(id);
+        self.tell_of(id, reason);
+        if reason == ReloadReason::Moved {
+            self.take(id).await;
         }
         let begun = clock.uptime();
-        let found = store.load(id, clock.now()).await;
+        let found = self.around(store.load(id, clock.now())).await;
         self.count(begun, clock);
-        if found.is_err() {
+        if let Err(error) = &found {
+            self.within(|| match error.is_unreadable() {
+                true => trace::unreadable(id, error),
+                false => trace::store_failed(id, "load", error, false),
+            });
             self.give_up(id);
         }
         found
@@ -160,6 +176,7 @@ impl Turn {
         action: &Action,
         clock: &dyn Clock,
     ) -> Result<Outcome, Failure<S::Error>> {
+        self.begin(id);
         let has_moved = match action {
             Action::Append(append) if append.at.is_some() => self.take_in_queue(id).await,
             Action::Compact(_) => {
@@ -170,18 +187,31 @@ impl Turn {
             _ => false,
         };
         if has_moved {
+            self.outcome = Some(Outcome::Moved);
             return Ok(Outcome::Moved);
         }
+        if let Some(stamp) = action.stamp().filter(|stamp| stamp.attempt > 0) {
+            self.within(|| trace::resent(id, stamp.attempt));
+        }
         let begun = clock.uptime();
-        let applied = store.apply(id, action, clock.now()).await;
+        let applied = self.around(store.apply(id, action, clock.now())).await;
         self.count(begun, clock);
-        if applied.is_err() {
-            self.give_up(id);
+        self.outcome = applied.as_ref().ok().copied();
+        match (&applied, action) {
+            (Ok(Outcome::Done(_)), Action::Compact(_)) => {
+                self.within(|| self.observers.hear(|| Event::Compacted { id }));
+            }
+            (Ok(_), _) => {}
+            (Err(failure), _) => {
+                let (source, is_unknown) = failure.cause();
+                self.within(|| trace::store_failed(id, action.name(), source, is_unknown));
+                self.give_up(id);
+            }
         }
         applied
     }
 
-    /// Reports whether an observer wants to hear of the commit.
+    /// Reports whether an observer, or the crate `tracing`, wants to hear of the commit.
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.observers.are_there()
@@ -190,11 +220,59 @@ impl Turn {
     /// Tells observers how a commit ended that this made the store calls of.
     pub fn report(&mut self, report: &Report) {
         let (id, calls, took) = (report.id, mem::take(&mut self.calls), mem::take(&mut self.took));
-        self.observers.hear_all(report.events());
-        self.observers.hear(|| match &report.error {
-            None => Event::Committed { id, calls, took },
-            Some(error) => Event::CommitFailed { id, error, calls, took },
+        let span = match (self.span.take(), id) {
+            (Some((named, span)), Some(id)) if named != id => {
+                span.rename(id);
+                span
+            }
+            (Some((_, span)), _) => span,
+            (None, _) => Span::commit(id),
+        };
+        span.called(calls);
+        span.ended(report.error.as_ref().map_or("done", CommitError::name));
+        span.within(|| {
+            self.observers.hear_written(report.events());
+            self.observers.hear(|| match &report.error {
+                None => Event::Committed { id, calls, took },
+                Some(error) => Event::CommitFailed { id, error, calls, took },
+            });
         });
+    }
+
+    /// Starts the span of the commit, unless it has begun.
+    fn begin(&mut self, id: SessionId) {
+        self.span.get_or_insert_with(|| (id, Span::commit(Some(id))));
+    }
+
+    /// Tells why a commit has to look at the log, if that is news.
+    fn tell_of(&self, id: SessionId, reason: ReloadReason) {
+        let is_overtaken = match (reason, self.outcome) {
+            // Without an outcome only the position is not known.
+            (ReloadReason::Moved, Some(Outcome::Moved))
+            | (ReloadReason::Lost, Some(Outcome::Late)) => true,
+            (ReloadReason::Lost, _) => false,
+            (ReloadReason::Moved | ReloadReason::Renewal, _) => return,
+        };
+        self.within(|| {
+            self.observers.hear(|| match is_overtaken {
+                true => Event::Overtaken { id },
+                false => Event::Unsettled { id },
+            });
+        });
+    }
+
+    async fn around<F: Future>(&self, call: F) -> F::Output {
+        match &self.span {
+            Some((_, span)) => span.around(call).await,
+            None => call.await,
+        }
+    }
+
+    fn within(&self, tell: impl FnOnce()) {
+        match &self.span {
+            Some((_, span)) => span.within(tell),
+            None => tell(),
+        }
     }
 
     fn count(&mut self, begun: Duration, clock: &dyn Clock) {

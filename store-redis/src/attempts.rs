@@ -21,11 +21,13 @@ impl ConnectAttempts {
         self.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(now))
     }
 
-    /// Notes a failed attempt. The next one has to wait, whichever caller makes it.
-    pub(crate) fn failed(&mut self, error: RedisStoreError, now: Instant) {
+    /// Notes a failed attempt and returns how many failed in a row. The next one has to wait,
+    /// whichever caller makes it.
+    pub(crate) fn failed(&mut self, error: RedisStoreError, now: Instant) -> u32 {
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + pause(self.failures));
         self.last_error = Some(error);
+        self.failures
     }
 
     /// Notes a new connection and returns its number, counted from 1.

@@ -17,6 +17,7 @@ use crate::backoff::Retries;
 use crate::clock;
 use crate::command::{self, Request};
 use crate::config::RedisConfig;
+use crate::counts;
 use crate::error::RedisStoreError;
 use crate::health::{self, Warning};
 use crate::large_loads::{LargeLoads, LoadTurn};
@@ -27,6 +28,7 @@ use crate::refusal::{Reason, ServerReply};
 use crate::reply::{self, Answer, Range};
 use crate::server_clock::LastReading;
 use crate::tombstones::Tombstones;
+use crate::trace;
 
 /// The logs of one Redis: its connections, and what this node knows of its sessions.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) struct LogClient {
 
 impl LogClient {
     pub(crate) fn new(config: RedisConfig) -> Self {
+        counts::describe();
         let config = Arc::new(config);
         Self {
             connections: Multiplexed::new(Arc::clone(&config)),
@@ -57,7 +60,7 @@ impl LogClient {
     /// Connects and returns what is wrong with the settings of the server.
     pub(crate) async fn check_server(&self) -> Result<Vec<Warning>, RedisStoreError> {
         let replies = self.connections.try_out(&health::question(), self.deadline()).await?;
-        health::warnings(replies)
+        health::warnings(replies).inspect(|warnings| warnings.iter().for_each(trace::unfit))
     }
 
     pub(crate) fn cache_stats(&self) -> CacheStats {
@@ -239,7 +242,7 @@ impl LogClient {
                 Ok(Replies { values, source }) => match reply::read(values) {
                     Answer::Done(range) => return Ok(range),
                     Answer::Refused(reply) if !reply.reason().is_worth_another_try() => {
-                        return Err(RedisStoreError::Refused(reply));
+                        return Err(refused(id, reply));
                     }
                     Answer::Refused(reply) => RedisStoreError::Refused(reply),
                     Answer::Unclear(error) => {
@@ -248,7 +251,7 @@ impl LogClient {
                     }
                 },
             };
-            wait(&mut retries, until, error).await?;
+            wait(id, &mut retries, until, error).await?;
         }
     }
 
@@ -285,11 +288,11 @@ impl LogClient {
             }
             let reply = refusal_to_load(values).unwrap_or(reply);
             let may_succeed = reply.reason().is_worth_another_try();
-            let error = RedisStoreError::Refused(reply);
             if !may_succeed {
-                return Err(Failure::NotApplied(error));
+                return Err(Failure::NotApplied(refused(id, reply)));
             }
-            wait(&mut retries, until, error).await.map_err(Failure::NotApplied)?;
+            let error = RedisStoreError::Refused(reply);
+            wait(id, &mut retries, until, error).await.map_err(Failure::NotApplied)?;
         }
     }
 
@@ -308,12 +311,22 @@ enum Behind {
 
 /// Waits before the next attempt, or returns the error if there is to be none.
 async fn wait(
+    id: SessionId,
     retries: &mut Retries,
     until: Instant,
     error: RedisStoreError,
 ) -> Result<(), RedisStoreError> {
-    sleep(retries.next(clock::left(until)).ok_or(error)?).await;
+    let Some(pause) = retries.next(clock::left(until)) else { return Err(error) };
+    trace::retried(id, &error);
+    sleep(pause).await;
     Ok(())
+}
+
+/// Takes in that the server refused for good.
+fn refused(id: SessionId, reply: ServerReply) -> RedisStoreError {
+    counts::refusal();
+    trace::refused(id, &reply);
+    RedisStoreError::Refused(reply)
 }
 
 fn with_script(

@@ -25,7 +25,19 @@ pub(crate) struct Epochs {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Primary(u64);
 
+impl Primary {
+    /// Reports whether another primary was there before: the first one is in nobody's place.
+    pub(crate) fn is_other(self, before: Self) -> bool {
+        before != Self::default() && self != before
+    }
+}
+
 impl Epochs {
+    /// Returns the newest primary.
+    pub(crate) const fn current(&self) -> Primary {
+        self.current
+    }
+
     /// Reports whether a primary is the newest.
     pub(crate) fn is_current(&self, primary: Primary) -> bool {
         self.current == primary

@@ -73,6 +73,11 @@ mod clock;
 mod command;
 mod config;
 mod connect;
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(unused_variables, unused_imports, reason = "nothing is counted without the feature")
+)]
+mod counts;
 mod endpoint;
 mod epochs;
 mod error;
@@ -91,6 +96,11 @@ mod socket;
 mod store;
 mod timeout_streak;
 mod tombstones;
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(unused_variables, reason = "nothing is told without the feature")
+)]
+mod trace;
 mod url;
 
 #[cfg(feature = "blocking")]

@@ -19,12 +19,14 @@ use crate::attempts::ConnectAttempts;
 use crate::clock;
 use crate::config::RedisConfig;
 use crate::connect::{Connected, connect};
+use crate::counts;
 use crate::epochs::{Epochs, Primary};
 use crate::error::RedisStoreError;
 use crate::refusal::invalidates_connection;
 use crate::server_clock::LastReading;
 use crate::socket::Socket;
 use crate::timeout_streak::TimeoutStreak;
+use crate::trace::{self, Loss};
 
 /// A fixed number of connections to the primary. A session always uses the same one.
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl Drop for ReplyGuard<'_> {
     fn drop(&mut self) {
         let timeout = self.connections.config.timeout;
         if self.timeouts.lock().count(self.sent, clock::now(), timeout) {
-            self.connections.give_up(self.source);
+            self.connections.give_up(self.source, Loss::Silent);
         }
     }
 }
@@ -128,7 +130,12 @@ impl Multiplexed {
         until: Instant,
     ) -> Result<Replies, ExchangeError> {
         let slot = usize::from(id.as_bytes()[1]) % self.slots.len();
-        self.exchange_on(slot, commands, until).await
+        let exchanged = self.exchange_on(slot, commands, until).await;
+        if let Err(ExchangeError::NoReply(RedisStoreError::Timeout { waited })) = &exchanged {
+            counts::timeout();
+            trace::timed_out(id, *waited);
+        }
+        exchanged
     }
 
     /// Sends commands over the first connection, to see whether that works.
@@ -147,7 +154,7 @@ impl Multiplexed {
     /// still to come from it.
     pub(crate) fn distrust(&self, source: ConnectionId) {
         self.slots[source.slot].distrusted.fetch_max(source.number, Relaxed);
-        self.give_up(source);
+        self.give_up(source, Loss::Distrusted);
     }
 
     /// Returns how often a lost connection was replaced. Records loaded before a replacement may
@@ -171,16 +178,18 @@ impl Multiplexed {
         let source = ConnectionId { slot, number: connection.number };
         let sent = clock::now();
         let guard = ReplyGuard { connections: self, source, timeouts: &connection.timeouts, sent };
+        counts::sent(commands);
         let sending = connection.socket.send(commands, until.min(sent + self.config.timeout));
         let values = match sending.await {
             Ok(values) => {
                 // There is no timeout to count.
                 std::mem::forget(guard);
+                counts::received(&values, clock::now().saturating_duration_since(sent));
                 values
             }
             Err(error) => {
                 if !matches!(error, RedisStoreError::Timeout { .. }) {
-                    self.give_up(source);
+                    self.give_up(source, Loss::Broken);
                 }
                 return Err(ExchangeError::NoReply(error));
             }
@@ -195,20 +204,29 @@ impl Multiplexed {
         }
         connection.timeouts.lock().end();
         if invalidates_connection(&values) {
-            self.give_up(source);
+            self.give_up(source, Loss::Refusing);
         }
         Ok(Replies { values, source })
     }
 
     /// Lets go of a connection, if it is still the one in its slot.
-    fn give_up(&self, source: ConnectionId) {
+    fn give_up(&self, source: ConnectionId, loss: Loss) {
         let mut connection = self.slots[source.slot].connection.lock();
-        connection.take_if(|connection| connection.number == source.number);
+        let lost = connection.take_if(|connection| connection.number == source.number);
+        // Whoever hears of it may want the lock.
+        drop(connection);
+        if lost.is_some() {
+            trace::connection_lost(source.slot, loss);
+        }
     }
 
     /// Returns the connection of a slot. Makes one if there is none.
-    async fn connection(&self, slot: usize, until: Instant) -> Result<Connection, RedisStoreError> {
-        let slot = &self.slots[slot];
+    async fn connection(
+        &self,
+        number: usize,
+        until: Instant,
+    ) -> Result<Connection, RedisStoreError> {
+        let slot = &self.slots[number];
         loop {
             if let Some(connection) = self.usable(slot) {
                 return Ok(connection);
@@ -222,7 +240,7 @@ impl Multiplexed {
                 return Ok(connection);
             }
             if connecting.attempts.wait(clock::now()).is_zero() {
-                match self.connect(&mut connecting, slot, until).await {
+                match self.connect(&mut connecting, number, until).await {
                     Ok(()) => continue,
                     Err(error) if is_final(&error) => return Err(error),
                     Err(_) => {}
@@ -241,7 +259,7 @@ impl Multiplexed {
     async fn connect(
         &self,
         connecting: &mut Connecting,
-        slot: &Slot,
+        slot: usize,
         until: Instant,
     ) -> Result<(), RedisStoreError> {
         let Connecting { attempts, task } = connecting;
@@ -257,14 +275,17 @@ impl Multiplexed {
                 let number = attempts.succeeded(clock::now());
                 if number > 1 {
                     self.reconnects.fetch_add(1, Relaxed);
+                    counts::reconnect();
                 }
+                trace::connected(slot, number);
                 let timeouts = Arc::default();
                 let connection = Connection { socket, number, primary, timeouts };
-                *slot.connection.lock() = Some(connection);
+                *self.slots[slot].connection.lock() = Some(connection);
                 Ok(())
             }
             Err(error) => {
-                attempts.failed(error.clone(), clock::now());
+                let failures = attempts.failed(error.clone(), clock::now());
+                trace::connect_failed(slot, failures, &error);
                 Err(error)
             }
         }
@@ -281,7 +302,15 @@ impl Multiplexed {
     /// Refuses a connection to a server that was replaced as the primary.
     fn admit(&self, connected: Connected) -> Result<(Socket, Primary), RedisStoreError> {
         let Connected { socket, epoch, address } = connected;
-        let primary = self.epochs.lock().admit(epoch, address.as_ref(), clock::now());
+        let mut epochs = self.epochs.lock();
+        let before = epochs.current();
+        let primary = epochs.admit(epoch, address.as_ref(), clock::now());
+        drop(epochs);
+        match primary {
+            None => trace::outdated_primary(address.as_ref(), epoch),
+            Some(primary) if primary.is_other(before) => trace::failover(address.as_ref(), epoch),
+            Some(_) => {}
+        }
         Ok((socket, primary.ok_or(RedisStoreError::NotPrimary)?))
     }
 }
@@ -364,7 +393,7 @@ mod tests {
         });
         server.asked.recv().unwrap();
         // The connection is given up, for a timeout say, before the first caller reads its reply.
-        connections.give_up(first.source);
+        connections.give_up(first.source, Loss::Silent);
         connections.distrust(first.source);
         server.reply.send("+PONG\r\n").unwrap();
         let found = second.await.unwrap();

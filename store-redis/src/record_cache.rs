@@ -18,6 +18,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use sessile_core::SessionId;
 
+use crate::counts;
 use crate::log::FoldedLog;
 
 /// Keeps records up to a number of bytes.
@@ -78,6 +79,7 @@ impl RecordCache {
         let cached = self.peek(id, reconnects);
         if cached.is_none() {
             self.misses.fetch_add(1, Relaxed);
+            counts::cache_miss();
         }
         cached
     }
@@ -102,11 +104,13 @@ impl RecordCache {
     /// Counts a load that asked only for what was appended.
     pub(crate) fn count_hit(&self) {
         self.hits.fetch_add(1, Relaxed);
+        counts::cache_hit();
     }
 
     /// Counts a load that had to be done again.
     pub(crate) fn count_reload(&self) {
         self.reloads.fetch_add(1, Relaxed);
+        counts::cache_reload();
     }
 
     /// Returns what was counted so far.
@@ -157,6 +161,7 @@ impl Lifecycle<SessionId, Cached> for Evictions {
     /// Called for evictions alone; [`Self::on_evict`] is called for replacements too.
     fn before_evict(&self, _: &mut Vec<Cached>, _: &SessionId, _: &mut Cached) {
         self.0.fetch_add(1, Relaxed);
+        counts::cache_eviction();
     }
 
     fn on_evict(&self, gone: &mut Vec<Cached>, _: SessionId, cached: Cached) {

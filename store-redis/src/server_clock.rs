@@ -61,6 +61,11 @@ impl<C: Clock> Clock for ServerClock<C> {
         let offset = self.offset().unwrap_or_default();
         offset.added_to(self.own.now())
     }
+
+    /// That of the other clock: a new offset is no time that passed.
+    fn uptime(&self) -> Duration {
+        self.own.uptime()
+    }
 }
 
 /// How far the clock of the server is ahead of another.

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use sessile_core::engine::{Answer, Candidates, Upkeep};
 use sessile_core::store::{Store, StoreError};
-use sessile_core::{OnServerError, Session, Sessions, Timestamp, Token, TokenUpdate};
+use sessile_core::{OnServerError, Session, SessionId, Sessions, Timestamp, Token, TokenUpdate};
 
 use crate::error::SessionError;
 use crate::operations::Operations;
 use crate::session::WebSession;
 use crate::state::{Next, RequestState, Surroundings, Work, Write};
+use crate::trace;
 use crate::transport::{Lifespan, News};
 
 /// Drives the session of one request.
@@ -196,14 +197,28 @@ impl<S: Store + 'static> RequestDriver<S> {
     fn ends_with(&self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Commit => self.with(|state| state.end(None)),
-            Verdict::ServerError => self.with(|state| {
+            Verdict::ServerError => {
                 if self.sessions.policy().on_server_error() == OnServerError::Discard {
-                    state.discard();
+                    self.with(RequestState::discard);
+                    self.tell(trace::discarded);
                 }
-                state.end(None)
-            }),
-            Verdict::GiveUp(error) => self.with(|state| state.end(Some(error))),
-            Verdict::Abandon => false,
+                self.with(|state| state.end(None))
+            }
+            Verdict::GiveUp(error) => {
+                self.tell(trace::given_up);
+                self.with(|state| state.end(Some(error)))
+            }
+            Verdict::Abandon => {
+                self.tell(trace::given_up);
+                false
+            }
+        }
+    }
+
+    /// Tells of the session, if it is loaded, when the lock is given back: a listener is foreign code.
+    fn tell(&self, tell: impl FnOnce(Option<SessionId>)) {
+        if let Some(id) = self.with(|state| state.session().map(|session| session.id())) {
+            tell(id);
         }
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use sessile_core::Sessions;
 use sessile_core::engine::Upkeep;
+use sessile_core::observe::Observer;
 use sessile_core::store::Store;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -99,6 +100,16 @@ impl<S: Store> SessionLayer<S> {
         spawn: impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync + 'static,
     ) -> Self {
         self.with(|config| Config { spawn: Some(Arc::new(spawn)), ..config })
+    }
+
+    /// Adds an observer, which hears what happens to the sessions of this layer; beside those of the
+    /// [`Sessions`] it was made of.
+    #[must_use]
+    pub fn observed_by(self, observer: impl Observer + 'static) -> Self {
+        self.with(|config| {
+            let sessions = Sessions::clone(&config.sessions).observed_by(observer);
+            Config { sessions: Arc::new(sessions), ..config }
+        })
     }
 
     fn with(self, change: impl FnOnce(Config<S>) -> Config<S>) -> Self {

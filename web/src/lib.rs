@@ -42,6 +42,11 @@ mod operations;
 mod session;
 mod state;
 mod test_client;
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(unused_variables, reason = "nothing is told without the feature")
+)]
+mod trace;
 mod transport;
 mod transports;
 

@@ -65,6 +65,17 @@ pub enum RotationReason {
     Renewal,
 }
 
+impl RotationReason {
+    /// Returns its name in logs and metrics: `privilege_change` or `renewal`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PrivilegeChange => "privilege_change",
+            Self::Renewal => "renewal",
+        }
+    }
+}
+
 /// The replacing of one token by another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rotation {

@@ -122,7 +122,7 @@ impl Session {
 }
 
 impl Commit {
-    const fn new(session: Session, is_last: bool) -> Self {
+    fn new(session: Session, is_last: bool) -> Self {
         Self { session, is_last, retries: 0, is_behind: false, written: Written::new() }
     }
 

@@ -150,6 +150,11 @@ impl Session {
         }
     }
 
+    /// Reports whether a client presented several sessions that live, so that none counts.
+    pub(crate) const fn is_contested(&self) -> bool {
+        self.is_contested
+    }
+
     /// Reports whether this is the token the session was opened with.
     #[must_use]
     pub fn is_of(&self, token: &Token) -> bool {

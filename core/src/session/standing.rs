@@ -15,3 +15,17 @@ pub enum Standing {
     /// The token opens its session.
     Current,
 }
+
+impl Standing {
+    /// Returns its name in logs and metrics: `unknown`, `forged`, `stale`, `grace` or `current`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Forged => "forged",
+            Self::Stale => "stale",
+            Self::Grace => "grace",
+            Self::Current => "current",
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! What a commit has written, as the events it tells of.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+
+use smallvec::SmallVec;
 
 use crate::error::CommitError;
 use crate::event::Event;
@@ -11,12 +12,13 @@ use crate::token::SessionId;
 /// What a commit has written, in order.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
-    actions: Vec<(SessionId, Arc<Action>)>,
+    /// One nearly always: a copy for an observer needs no memory of its own.
+    actions: SmallVec<[(SessionId, Arc<Action>); 1]>,
 }
 
 impl Written {
-    pub(super) const fn new() -> Self {
-        Self { actions: Vec::new() }
+    pub(super) fn new() -> Self {
+        Self { actions: SmallVec::new() }
     }
 
     pub(super) fn push(&mut self, id: SessionId, action: Arc<Action>) {

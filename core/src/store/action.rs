@@ -103,6 +103,18 @@ impl Action {
             Self::Compact(_) | Self::Touch(_) | Self::Delete(_) => None,
         }
     }
+
+    /// Returns its name in logs and metrics: that of the variant in small letters.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Append(_) => "append",
+            Self::Compact(_) => "compact",
+            Self::Touch(_) => "touch",
+            Self::Delete(_) => "delete",
+        }
+    }
 }
 
 impl Create {

@@ -21,6 +21,14 @@ impl<E> Failure<E> {
         }
     }
 
+    /// Returns what went wrong, and whether the action may have been applied.
+    pub(crate) const fn cause(&self) -> (&E, bool) {
+        match self {
+            Self::NotApplied(source) => (source, false),
+            Self::Unknown(source) => (source, true),
+        }
+    }
+
     /// Converts the error.
     pub fn map<F>(self, words: impl FnOnce(E) -> F) -> Failure<F> {
         match self {
