@@ -20,7 +20,10 @@ use sessile_core::{
 
 /// Everything that was heard, a line for each event.
 #[derive(Clone, Debug, Default)]
-struct Heard(Arc<Mutex<Vec<(Option<SessionId>, String)>>>);
+struct Heard(Arc<Mutex<Vec<Line>>>);
+
+/// The session an event is about, and the event in words.
+type Line = (Option<SessionId>, String);
 
 impl Observer for Heard {
     fn observe(&self, event: &Event<'_>) {
