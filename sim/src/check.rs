@@ -32,6 +32,8 @@ pub(crate) struct Opened<'a> {
     pub(crate) token: Option<&'a Token>,
     /// The version that was loaded.
     pub(crate) version: Option<usize>,
+    /// How long it was to live on, in milliseconds.
+    pub(crate) remaining: u64,
     /// The node's time.
     pub(crate) now: u64,
     pub(crate) session: &'a Session,
@@ -111,12 +113,14 @@ impl Ledger {
         }
         let log = &self.logs[&id];
         let state = opened.version.and_then(|version| log.versions[version].state.clone());
-        let standing = state.as_ref().map(|state| match state.is_over(opened.now) {
+        let rules = self.rules(origin);
+        let is_over = |state: &State| state.is_over(rules, opened.remaining, opened.now);
+        let standing = state.as_ref().map(|state| match is_over(state) {
             true => Standing::Unknown,
             false => state.standing(&secret, opened.now),
         });
         let right = matches!(standing, Some(Standing::Current | Standing::Grace));
-        let lives = state.as_ref().is_some_and(|state| !state.is_over(opened.now));
+        let lives = state.as_ref().is_some_and(|state| !is_over(state));
         let visit = &mut self.visits[origin];
         visit.is_refused = lives && standing == Some(Standing::Unknown);
         if is_accepted && let (Some(version), Some(state)) = (opened.version, &state) {
@@ -238,6 +242,7 @@ impl Ledger {
                 found.extend(self.undone(origin, id));
                 found.extend(self.undone_pushes(origin, id));
                 found.extend(self.unfulfilled(origin, id));
+                found.extend(self.unlowered(origin, id).filter(|_| !is_out));
                 found.extend(self.neglected(origin, id).filter(|_| is_last && !is_out));
                 self.visits[origin].told(id);
             }
@@ -277,7 +282,7 @@ impl Ledger {
             return None;
         }
         let only_adds = steps.iter().all(|step| step.only_adds);
-        let adds = self.rules.granularity == Granularity::Attributes && only_adds;
+        let adds = self.rules(origin).granularity == Granularity::Attributes && only_adds;
         if adds && let Some(sum) = visit.sum(id, name) {
             if steps.iter().any(|step| step.added == sum) {
                 return None;
@@ -297,7 +302,8 @@ impl Ledger {
                 steps.iter().any(|step| log.ever_held(name, step.want.as_ref(), visit.base))
             }
             Effect::Value(value) => {
-                let rewrites = self.rules.granularity == Granularity::Whole || visit.everything;
+                let is_whole = self.rules(origin).granularity == Granularity::Whole;
+                let rewrites = is_whole || visit.everything;
                 // What comes to nothing is no change, and moves on to what others left.
                 let is_nothing = steps.iter().any(|step| {
                     step.only_adds && step.added == 0
@@ -375,12 +381,25 @@ impl Ledger {
         (!kept).then(|| (Kind::Lost, format!("r{origin} was told the idle timeout is {idle} ms")))
     }
 
+    /// Finds a session that lives on by rules that the node of its last request has lowered.
+    fn unlowered(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        // Others may have changed it since.
+        let state = log.state().filter(|state| state.lifetime == visit.seen.lifetime)?;
+        let allowed = state.allowed(self.rules(origin));
+        (state.lifetime != allowed).then(|| {
+            let what = format!("r{origin} was told {} is written, and it still lives", log.name);
+            (Kind::Immortal, format!("{what} {:?}, of which {allowed:?} is left", state.lifetime))
+        })
+    }
+
     /// Finds a session that was used undisturbed and ends too early.
     fn neglected(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[origin], &self.logs[&id]);
         let state = log.state().filter(|_| visit.is_calm)?;
         let idle = state.lifetime.idle;
-        let share = (self.rules.touch * idle).div_ceil(self.rules.idle);
+        let rules = self.rules(origin);
+        let share = (rules.touch * idle).div_ceil(rules.idle);
         let left = state
             .lifetime
             .deadline
@@ -403,7 +422,7 @@ impl Ledger {
         let visit = &self.visits[origin];
         let is_refused = visit.is_stale || visit.is_refused || visit.is_to_damage;
         let is_in_place_of_another = is_refused || visit.has_ended;
-        if is_last && !is_in_place_of_another && self.rules.create == CreateWhen::Opened {
+        if is_last && !is_in_place_of_another && self.rules(origin).create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
         if let (Some(number), false) = (visit.due_pushes().next(), visit.has_ended) {
@@ -432,13 +451,14 @@ impl Ledger {
             log.state().cloned()
         });
         let is_gone = matches!(error, CommitError::Gone);
-        let visit = &mut self.visits[origin];
+        let rules = self.rules(origin);
         // Nobody can use what may be appended to a session that is over.
-        let is_over =
-            |state: &Arc<State>| state.lifetime.deadline.is_some_and(|end| end <= node_now);
+        let deadline = |state: &Arc<State>| state.allowed(rules).deadline;
+        let is_over = |state: &Arc<State>| deadline(state).is_some_and(|end| end <= node_now);
         if is_gone && state.as_ref().is_none_or(is_over) {
             return;
         }
+        let visit = &mut self.visits[origin];
         let writes = visit.writes;
         let refused: Vec<_> =
             visit.sent.iter().filter(|(_, write)| **write == writes).map(|(id, _)| *id).collect();
@@ -459,10 +479,11 @@ impl Ledger {
 
     /// Checks, when all is over, that nobody's additions count twice or in part.
     pub(crate) fn check_sums(&mut self) {
-        if self.rules.granularity == Granularity::Whole || self.rollbacks > 0 {
+        if self.rollbacks > 0 {
             return;
         }
-        for origin in 0..self.visits.len() {
+        let adds = |origin: &usize| self.rules(*origin).granularity == Granularity::Attributes;
+        for origin in (0..self.visits.len()).filter(adds).collect::<Vec<_>>() {
             let visit = &self.visits[origin];
             let Some(id) = visit.log.filter(|_| !visit.everything) else { continue };
             let wrong = visit.own.iter().find_map(|(name, own)| {

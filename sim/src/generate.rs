@@ -14,10 +14,17 @@ impl Script {
         let mut rng = Rng::new(seed).fork(0);
         let mut swarm = Swarm::draw(&mut rng);
         swarm.collects = Rng::new(seed).fork(1).chance(40);
-        let nodes: Vec<NodeRules> =
+        let mut nodes: Vec<NodeRules> =
             (0..1 + rng.index(4)).map(|_| draw_node(&mut rng, &swarm)).collect();
         let clients = if swarm.stalls { 1 } else { 1 + rng.index(3) };
         let rules = draw_rules(&mut rng, &swarm);
+        let mut deploy = Rng::new(seed).fork(2);
+        if deploy.chance(25) {
+            for node in &mut nodes {
+                let other = draw_other_rules(&mut deploy, &swarm, rules);
+                node.rules = Some(other).filter(|_| deploy.chance(60));
+            }
+        }
         let mut requests = Vec::new();
         for client in 0..clients {
             requests.push(draw_first(&mut rng, client, nodes.len()));
@@ -109,7 +116,12 @@ fn draw_node(rng: &mut Rng, swarm: &Swarm) -> NodeRules {
     };
     let raw_skew = skew(rng, 3_600_000);
     let measured = skew(rng, SKEW);
-    NodeRules { skew: if swarm.skew { measured } else { 0 }, raw_skew, holds: swarm.holds }
+    NodeRules {
+        skew: if swarm.skew { measured } else { 0 },
+        raw_skew,
+        holds: swarm.holds,
+        rules: None,
+    }
 }
 
 fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
@@ -132,6 +144,26 @@ fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
         compact_every: if swarm.stalls { 2 } else { rng.pick(&[2, 3, 5, 64]) },
         loses_upkeep: rng.chance(30),
     }
+}
+
+/// Draws the rules of a node that goes by others than the rest: some are the same.
+fn draw_other_rules(rng: &mut Rng, swarm: &Swarm, rules: Rules) -> Rules {
+    let other = draw_rules(rng, swarm);
+    let mut mixed = Rules { loses_upkeep: rules.loses_upkeep, ..other };
+    if rng.chance(50) {
+        (mixed.granularity, mixed.on_conflict) = (rules.granularity, rules.on_conflict);
+    }
+    if rng.chance(50) {
+        (mixed.persist, mixed.create) = (rules.persist, rules.create);
+    }
+    // A timeout lies within the other one, and a touch interval within both.
+    if rng.chance(30) {
+        (mixed.idle, mixed.absolute, mixed.touch) = (rules.idle, rules.absolute, rules.touch);
+    }
+    if rng.chance(50) {
+        (mixed.grace, mixed.compact_every) = (rules.grace, rules.compact_every);
+    }
+    mixed
 }
 
 /// The request that makes a session, undisturbed.

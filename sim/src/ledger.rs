@@ -21,7 +21,8 @@ use crate::visit::{Applied, Did, Visit};
 /// Everything that happened.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    pub(crate) rules: Rules,
+    /// The rules each request is served by.
+    rules: Vec<Rules>,
     pub(crate) logs: BTreeMap<SessionId, Log>,
     pub(crate) visits: Vec<Visit>,
     pub(crate) violations: Vec<Violation>,
@@ -50,9 +51,15 @@ impl Ledger {
         let calm =
             |request: &Request| request.fates.iter().all(|fate| matches!(fate, Fate::Fine { .. }));
         let visit = |request| Visit { is_calm: calm(request), ..Visit::default() };
-        let (rules, visits) = (script.rules, script.requests.iter().map(visit).collect());
+        let rules = script.requests.iter().map(|request| script.rules_of(request.node)).collect();
+        let visits = script.requests.iter().map(visit).collect();
         let (logs, violations) = (BTreeMap::new(), Vec::new());
         Self { rules, logs, visits, violations, rollbacks: 0, now: EPOCH }
+    }
+
+    /// Returns the rules a request is served by.
+    pub(crate) fn rules(&self, origin: usize) -> &Rules {
+        &self.rules[origin]
     }
 
     pub(crate) fn violate(&mut self, kind: Kind, what: String) {
@@ -264,7 +271,7 @@ impl Ledger {
         let until = head.rotation.and_then(|(_, _, until)| until);
         if let (Some(accepted_until), Some(until)) = (accepted_until, until)
             && is_own
-            && until < accepted_until + self.rules.grace
+            && until < accepted_until + self.rules(request).grace
         {
             let what = format!("r{request} renews a token that was renewed a moment ago");
             found.push((Kind::WrongAccept, what));
@@ -369,7 +376,7 @@ impl Ledger {
     /// Reports whether an entry writes the sum as its request saw it, with everything else.
     fn copies_sum(&self, request: usize, id: SessionId, applied: &Applied) -> bool {
         let (visit, log) = (&self.visits[request], &self.logs[&id]);
-        let copies = self.rules.granularity == Granularity::Whole || visit.everything;
+        let copies = self.rules(request).granularity == Granularity::Whole || visit.everything;
         let is_seen = match applied.changes.get(SUM) {
             Some(Did::Set(value)) => log.ever_held(SUM, Some(value), visit.base),
             _ => true,
@@ -407,11 +414,11 @@ impl Ledger {
         before: &State,
     ) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[request], &self.logs[&id]);
-        if self.rules.on_conflict != OnConflict::Reject {
+        if self.rules(request).on_conflict != OnConflict::Reject {
             return None;
         }
         let base = log.versions.get(visit.segment)?.state.as_ref()?;
-        let whole = self.rules.granularity == Granularity::Whole;
+        let whole = self.rules(request).granularity == Granularity::Whole;
         let all = whole || visit.due.everything;
         let looked = |name: Name| {
             let looked = visit.due.reads.contains(name) || visit.due.names.contains_key(name);

@@ -95,9 +95,9 @@ impl Service {
     }
 
     fn opened(&self, token: Option<&Token>, session: &Session) {
-        let (version, now) = self.witness.last();
+        let (version, remaining, now) = self.witness.last();
         let origin = self.origin;
-        let opened = Opened { origin, token, version, now, session };
+        let opened = Opened { origin, token, version, remaining, now, session };
         let mut world = enter(&self.shared);
         world.ledger.check_opened(&opened);
         world.note(|world| {

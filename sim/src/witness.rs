@@ -28,6 +28,8 @@ pub(crate) struct Witness {
 pub(crate) struct Memory {
     /// The version that was loaded last.
     pub(crate) version: Option<usize>,
+    /// How long it was to live on, in milliseconds.
+    pub(crate) remaining: u64,
     /// The node's time when that was asked for.
     pub(crate) asked_at: u64,
     /// The write nobody heard of.
@@ -47,6 +49,7 @@ impl Store for Witness {
         let version = enter(&self.shared).ledger.check_load(&load);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         (memory.version, memory.asked_at) = (version, now.as_millis());
+        memory.remaining = remaining(&found);
         match memory.unknown.take() {
             Some(Action::Append(append)) if self.bug == Some(Bug::SettleAssumesApplied) => {
                 found.map(|found| found.map(|loaded| with(loaded, &append)))
@@ -91,10 +94,11 @@ impl Store for Witness {
 }
 
 impl Witness {
-    /// Returns the version that was loaded last, and the node's time when it was asked for.
-    pub(crate) fn last(&self) -> (Option<usize>, u64) {
+    /// Returns the version that was loaded last, how long it was to live on, and the node's time
+    /// when it was asked for.
+    pub(crate) fn last(&self) -> (Option<usize>, u64, u64) {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        (memory.version, memory.asked_at)
+        (memory.version, memory.remaining, memory.asked_at)
     }
 
     /// Returns the action with the changes a seeded bug would make of them.
@@ -126,6 +130,12 @@ impl Witness {
             _ => action,
         }
     }
+}
+
+/// Returns how long a log was to live on, in milliseconds.
+fn remaining(found: &Result<Option<Loaded>, SimError>) -> u64 {
+    let Ok(Some(loaded)) = found else { return 0 };
+    u64::try_from(loaded.remaining.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn with_delta(append: &Append, delta: Delta) -> Append {
