@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) principal: Option<String>,
     pub(crate) created_at: u64,
     pub(crate) lifetime: Lifetime,
+    /// A newer release has changed something that this one does not understand.
+    pub(crate) has_newer: bool,
 }
 
 /// The name of an attribute; programs use few.
@@ -70,6 +72,7 @@ impl State {
             principal: record.principal().map(str::to_owned),
             created_at,
             lifetime,
+            has_newer: false,
         })
     }
 
@@ -101,6 +104,7 @@ impl State {
         }
         for (name, change) in delta.changes() {
             match name_of(name) {
+                _ if matches!(change, Change::Unknown(_)) => self.has_newer = true,
                 FEED => self.change_item(name, change),
                 name => self.change(name, change),
             }

@@ -10,11 +10,11 @@ use sessile_core::store::BlockingStore;
 use sessile_core::{Policy, Timestamp};
 
 use crate::bug::Bug;
-use crate::check::Load;
 use crate::direct::Direct;
 use crate::handle::Handle;
 use crate::rng::Rng;
 use crate::script::Script;
+use crate::seen::Load;
 use crate::serve::Service;
 use crate::violation::{Kind, Report};
 use crate::witness::Witness;

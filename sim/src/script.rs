@@ -210,6 +210,8 @@ pub enum Fate {
     Refuse,
     /// Others are served between the first command and the rest.
     Split(u64),
+    /// If it creates a session, somebody else has one of that id.
+    Taken,
 }
 
 /// Something that goes wrong with the server or a node.
@@ -240,6 +242,11 @@ pub enum FaultKind {
     Evict(usize),
     /// One bit of the client's session flips.
     Corrupt(usize, u64, u64),
+    /// A node of a newer release changes the client's session in a way this one does not
+    /// understand, and has to in order to read it, or has not to.
+    Newer(usize, bool),
+    /// Somebody lets the client's session live on for so long, whatever it says itself.
+    Prolong(usize, u64),
     /// All clocks go forward.
     Pass(u64),
 }
