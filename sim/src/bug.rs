@@ -68,11 +68,31 @@ pub enum Bug {
     EarlierEditLast,
     /// An entry of a map lands under the key of another.
     EntryUnderOtherKey,
+    /// A fold does not remember which commits were sent more than once.
+    ResentForgotten,
+    /// A write nobody heard of is sent again though the log no longer shows where it set out from.
+    BaseAlwaysRemembered,
+    /// A token in its grace is renewed again.
+    GraceRenews,
+    /// A token that was replaced before its client heard of it is sent to the client.
+    ReplacedTokenSent,
+    /// A session nobody heard was created is not deleted when it is ended.
+    UnsettledCreateForgotten,
+    /// A ttl that is too long stays.
+    LongTtlKept,
+    /// A session that somebody else has is taken for the one just created.
+    ExistsTakenForCreated,
+    /// A log that only a newer release understands is compacted.
+    NewerLogCompacted,
+    /// Stored bytes are read whatever their checksum is.
+    ChecksumSkipped,
+    /// A timeout that was lowered holds for new sessions only.
+    LoweredForNewOnly,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 40] = [
         Self::HeldAdvancedByAppend,
         Self::HeldValidatedByLength,
         Self::CompactByLength,
@@ -103,6 +123,16 @@ impl Bug {
         Self::DiscardForgotten,
         Self::EarlierEditLast,
         Self::EntryUnderOtherKey,
+        Self::ResentForgotten,
+        Self::BaseAlwaysRemembered,
+        Self::GraceRenews,
+        Self::ReplacedTokenSent,
+        Self::UnsettledCreateForgotten,
+        Self::LongTtlKept,
+        Self::ExistsTakenForCreated,
+        Self::NewerLogCompacted,
+        Self::ChecksumSkipped,
+        Self::LoweredForNewOnly,
     ];
 }
 

@@ -1,184 +1,20 @@
-//! Everything that happened, and what was wrong with it: the second half, what requests were told.
+//! Everything that happened, and what was wrong with it: what requests were told.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sessile_core::store::{Action, Loaded};
-use sessile_core::{CommitError, CreateWhen, Granularity, Session, SessionId, Token, TokenUpdate};
+use sessile_core::store::Action;
+use sessile_core::{CommitError, CreateWhen, Granularity, Session, SessionId, TokenUpdate};
 
-use crate::handle::SimError;
 use crate::ledger::Ledger;
 use crate::log::{Log, same};
-use crate::model::{FEED, Name, SUM, Standing, State, Val, values_of};
+use crate::model::{Name, SUM, Standing, State, Val, values_of};
 use crate::script::SKEW;
-use crate::stored::{Lifetime, secret_of};
+use crate::stored::{DeltaHead, Lifetime, secret_of};
 use crate::violation::Kind;
-use crate::visit::{Effect, Own, OwnStep, Visit, sum_of};
-
-/// What a load must answer to, and what it found.
-pub(crate) struct Load<'a> {
-    pub(crate) origin: usize,
-    pub(crate) id: SessionId,
-    /// The version the log had when the load began.
-    pub(crate) from: usize,
-    /// The node ended the session itself.
-    pub(crate) is_ended: bool,
-    pub(crate) found: &'a Result<Option<Loaded>, SimError>,
-}
-
-/// What a request came with, and what it was given.
-pub(crate) struct Opened<'a> {
-    pub(crate) origin: usize,
-    pub(crate) token: Option<&'a Token>,
-    /// The version that was loaded.
-    pub(crate) version: Option<usize>,
-    /// The node's time.
-    pub(crate) now: u64,
-    pub(crate) session: &'a Session,
-}
+use crate::visit::{Effect, Own, OwnStep, Visit};
 
 impl Ledger {
-    /// Checks what a load found, and returns the version it is.
-    pub(crate) fn check_load(&mut self, load: &Load<'_>) -> Option<usize> {
-        let to = self.version(load.id);
-        let log = &self.logs[&load.id];
-        if log.is_damaged {
-            return None;
-        }
-        let (name, request) = (&log.name, load.origin);
-        let violation = match load.found {
-            Err(source) => {
-                let torn = matches!(source, SimError::Corrupt(_));
-                torn.then(|| (Kind::Torn, format!("r{request} cannot read {name}: {source}")))
-            }
-            Ok(None) => {
-                let lived = log.states(load.from, to).all(|state| state.is_some());
-                let lost = lived && !load.is_ended;
-                lost.then(|| (Kind::Lost, format!("r{request} does not find {name}, which lives")))
-            }
-            Ok(Some(loaded)) => {
-                let stamp = loaded.position.stamp();
-                if let Some(version) = log.find(stamp, load.from, to) {
-                    let state = log.versions[version].state.clone();
-                    let wrong = state.and_then(|state| compare(log, version, &state, loaded));
-                    self.note_read(load, wrong);
-                    return Some(version);
-                }
-                let gone = log.states(load.from, to).all(|state| state.is_none());
-                let older = log.find(stamp, 0, load.from).is_some();
-                Some(match (gone, older) {
-                    (true, _) => (Kind::Revived, format!("r{request} finds {name}, which is gone")),
-                    (_, true) => {
-                        (Kind::StaleRead, format!("r{request} finds {name} as it was before"))
-                    }
-                    _ => (Kind::Lost, format!("r{request} finds {name} as it never was")),
-                })
-            }
-        };
-        self.note_read(load, violation);
-        None
-    }
-
-    fn note_read(&mut self, load: &Load<'_>, wrong: Option<(Kind, String)>) {
-        if let Some((kind, what)) = wrong {
-            self.violate(kind, format!("{what} (read by r{})", load.origin));
-        }
-    }
-
-    /// Checks whether the token was rightly accepted or refused, and notes what the request sees.
-    pub(crate) fn check_opened(&mut self, opened: &Opened<'_>) {
-        let Opened { origin, session, .. } = *opened;
-        let is_accepted = !session.is_new() && !session.is_stale();
-        let visit = &mut self.visits[origin];
-        visit.rollbacks = self.rollbacks;
-        visit.is_stale = session.is_stale();
-        let Some(token) = opened.token else {
-            if is_accepted || session.is_stale() {
-                self.violate(Kind::WrongAccept, format!("r{origin} came with nothing and got in"));
-            }
-            return;
-        };
-        let (id, secret) = (token.id(), secret_of(token.verifier()));
-        if is_accepted {
-            visit.log = session.id();
-            (visit.came_with, visit.held) = (Some(secret), Some(secret));
-            visit.ids.push(id);
-        }
-        let is_damaged = self.logs.get(&id).map(|log| log.is_damaged);
-        if is_damaged.is_none_or(|is_damaged| is_damaged) {
-            visit.is_to_damage = is_damaged.is_some();
-            return;
-        }
-        let log = &self.logs[&id];
-        let state = opened.version.and_then(|version| log.versions[version].state.clone());
-        let standing = state.as_ref().map(|state| match state.is_over(opened.now) {
-            true => Standing::Unknown,
-            false => state.standing(&secret, opened.now),
-        });
-        let right = matches!(standing, Some(Standing::Current | Standing::Grace));
-        let lives = state.as_ref().is_some_and(|state| !state.is_over(opened.now));
-        let visit = &mut self.visits[origin];
-        visit.is_refused = lives && standing == Some(Standing::Unknown);
-        if is_accepted && let (Some(version), Some(state)) = (opened.version, &state) {
-            (visit.base, visit.segment, visit.seen) = (version, version, Arc::clone(state));
-        }
-        let name = self.name(id).to_owned();
-        if is_accepted && (!right || session.id() != Some(id)) {
-            let what = format!("r{origin} got into {name} with a token that is {standing:?}");
-            self.violate(Kind::WrongAccept, what);
-        } else if !is_accepted && right {
-            let what = format!("r{origin} was not let into {name} with a good token");
-            self.violate(Kind::Lost, what);
-        } else if !session.is_stale() && standing == Some(Standing::Stale) {
-            let what =
-                format!("r{origin} came to {name} with a replaced token and is taken for new");
-            self.violate(Kind::Lost, what);
-        }
-        if !is_accepted && !session.is_empty() {
-            let what = format!("r{origin} was not let into {name}, but sees something of it");
-            self.violate(Kind::WrongAccept, what);
-        }
-    }
-
-    /// Checks what a request sees of an attribute.
-    pub(crate) fn check_get(&mut self, origin: usize, name: Name, found: Option<&Val>) {
-        let visit = &mut self.visits[origin];
-        visit.read(name);
-        let expected = visit.expected(name);
-        if self.is_certain(origin) && !same(expected.as_ref(), found) {
-            let what = format!("r{origin} sees {name} = {found:?}, expected {expected:?}");
-            self.violate(Kind::OrderViolation, what);
-        }
-    }
-
-    /// Checks what a request sees of the feed.
-    pub(crate) fn check_items(&mut self, origin: usize, found: &[u64]) {
-        let visit = &mut self.visits[origin];
-        visit.read(FEED);
-        let expected = visit.expected_items();
-        if self.is_certain(origin) && expected != found {
-            let what = format!("r{origin} sees the items {found:?}, expected {expected:?}");
-            self.violate(Kind::OrderViolation, what);
-        }
-    }
-
-    /// Checks what a closure made of the sum, and notes it.
-    pub(crate) fn check_update(&mut self, origin: usize, number: u64, sum: u64) {
-        let below = sum_of(self.visits[origin].expected(SUM).as_ref());
-        if self.is_certain(origin) && below.wrapping_add(number) != sum {
-            let what = format!("r{origin} added {number} to {below}, and sees {sum}");
-            self.violate(Kind::OrderViolation, what);
-        }
-        self.visits[origin].update(number, sum);
-    }
-
-    /// Reports whether a request must see what it loaded and did, and nothing else.
-    fn is_certain(&self, origin: usize) -> bool {
-        let visit = &self.visits[origin];
-        let is_damaged = visit.log.is_some_and(|id| self.logs[&id].is_damaged);
-        !(visit.has_written || visit.has_ended || is_damaged || visit.log.is_none())
-    }
-
     /// Notes that a request sends an action.
     pub(crate) fn check_sending(&mut self, origin: usize, id: SessionId, action: &Action) {
         let visit = &mut self.visits[origin];
@@ -190,6 +26,7 @@ impl Ledger {
         }
         let Action::Create(create) = action else { return };
         visit.ids.push(id);
+        visit.unsettled = Some(id);
         let visit = &self.visits[origin];
         if let Some(old) = visit.log {
             let what = format!("r{origin} writes {} as a new session", self.name(old));
@@ -200,6 +37,29 @@ impl Ledger {
         if let Some(name) = foreign {
             let what = format!("r{origin} starts a session with {name}, which it never set");
             self.violate(Kind::Revived, what);
+        }
+    }
+
+    /// Notes that a request finds out what became of a write it did not hear of.
+    pub(crate) fn settled(
+        &mut self,
+        origin: usize,
+        id: SessionId,
+        unknown: &Action,
+        version: Option<usize>,
+    ) {
+        let visit = &mut self.visits[origin];
+        let Action::Append(append) = unknown else {
+            visit.unsettled = None;
+            return;
+        };
+        let log = &self.logs[&id];
+        let state = version.and_then(|version| log.versions[version].state.as_ref());
+        let head = DeltaHead::read(&append.delta.encode());
+        if let (Some(state), Some((_, verifier, _))) = (state, head.and_then(|head| head.rotation))
+            && state.replaced.iter().any(|(replaced, _)| *replaced == verifier)
+        {
+            visit.outdated.insert(verifier);
         }
     }
 
@@ -218,6 +78,7 @@ impl Ledger {
         let was_lost = visit.rollbacks != self.rollbacks;
         visit.marks &= !visit.due.everything;
         let ended = std::mem::take(&mut visit.ended);
+        let forsaken = std::mem::take(&mut visit.forsaken);
         // A request that came with a stale token may have gone on with a new session.
         let is_stale = session.is_stale() && visit.is_stale;
         // What a request wrote before a change of privilege put it out still counts.
@@ -229,9 +90,14 @@ impl Ledger {
             visit.log = id;
         }
         let mut found = Vec::new();
-        let alive = |id: &&SessionId| self.logs[id].state().is_some();
+        let alive = |id: &&SessionId| self.logs.get(id).is_some_and(|log| log.state().is_some());
         if let Some(id) = ended.iter().find(alive) {
             let what = format!("r{origin} ended {}, which lives", self.name(*id));
+            found.push((Kind::Revived, what));
+        }
+        let is_left = |id: &&SessionId| alive(id) && !self.logs[id].is_deleted;
+        if let Some(id) = forsaken.iter().find(is_left) {
+            let what = format!("r{origin} ended {} unheard of, which lives", self.name(*id));
             found.push((Kind::Revived, what));
         }
         match id {
@@ -239,7 +105,9 @@ impl Ledger {
                 found.extend(self.undone(origin, id));
                 found.extend(self.undone_pushes(origin, id));
                 found.extend(self.unfulfilled(origin, id));
+                found.extend(self.unlowered(origin, id).filter(|_| !is_out));
                 found.extend(self.neglected(origin, id).filter(|_| is_last && !is_out));
+                found.extend(self.indulged(origin, id).filter(|_| is_last && !is_out));
                 self.visits[origin].told(id);
             }
             Some(_) => {}
@@ -278,7 +146,7 @@ impl Ledger {
             return None;
         }
         let only_adds = steps.iter().all(|step| step.only_adds);
-        let adds = self.rules.granularity == Granularity::Attributes && only_adds;
+        let adds = self.rules(origin).granularity == Granularity::Attributes && only_adds;
         if adds && let Some(sum) = visit.sum(id, name) {
             if steps.iter().any(|step| step.added == sum) {
                 return None;
@@ -298,7 +166,8 @@ impl Ledger {
                 steps.iter().any(|step| log.ever_held(name, step.want.as_ref(), visit.base))
             }
             Effect::Value(value) => {
-                let rewrites = self.rules.granularity == Granularity::Whole || visit.everything;
+                let is_whole = self.rules(origin).granularity == Granularity::Whole;
+                let rewrites = is_whole || visit.everything;
                 // What comes to nothing is no change, and moves on to what others left.
                 let is_nothing = steps.iter().any(|step| {
                     step.only_adds && step.added == 0
@@ -376,20 +245,49 @@ impl Ledger {
         (!kept).then(|| (Kind::Lost, format!("r{origin} was told the idle timeout is {idle} ms")))
     }
 
+    /// Finds a session that lives on by rules that the node of its last request has lowered.
+    fn unlowered(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        // Others may have changed it since.
+        let state = log.state().filter(|state| state.lifetime == visit.seen.lifetime)?;
+        let allowed = state.allowed(self.rules(origin));
+        (state.lifetime != allowed).then(|| {
+            let what = format!("r{origin} was told {} is written, and it still lives", log.name);
+            (Kind::Immortal, format!("{what} {:?}, of which {allowed:?} is left", state.lifetime))
+        })
+    }
+
     /// Finds a session that was used undisturbed and ends too early.
     fn neglected(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
-        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
-        let state = log.state().filter(|_| visit.is_calm)?;
-        let idle = state.lifetime.idle;
-        let share = (self.rules.touch * idle).div_ceil(self.rules.idle);
-        let left = state
-            .lifetime
-            .deadline
-            .map_or(idle, |deadline| idle.min(deadline.saturating_sub(self.now)));
-        let passed = self.now - visit.came_at + SLOW;
-        let least = self.now + left.saturating_sub(share + passed);
+        let (left, slack) = self.left(origin, id)?;
+        let log = &self.logs[&id];
+        let least = self.now + left.saturating_sub(slack);
         let early = least.checked_sub(log.expires_at).filter(|early| *early > 0)?;
         Some((Kind::Lost, format!("{} was used by r{origin} and ends {early} ms early", log.name)))
+    }
+
+    /// Finds a session that was used undisturbed and ends too late, as it would have before.
+    fn indulged(&self, origin: usize, id: SessionId) -> Option<(Kind, String)> {
+        // Nobody can use it any more if its deadline has passed.
+        let (left, slack) = self.left(origin, id).filter(|(left, _)| *left > SLOW)?;
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        let (renewed_at, by) = log.renewed;
+        let is_own = renewed_at < visit.came_at || by == Some(origin);
+        let most = self.now + left + slack;
+        let late = log.expires_at.checked_sub(most).filter(|late| *late > 0 && is_own)?;
+        let what = format!("{} was used by r{origin} and ends {late} ms late", log.name);
+        Some((Kind::Immortal, what))
+    }
+
+    /// Returns how long a session that was used undisturbed is to live on, and how far off that
+    /// may be.
+    fn left(&self, origin: usize, id: SessionId) -> Option<(u64, u64)> {
+        let (visit, log) = (&self.visits[origin], &self.logs[&id]);
+        let Lifetime { idle, deadline, .. } = log.state().filter(|_| visit.is_calm)?.lifetime;
+        let rules = self.rules(origin);
+        let share = (rules.touch * idle).div_ceil(rules.idle);
+        let left = deadline.map_or(idle, |deadline| idle.min(deadline.saturating_sub(self.now)));
+        Some((left, share + self.now - visit.came_at + SLOW))
     }
 
     /// Reports whether a change of privilege has replaced the token of a request since it came.
@@ -404,7 +302,7 @@ impl Ledger {
         let visit = &self.visits[origin];
         let is_refused = visit.is_stale || visit.is_refused || visit.is_to_damage;
         let is_in_place_of_another = is_refused || visit.has_ended || visit.has_discarded;
-        if is_last && !is_in_place_of_another && self.rules.create == CreateWhen::Opened {
+        if is_last && !is_in_place_of_another && self.rules(origin).create == CreateWhen::Opened {
             return Some((Kind::Lost, format!("r{origin} was told a session is created")));
         }
         if let (Some(number), false) = (visit.due_pushes().next(), visit.has_ended) {
@@ -433,13 +331,14 @@ impl Ledger {
             log.state().cloned()
         });
         let is_gone = matches!(error, CommitError::Gone);
-        let visit = &mut self.visits[origin];
+        let rules = self.rules(origin);
         // Nobody can use what may be appended to a session that is over.
-        let is_over =
-            |state: &Arc<State>| state.lifetime.deadline.is_some_and(|end| end <= node_now);
+        let deadline = |state: &Arc<State>| state.allowed(rules).deadline;
+        let is_over = |state: &Arc<State>| deadline(state).is_some_and(|end| end <= node_now);
         if is_gone && state.as_ref().is_none_or(is_over) {
             return;
         }
+        let visit = &mut self.visits[origin];
         let writes = visit.writes;
         let refused: Vec<_> =
             visit.sent.iter().filter(|(_, write)| **write == writes).map(|(id, _)| *id).collect();
@@ -460,10 +359,11 @@ impl Ledger {
 
     /// Checks, when all is over, that nobody's additions count twice or in part.
     pub(crate) fn check_sums(&mut self) {
-        if self.rules.granularity == Granularity::Whole || self.rollbacks > 0 {
+        if self.rollbacks > 0 {
             return;
         }
-        for origin in 0..self.visits.len() {
+        let adds = |origin: &usize| self.rules(*origin).granularity == Granularity::Attributes;
+        for origin in (0..self.visits.len()).filter(adds).collect::<Vec<_>>() {
             let visit = &self.visits[origin];
             let Some(id) = visit.log.filter(|_| !visit.everything) else { continue };
             let wrong = visit.own.iter().find_map(|(name, own)| {
@@ -489,6 +389,7 @@ impl Ledger {
         let has_pushed = !visit.feed.pushes.is_empty();
         let asked = !visit.own.is_empty() || has_pushed || visit.principal.is_some();
         let was_refused = visit.is_refused && !asked;
+        let is_outdated = visit.outdated.contains(&secret_of(token.verifier()));
         let secret = secret_of(token.verifier());
         let log = self.log_mut(token.id());
         log.is_known = true;
@@ -502,6 +403,10 @@ impl Ledger {
             let what = format!("r{origin} came with a token that is no good and was sent another");
             self.violate(Kind::WrongAccept, what);
         }
+        if is_outdated {
+            let what = format!("r{origin} sends a token it has seen replaced");
+            self.violate(Kind::WrongAccept, what);
+        }
         if !was_good && !was_lost && !is_damaged {
             self.violate(Kind::Lost, format!("r{origin} sends a token that was never good"));
         }
@@ -510,55 +415,3 @@ impl Ledger {
 
 /// How long a call may be on its way undisturbed, with clocks that are off.
 const SLOW: u64 = 45 + 2 * SKEW;
-
-/// Compares a loaded record with the version it claims to be.
-fn compare(log: &Log, version: usize, state: &State, loaded: &Loaded) -> Option<(Kind, String)> {
-    let found = values_of(&loaded.record);
-    let name = &log.name;
-    let differs = |name: &&Name| found.get(*name) != state.values.get(*name);
-    let wrong: Vec<Name> = crate::model::NAMES.iter().filter(differs).copied().collect();
-    if let Some(first) = wrong.first() {
-        let (is, should) = (found.get(first), state.get(first));
-        let what = format!("{name} holds {first} = {is:?}, and must hold {should:?}");
-        return Some((kind_of(log, version, &wrong, first, is, should), what));
-    }
-    let record = &loaded.record;
-    let times = (
-        record.created_at().as_millis(),
-        record.idle_timeout().as_millis(),
-        record.deadline().map(|deadline| deadline.as_millis()),
-    );
-    let head = (record.generation(), record.principal(), times);
-    let Lifetime { idle, deadline, .. } = state.lifetime;
-    let wanted = (state.generation, state.principal.as_deref(), (state.created_at, idle, deadline));
-    (head != wanted).then(|| {
-        (Kind::OrderViolation, format!("{name} has the head {head:?}, and must have {wanted:?}"))
-    })
-}
-
-/// Says what kind of wrong a wrong value is.
-fn kind_of(
-    log: &Log,
-    version: usize,
-    wrong: &[Name],
-    name: Name,
-    is: Option<&Val>,
-    should: Option<&Val>,
-) -> Kind {
-    match (is, should) {
-        (Some(Val::Number(is)), Some(Val::Number(should))) if is.abs() > should.abs() => {
-            Kind::Doubled
-        }
-        (Some(Val::Number(_)) | None, Some(_)) => {
-            // Of what the last entry did a part is there, and this is not.
-            let before = log.versions[version - 1].state.as_deref();
-            let held = |name: Name| before.and_then(|state| state.get(name));
-            let now = log.versions[version].state.as_deref();
-            let changed = |name: Name| now.and_then(|state| state.get(name)) != held(name);
-            let others = crate::model::NAMES.iter().filter(|name| changed(name));
-            let is_torn = changed(name) && others.clone().any(|name| !wrong.contains(name));
-            if is_torn { Kind::Torn } else { Kind::Lost }
-        }
-        _ => Kind::OrderViolation,
-    }
-}

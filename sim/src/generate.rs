@@ -14,15 +14,27 @@ impl Script {
         let mut rng = Rng::new(seed).fork(0);
         let mut swarm = Swarm::draw(&mut rng);
         swarm.collects = Rng::new(seed).fork(1).chance(40);
-        let nodes: Vec<NodeRules> =
+        swarm.takes = Rng::new(seed).fork(3).chance(6);
+        if Rng::new(seed).fork(6).chance(10) {
+            swarm.rotates = true;
+            (swarm.fates, swarm.percent) = (vec![Fate::DropReply], 30);
+        }
+        let mut nodes: Vec<NodeRules> =
             (0..1 + rng.index(4)).map(|_| draw_node(&mut rng, &swarm)).collect();
         let clients = if swarm.stalls { 1 } else { 1 + rng.index(3) };
         let rules = draw_rules(&mut rng, &swarm);
+        let mut deploy = Rng::new(seed).fork(2);
+        if deploy.chance(25) {
+            for node in &mut nodes {
+                let other = draw_other_rules(&mut deploy, &swarm, rules);
+                node.rules = Some(other).filter(|_| deploy.chance(60));
+            }
+        }
         let mut requests = Vec::new();
         for client in 0..clients {
             requests.push(draw_first(&mut rng, client, nodes.len()));
         }
-        let spread = rng.pick(&[10, 60, 200, 600]);
+        let spread = rng.pick(if swarm.rotates { &[30, 60] } else { &[10, 60, 200, 600] });
         let most = if swarm.is_long { 60 } else { 14 };
         for number in 0..2 + rng.index(most) {
             let mut rng = rng.fork(number as u64);
@@ -30,7 +42,25 @@ impl Script {
             let client = rng.index(clients);
             requests.push(draw_request(&mut rng, &swarm, number, at, client, nodes.len()));
         }
-        let faults = draw_faults(&mut rng, &swarm, spread, clients, nodes.len());
+        let mut crowd = Rng::new(seed).fork(5);
+        if crowd.chance(3) {
+            let from = requests.len();
+            let at = 60 + crowd.below(spread);
+            let within = crowd.pick(&[60, 120, 300]);
+            let request = |number| draw_of_crowd(&crowd, from + number, at, within, nodes.len());
+            requests.extend((0..CROWD).map(request));
+        }
+        let mut faults = draw_faults(&mut rng, &swarm, spread, clients, nodes.len());
+        let mut newer = Rng::new(seed).fork(4);
+        if newer.chance(8) {
+            let kind = FaultKind::Newer(newer.index(clients), newer.chance(50));
+            faults.push(Fault { at: 40 + newer.below(spread + 60), kind });
+        }
+        let mut prolonged = Rng::new(seed).fork(7);
+        if prolonged.chance(8) {
+            let kind = FaultKind::Prolong(prolonged.index(clients), LONG);
+            faults.push(Fault { at: 40 + prolonged.below(spread + 60), kind });
+        }
         Self { seed, rules, nodes, requests, faults }
     }
 }
@@ -56,6 +86,10 @@ struct Swarm {
     favourite: u64,
     /// Handlers also work on collections, in closures, and discard.
     collects: bool,
+    /// Somebody else has the id of a session that is created.
+    takes: bool,
+    /// Tokens are replaced all the time, while replies are lost.
+    rotates: bool,
 }
 
 impl Swarm {
@@ -93,6 +127,8 @@ impl Swarm {
             is_long: rng.chance(3),
             favourite: rng.below(6),
             collects: false,
+            takes: false,
+            rotates: false,
         }
     }
 
@@ -109,7 +145,12 @@ fn draw_node(rng: &mut Rng, swarm: &Swarm) -> NodeRules {
     };
     let raw_skew = skew(rng, 3_600_000);
     let measured = skew(rng, SKEW);
-    NodeRules { skew: if swarm.skew { measured } else { 0 }, raw_skew, holds: swarm.holds }
+    NodeRules {
+        skew: if swarm.skew { measured } else { 0 },
+        raw_skew,
+        holds: swarm.holds,
+        rules: None,
+    }
 }
 
 fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
@@ -128,10 +169,30 @@ fn draw_rules(rng: &mut Rng, swarm: &Swarm) -> Rules {
         idle,
         absolute: rng.pick(&[None, Some(idle), Some(idle * 3)]),
         touch: rng.pick(&[0, idle / 20, idle / 2]),
-        grace: rng.pick(&[0, 20, 1_000]),
+        grace: rng.pick(if swarm.rotates { &[100, 1_000] } else { &[0, 20, 1_000] }),
         compact_every: if swarm.stalls { 2 } else { rng.pick(&[2, 3, 5, 64]) },
         loses_upkeep: rng.chance(30),
     }
+}
+
+/// Draws the rules of a node that goes by others than the rest: some are the same.
+fn draw_other_rules(rng: &mut Rng, swarm: &Swarm, rules: Rules) -> Rules {
+    let other = draw_rules(rng, swarm);
+    let mut mixed = Rules { loses_upkeep: rules.loses_upkeep, ..other };
+    if rng.chance(50) {
+        (mixed.granularity, mixed.on_conflict) = (rules.granularity, rules.on_conflict);
+    }
+    if rng.chance(50) {
+        (mixed.persist, mixed.create) = (rules.persist, rules.create);
+    }
+    // A timeout lies within the other one, and a touch interval within both.
+    if rng.chance(30) {
+        (mixed.idle, mixed.absolute, mixed.touch) = (rules.idle, rules.absolute, rules.touch);
+    }
+    if rng.chance(50) {
+        (mixed.grace, mixed.compact_every) = (rules.grace, rules.compact_every);
+    }
+    mixed
 }
 
 /// The request that makes a session, undisturbed.
@@ -159,7 +220,7 @@ fn draw_request(
     client: usize,
     nodes: usize,
 ) -> Request {
-    let presents = match rng.below(20) {
+    let presents = match rng.below(if swarm.rotates { 10 } else { 20 }) {
         0 => Presents::Nothing,
         1 => Presents::Forged,
         2 => Presents::Garbage,
@@ -174,6 +235,9 @@ fn draw_request(
     };
     let mut unique = (number as u64 + 1) * 1_000;
     let ops = (0..rng.index(6)).map(|_| draw_op(rng, swarm, &mut unique, 0)).collect();
+    let mut apart = rng.fork(APART);
+    let taken = swarm.takes.then(|| apart.index(4));
+    let fate = |call, fate| if taken == Some(call) { Fate::Taken } else { fate };
     Request {
         at,
         node: rng.index(nodes),
@@ -184,13 +248,49 @@ fn draw_request(
         retries: rng.pick(&[0, 1, 3]),
         cancelled_at: (swarm.cancels && rng.chance(30)).then(|| 1 + rng.small(6)),
         dry_at: (swarm.dry && rng.chance(30)).then(|| rng.small(5)),
-        fates: (0..CALLS).map(|_| swarm.fate(rng)).collect(),
+        fates: (0..CALLS).map(|call| fate(call, swarm.fate(rng))).collect(),
+    }
+}
+
+/// Draws one of many requests of one client at nearly the same time, which outgrow what a log
+/// remembers while a few of their calls are lost or late.
+fn draw_of_crowd(rng: &Rng, number: usize, at: u64, within: u64, nodes: usize) -> Request {
+    let mut rng = rng.fork(number as u64);
+    let unique = (number as u64 + 1) * 1_000;
+    let op = match rng.below(8) {
+        0..=2 => Op::Add(rng.index(2), 1 + i64::from(rng.small(5))),
+        3 | 4 => Op::Set(rng.index(2), unique),
+        5 => Op::Push(unique),
+        6 => Op::Update(unique),
+        _ => Op::Edit(unique),
+    };
+    let wait = rng.pick(&[1, 10, 70]);
+    let ops = if rng.chance(20) { vec![Op::Wait(wait), op] } else { vec![op] };
+    let (there, back) = (rng.below(3), rng.below(3));
+    let fine = Fate::Fine { there, back };
+    let lost = [Fate::DropReply, Fate::Late(1 + rng.below(30)), Fate::Late(30 + rng.below(270))];
+    let write = if rng.chance(20) { rng.pick(&lost) } else { fine };
+    Request {
+        at: at + rng.below(within),
+        node: rng.index(nodes),
+        client: 0,
+        presents: Presents::Newest,
+        driver: rng.pick(&[Driver::Steps, Driver::Sessions]),
+        ops,
+        retries: rng.pick(&[0, 1, 3]),
+        cancelled_at: None,
+        dry_at: None,
+        fates: vec![fine, write, fine, fine],
     }
 }
 
 fn draw_op(rng: &mut Rng, swarm: &Swarm, unique: &mut u64, depth: u32) -> Op {
     *unique += 2 + rng.below(2);
     let number = *unique;
+    let mut turn = rng.fork(APART + 1);
+    if swarm.rotates && turn.chance(15) {
+        return Op::Rotate(turn.pick(&[RotationReason::Renewal, RotationReason::PrivilegeChange]));
+    }
     let mut apart = rng.fork(APART);
     if swarm.collects && apart.chance(50) {
         return draw_collecting(&mut apart, number, depth);
@@ -279,5 +379,9 @@ fn draw_faults(
 
 /// Names the generator of ops that were not drawn always.
 const APART: u64 = 1_414_213;
+/// Longer than any session lives unused, in milliseconds.
+const LONG: u64 = 3_600_000;
+/// How many come at once, if a crowd comes.
+const CROWD: usize = 60;
 /// How many calls of a request have a fate of their own.
 const CALLS: usize = 12;

@@ -17,6 +17,7 @@ use sessile_core::{SessionId, Timestamp, Ttl};
 
 use crate::bug::Bug;
 use crate::command::{Bytes, Call, Command, Reply, WrongCommand};
+use crate::misread;
 use crate::stored::DeltaHead;
 
 /// Carries calls to a server.
@@ -118,8 +119,8 @@ impl<L: Link> Handle<L> {
         if !is_held || ttl.number() == -2 {
             return Ok(None);
         }
-        let tail = Tail::read(behind)?;
-        let deltas = self.deduped(&held.record, tail.deltas);
+        let tail = Tail::read(behind, self.bug)?;
+        let deltas = misread::deltas(self.bug, &held.record, tail.deltas);
         let held = Held {
             record: Fold::whole(Arc::clone(&held.record), &deltas),
             elements: held.elements + behind.len(),
@@ -138,10 +139,10 @@ impl<L: Link> Handle<L> {
         if ttl.number() == -2 {
             return Ok(None);
         }
-        let record = Arc::new(Record::decode(snapshot.to_vec()).map_err(unreadable)?);
+        let record = Arc::new(misread::record(self.bug, snapshot.to_vec()).map_err(unreadable)?);
         let stamp = Stamp::decode(stamp).map_err(unreadable)?;
-        let tail = Tail::read(behind)?;
-        let deltas = self.deduped(&record, tail.deltas);
+        let tail = Tail::read(behind, self.bug)?;
+        let deltas = misread::deltas(self.bug, &record, tail.deltas);
         let held = Held {
             record: Fold::whole(record, &deltas),
             elements: list.elements().len(),
@@ -238,24 +239,6 @@ impl<L: Link> Handle<L> {
             }
         }
     }
-
-    /// Returns the deltas as they are to be folded: as they are, without a bug.
-    fn deduped(&self, base: &Record, mut deltas: Vec<(Delta, u32)>) -> Vec<(Delta, u32)> {
-        if !self.has(Bug::DedupeWindowOfTwo) {
-            return deltas;
-        }
-        let mut seen: Vec<CommitId> = Vec::new();
-        for (delta, attempt) in &mut deltas {
-            let commit = delta.commit();
-            let recent = seen.iter().rev().take(2).any(|known| *known == commit);
-            let known = seen.contains(&commit) || base.remembers(commit);
-            if known && !recent && delta.rotation().is_none() {
-                *delta = renamed(delta, *attempt);
-            }
-            seen.push(commit);
-        }
-        deltas
-    }
 }
 
 impl<L: Link> Store for Handle<L> {
@@ -348,7 +331,7 @@ struct Tail {
 }
 
 impl Tail {
-    fn read(elements: &[Bytes]) -> Result<Self, SimError> {
+    fn read(elements: &[Bytes], bug: Option<Bug>) -> Result<Self, SimError> {
         let (entries, rest) = elements.as_chunks::<2>();
         if !rest.is_empty() {
             return Err(corrupt());
@@ -356,7 +339,8 @@ impl Tail {
         let mut tail = Self { deltas: Vec::with_capacity(entries.len()), last: None, bytes: 0 };
         for [body, stamp] in entries {
             let stamp = Stamp::decode(stamp).map_err(unreadable)?;
-            tail.deltas.push((Delta::decode(body).map_err(unreadable)?, stamp.attempt));
+            let delta = misread::delta(bug, body).map_err(unreadable)?;
+            tail.deltas.push((delta, stamp.attempt));
             tail.last = Some(stamp);
             tail.bytes += body.len();
         }

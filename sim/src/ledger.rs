@@ -1,4 +1,4 @@
-//! Everything that happened, and what was wrong with it: the first half, what the server did.
+//! Everything that happened, and what was wrong with it: what the server did.
 //!
 //! The ledger is told each command as the server executes it. What an accepted entry means is folded
 //! by a model of its own; what the server, the nodes or the engine make of it never enters. Each check
@@ -13,7 +13,7 @@ use sessile_core::{Granularity, OnConflict, SessionId};
 use crate::command::{Bytes, Command, Reply, WrongCommand};
 use crate::log::Log;
 use crate::model::{FEED, Items, NAMES, Name, SUM, State};
-use crate::script::{EPOCH, Fate, Request, Rules, Script};
+use crate::script::{EPOCH, Request, Rules, Script};
 use crate::stored::DeltaHead;
 use crate::violation::{Kind, Violation};
 use crate::visit::{Applied, Did, Visit};
@@ -21,7 +21,8 @@ use crate::visit::{Applied, Did, Visit};
 /// Everything that happened.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    pub(crate) rules: Rules,
+    /// The rules each request is served by.
+    rules: Vec<Rules>,
     pub(crate) logs: BTreeMap<SessionId, Log>,
     pub(crate) visits: Vec<Visit>,
     pub(crate) violations: Vec<Violation>,
@@ -47,12 +48,16 @@ pub(crate) struct Memory {
 
 impl Ledger {
     pub(crate) fn new(script: &Script) -> Self {
-        let calm =
-            |request: &Request| request.fates.iter().all(|fate| matches!(fate, Fate::Fine { .. }));
-        let visit = |request| Visit { is_calm: calm(request), ..Visit::default() };
-        let (rules, visits) = (script.rules, script.requests.iter().map(visit).collect());
+        let rules = script.requests.iter().map(|request| script.rules_of(request.node)).collect();
+        let visit = |_: &Request| Visit { is_calm: true, ..Visit::default() };
+        let visits = script.requests.iter().map(visit).collect();
         let (logs, violations) = (BTreeMap::new(), Vec::new());
         Self { rules, logs, visits, violations, rollbacks: 0, now: EPOCH }
+    }
+
+    /// Returns the rules a request is served by.
+    pub(crate) fn rules(&self, origin: usize) -> &Rules {
+        &self.rules[origin]
     }
 
     pub(crate) fn violate(&mut self, kind: Kind, what: String) {
@@ -90,11 +95,12 @@ impl Ledger {
             Command::AppendBehind { body, stamp, ttl, .. } => {
                 self.appended(seen, body, *stamp, Some(*ttl).filter(|_| reply > 0));
             }
-            Command::TouchAt { ttl, .. } if reply == 1 => self.renewed(seen.id, *ttl, reply),
+            Command::TouchAt { ttl, .. } if reply == 1 => self.renewed(seen, *ttl, reply),
+            Command::Compact { expected, .. } if reply == 1 => self.compacted(seen, *expected),
             Command::Pexpire { ttl }
             | Command::Wrong(
                 WrongCommand::PexpireAt { ttl, .. } | WrongCommand::Rewrite { ttl, .. },
-            ) => self.renewed(seen.id, *ttl, reply),
+            ) => self.renewed(seen, *ttl, reply),
             Command::Del => self.deleted(seen),
             _ => {}
         }
@@ -106,6 +112,9 @@ impl Ledger {
         let log = self.log_mut(id);
         log.slack = log.slack.max(slack);
         let (name, slack) = (log.name.clone(), log.slack);
+        if expires_at.is_some() && expires_at == log.prolonged {
+            return;
+        }
         let Some(expires_at) = expires_at else {
             self.violate(Kind::Immortal, format!("{name} has no ttl"));
             return;
@@ -141,7 +150,8 @@ impl Ledger {
             log.settle(now);
             let (state, expires_at, is_deleted) = memory.logs.get(id).cloned().unwrap_or_default();
             log.push(state);
-            (log.expires_at, log.is_deleted) = (expires_at, is_deleted);
+            log.renew(expires_at, now, None);
+            log.is_deleted = is_deleted;
             log.settle(now);
         }
         let logs = &self.logs;
@@ -173,7 +183,7 @@ impl Ledger {
         let Some(state) = State::start(body, stamp).map(Arc::new) else { return };
         let (lived, revived) = (log.state().is_some(), log.is_deleted && log.is_known);
         log.push(Some(Arc::clone(&state)));
-        log.expires_at = until;
+        log.renew(until, now, Some(seen.origin));
         let name = log.name.clone();
         if lived {
             self.violate(Kind::Lost, format!("{name} was created over itself"));
@@ -218,7 +228,9 @@ impl Ledger {
                 let counts = state.fold(&delta, &head, stamp);
                 let log = self.log_mut(seen.id);
                 log.push(Some(Arc::new(state)));
-                log.expires_at = ttl.map_or(log.expires_at, |ttl| now + ttl);
+                if let Some(ttl) = ttl {
+                    log.renew(now + ttl, now, Some(seen.origin));
+                }
                 if counts && !log.is_damaged {
                     self.check_entry(seen, &delta, &head, &before);
                 }
@@ -247,7 +259,7 @@ impl Ledger {
         let wins = head.rotation.is_some() || head.principal.is_some() || head.lifetime.is_some();
         let changes = wins || applied.replaces || !applied.changes.is_empty();
         if is_own {
-            found.extend(self.foreign_names(request, seen.id, &applied));
+            found.extend(self.foreign_names(request, seen.id, &applied, before));
             found.extend(self.foreign_items(request, seen.id, &applied, before));
             found.extend(self.disordered_items(request, &applied, before));
             found.extend(self.stale_sum(request, seen.id, &applied));
@@ -264,7 +276,7 @@ impl Ledger {
         let until = head.rotation.and_then(|(_, _, until)| until);
         if let (Some(accepted_until), Some(until)) = (accepted_until, until)
             && is_own
-            && until < accepted_until + self.rules.grace
+            && until < accepted_until + self.rules(request).grace
         {
             let what = format!("r{request} renews a token that was renewed a moment ago");
             found.push((Kind::WrongAccept, what));
@@ -294,14 +306,19 @@ impl Ledger {
         request: usize,
         id: SessionId,
         applied: &Applied,
+        before: &State,
     ) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[request], &self.logs[&id]);
+        // What only a newer release understands is not replaced: everything else is, one by one.
+        let is_whole = self.rules(request).granularity == Granularity::Whole && before.has_newer;
+        let copies = applied.replaces || visit.everything || is_whole;
         let names = NAMES.into_iter().filter(|name| *name != FEED && !visit.touches(name));
         for name in names {
             let value = match applied.changes.get(name) {
                 None if applied.replaces => None,
                 None => continue,
-                Some(Did::Set(value)) if applied.replaces || visit.everything => Some(value),
+                Some(Did::Set(value)) if copies => Some(value),
+                Some(Did::Remove) if is_whole => None,
                 Some(_) => {
                     let what = format!("r{request} overwrites {name}, which it never changed");
                     return Some((Kind::Lost, what));
@@ -325,6 +342,7 @@ impl Ledger {
     ) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[request], &self.logs[&id]);
         let items = applied.items();
+        let is_whole = self.rules(request).granularity == Granularity::Whole && before.has_newer;
         let ever_held = |name: &String, number: Option<&u64>| {
             let held = |state: Option<&State>| state.and_then(State::items)?.get(name).copied();
             log.states(visit.base, log.last()).any(|state| held(state) == number.copied())
@@ -340,7 +358,7 @@ impl Ledger {
         let mut others = before.items().into_iter().flat_map(Items::keys);
         let dropped = others
             .any(|name| applied.replaces && !items.contains_key(name) && !ever_held(name, None));
-        (!has_emptied && (applied.removes_items() || dropped))
+        (!has_emptied && (applied.removes_items() && !is_whole || dropped))
             .then(|| (Kind::Lost, format!("r{request} removes items, which it never did")))
     }
 
@@ -369,7 +387,7 @@ impl Ledger {
     /// Reports whether an entry writes the sum as its request saw it, with everything else.
     fn copies_sum(&self, request: usize, id: SessionId, applied: &Applied) -> bool {
         let (visit, log) = (&self.visits[request], &self.logs[&id]);
-        let copies = self.rules.granularity == Granularity::Whole || visit.everything;
+        let copies = self.rules(request).granularity == Granularity::Whole || visit.everything;
         let is_seen = match applied.changes.get(SUM) {
             Some(Did::Set(value)) => log.ever_held(SUM, Some(value), visit.base),
             _ => true,
@@ -407,11 +425,11 @@ impl Ledger {
         before: &State,
     ) -> Option<(Kind, String)> {
         let (visit, log) = (&self.visits[request], &self.logs[&id]);
-        if self.rules.on_conflict != OnConflict::Reject {
+        if self.rules(request).on_conflict != OnConflict::Reject {
             return None;
         }
         let base = log.versions.get(visit.segment)?.state.as_ref()?;
-        let whole = self.rules.granularity == Granularity::Whole;
+        let whole = self.rules(request).granularity == Granularity::Whole;
         let all = whole || visit.due.everything;
         let looked = |name: Name| {
             let looked = visit.due.reads.contains(name) || visit.due.names.contains_key(name);
@@ -424,13 +442,49 @@ impl Ledger {
         Some((Kind::Lost, format!("r{request} overwrites a change of {name} it had to refuse")))
     }
 
-    fn renewed(&mut self, id: SessionId, ttl: u64, reply: i64) {
+    /// Notes that somebody else, who has nothing to do with any request, started a log.
+    pub(crate) fn planted(&mut self, id: SessionId, body: &Bytes, stamp: Stamp, ttl: u64) {
         let now = self.now;
         let log = self.log_mut(id);
+        log.push(State::start(body, stamp).map(Arc::new));
+        log.renew(now + ttl, now, None);
+    }
+
+    /// Notes that somebody lets a log live on.
+    pub(crate) fn prolonged(&mut self, id: SessionId, until: u64) {
+        let now = self.now;
+        let log = self.log_mut(id);
+        log.renew(until, now, None);
+        log.prolonged = Some(until);
+    }
+
+    /// Notes that a newer release changed something.
+    pub(crate) fn changed_by_newer(&mut self, id: SessionId, delta: &Delta, stamp: Stamp) {
+        let log = self.log_mut(id);
+        let Some(mut state) = log.state().map(|state| State::clone(state)) else { return };
+        let head = DeltaHead { generation: state.generation, ..DeltaHead::default() };
+        state.fold(delta, &head, stamp);
+        log.push(Some(Arc::new(state)));
+    }
+
+    /// Finds that what only a newer release understands is not in the log any more.
+    fn compacted(&mut self, seen: &Seen<'_>, expected: Stamp) {
+        let log = &self.logs[&seen.id];
+        let folded = log.find(expected, 0, log.last());
+        let folded = folded.and_then(|version| log.versions[version].state.as_ref());
+        if folded.is_some_and(|state| state.has_newer) && !log.is_damaged {
+            let what = format!("r{} drops what a newer release did to {}", seen.origin, log.name);
+            self.violate(Kind::Lost, what);
+        }
+    }
+
+    fn renewed(&mut self, seen: &Seen<'_>, ttl: u64, reply: i64) {
+        let now = self.now;
+        let log = self.log_mut(seen.id);
         log.settle(now);
         let name = log.name.clone();
         match (log.state().is_some(), reply > 0) {
-            (true, true) => log.expires_at = now + ttl,
+            (true, true) => log.renew(now + ttl, now, Some(seen.origin)),
             (true, false) => {
                 self.violate(Kind::Lost, format!("{name} lives, but a touch found nothing"));
             }

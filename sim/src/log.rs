@@ -14,6 +14,10 @@ pub(crate) struct Log {
     pub(crate) versions: Vec<Version>,
     /// When it ends by itself, by the server's clock.
     pub(crate) expires_at: u64,
+    /// When that was decided last, and by which request; by none if the server did it.
+    pub(crate) renewed: (u64, Option<usize>),
+    /// When it ends because somebody let it live on.
+    pub(crate) prolonged: Option<u64>,
     /// How long any of its calls was on its way.
     pub(crate) slack: u64,
     /// Somebody ended it.
@@ -35,7 +39,17 @@ impl Log {
     pub(crate) fn new(name: String) -> Self {
         let versions = vec![Version { state: None }];
         let (is_deleted, is_known, is_damaged) = (false, false, false);
-        Self { name, versions, expires_at: 0, slack: 0, is_deleted, is_known, is_damaged }
+        Self {
+            name,
+            versions,
+            expires_at: 0,
+            renewed: (0, None),
+            prolonged: None,
+            slack: 0,
+            is_deleted,
+            is_known,
+            is_damaged,
+        }
     }
 
     /// Lets the log end if its time is over, and returns the number of its version.
@@ -44,6 +58,11 @@ impl Log {
             self.push(None);
         }
         self.last()
+    }
+
+    /// Has the log end at another time.
+    pub(crate) fn renew(&mut self, expires_at: u64, now: u64, origin: Option<usize>) {
+        (self.expires_at, self.renewed) = (expires_at, (now, origin));
     }
 
     pub(crate) fn push(&mut self, state: Option<Arc<State>>) {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use sessile_core::log::{Change, Codec, CommitId, Delta, Record, Stamp, Value, ValueRef};
 
+use crate::script::Rules;
 use crate::stored::{self, DeltaHead, Lifetime, Secret};
 
 /// What a log amounts to.
@@ -25,6 +26,8 @@ pub(crate) struct State {
     pub(crate) principal: Option<String>,
     pub(crate) created_at: u64,
     pub(crate) lifetime: Lifetime,
+    /// A newer release has changed something that this one does not understand.
+    pub(crate) has_newer: bool,
 }
 
 /// The name of an attribute; programs use few.
@@ -69,6 +72,7 @@ impl State {
             principal: record.principal().map(str::to_owned),
             created_at,
             lifetime,
+            has_newer: false,
         })
     }
 
@@ -100,6 +104,7 @@ impl State {
         }
         for (name, change) in delta.changes() {
             match name_of(name) {
+                _ if matches!(change, Change::Unknown(_)) => self.has_newer = true,
                 FEED => self.change_item(name, change),
                 name => self.change(name, change),
             }
@@ -163,9 +168,27 @@ impl State {
         }
     }
 
-    /// Reports whether the deadline has passed.
-    pub(crate) fn is_over(&self, now: u64) -> bool {
-        self.lifetime.deadline.is_some_and(|deadline| deadline <= now)
+    /// Returns how long the session may live by the rules of a node: what they lower holds at once,
+    /// unless the session has a timeout of its own.
+    pub(crate) fn allowed(&self, rules: &Rules) -> Lifetime {
+        let Lifetime { own, idle, deadline } = self.lifetime;
+        let longest = rules.absolute.unwrap_or(u64::MAX);
+        let idle = idle.min(if own.0 { longest } else { rules.idle });
+        let latest = rules.absolute.map(|absolute| self.created_at + absolute);
+        Lifetime { own, idle, deadline: deadline.into_iter().chain(latest).min() }
+    }
+
+    /// Reports whether the session is over by the rules of a node, given how long its log was to
+    /// live on: its deadline has passed, or it was not used for as long as they allow now.
+    pub(crate) fn is_over(&self, rules: &Rules, remaining: u64, now: u64) -> bool {
+        let allowed = self.allowed(rules);
+        if allowed.deadline.is_some_and(|deadline| deadline <= now) {
+            return true;
+        }
+        let Lifetime { idle, deadline, .. } = self.lifetime;
+        // What ends with the deadline does not show when it was used.
+        let is_shown = deadline.is_none_or(|deadline| now + remaining + allowed.idle < deadline);
+        allowed.idle < idle && is_shown && idle.saturating_sub(remaining) >= allowed.idle
     }
 
     /// Reports whether that verifier was ever current.

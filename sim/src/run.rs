@@ -10,11 +10,11 @@ use sessile_core::store::BlockingStore;
 use sessile_core::{Policy, Timestamp};
 
 use crate::bug::Bug;
-use crate::check::Load;
 use crate::direct::Direct;
 use crate::handle::Handle;
 use crate::rng::Rng;
 use crate::script::Script;
+use crate::seen::Load;
 use crate::serve::Service;
 use crate::violation::{Kind, Report};
 use crate::witness::Witness;
@@ -35,7 +35,8 @@ pub fn explain(script: &Script, bug: Option<Bug>) -> Report {
 struct Run {
     script: Arc<Script>,
     shared: Shared,
-    policy: Policy,
+    /// The policy of each node.
+    policies: Vec<Policy>,
     bug: Option<Bug>,
     served: Vec<Served>,
 }
@@ -64,8 +65,9 @@ impl Run {
         let world = World::new(Arc::clone(&script), traced);
         let mut served = Vec::new();
         served.resize_with(script.requests.len(), Served::default);
-        let policy = script.rules.policy();
-        Self { script, shared: Arc::new(Mutex::new(world)), policy, bug, served }
+        let policies = 0..script.nodes.len();
+        let policies = policies.map(|node| script.rules_of(node).policy()).collect();
+        Self { script, shared: Arc::new(Mutex::new(world)), policies, bug, served }
     }
 
     /// Runs to the end, or to where the engine panics.
@@ -128,7 +130,7 @@ impl Run {
             witness,
             clock: NodeClock { node, shared: Arc::clone(&self.shared) },
             entropy: Arc::new(entropy),
-            policy: self.policy.clone(),
+            policy: self.policies[node].clone(),
             bug: self.bug,
         }
     }

@@ -13,7 +13,7 @@ use sessile_core::{CreateWhen, Granularity, OnConflict, Persist, Policy, Rotatio
 pub struct Script {
     /// What ids and secrets are drawn from.
     pub seed: u64,
-    /// The rules every node keeps.
+    /// The rules every node keeps that has none of its own.
     pub rules: Rules,
     /// The nodes.
     pub nodes: Vec<NodeRules>,
@@ -23,7 +23,7 @@ pub struct Script {
     pub faults: Vec<Fault>,
 }
 
-/// The rules every node keeps: what a policy is made of, times in milliseconds.
+/// The rules a node keeps: what a policy is made of, times in milliseconds.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "tests write their own")]
 pub struct Rules {
@@ -59,6 +59,8 @@ pub struct NodeRules {
     pub raw_skew: i64,
     /// It keeps the records it loads.
     pub holds: bool,
+    /// Rules of its own, as in the middle of a deploy.
+    pub rules: Option<Rules>,
 }
 
 /// One request.
@@ -208,6 +210,8 @@ pub enum Fate {
     Refuse,
     /// Others are served between the first command and the rest.
     Split(u64),
+    /// If it creates a session, somebody else has one of that id.
+    Taken,
 }
 
 /// Something that goes wrong with the server or a node.
@@ -238,8 +242,21 @@ pub enum FaultKind {
     Evict(usize),
     /// One bit of the client's session flips.
     Corrupt(usize, u64, u64),
+    /// A node of a newer release changes the client's session in a way this one does not
+    /// understand, and has to in order to read it, or has not to.
+    Newer(usize, bool),
+    /// Somebody lets the client's session live on for so long, whatever it says itself.
+    Prolong(usize, u64),
     /// All clocks go forward.
     Pass(u64),
+}
+
+impl Script {
+    /// Returns the rules a node keeps.
+    #[must_use]
+    pub fn rules_of(&self, node: usize) -> Rules {
+        self.nodes[node].rules.unwrap_or(self.rules)
+    }
 }
 
 impl Rules {
@@ -304,16 +321,13 @@ impl Op {
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rules { granularity, on_conflict, persist, create, .. } = self.rules;
-        let Rules { idle, absolute, touch, grace, compact_every, loses_upkeep, .. } = self.rules;
-        writeln!(f, "seed {}: {granularity:?}, {on_conflict:?}, {persist}, {create:?}", self.seed)?;
-        let absolute = absolute.map_or("for ever".to_owned(), |absolute| format!("{absolute} ms"));
-        write!(f, "  idle {idle} ms, absolute {absolute}, touch {touch} ms, grace {grace} ms, ")?;
-        let lost = if loses_upkeep { ", upkeep is lost" } else { "" };
-        writeln!(f, "compact every {compact_every}{lost}")?;
-        for (number, NodeRules { skew, holds, .. }) in self.nodes.iter().enumerate() {
+        writeln!(f, "seed {}: {}", self.seed, self.rules)?;
+        for (number, NodeRules { skew, holds, rules, .. }) in self.nodes.iter().enumerate() {
             let holds = if *holds { "holds records" } else { "holds nothing" };
             writeln!(f, "  n{number}: clock {skew:+} ms, {holds}")?;
+            if let Some(rules) = rules {
+                writeln!(f, "      goes by {rules}")?;
+            }
         }
         let requests = self.requests.iter().enumerate();
         for (number, request) in requests.filter(|(_, request)| !request.is_idle()) {
@@ -323,6 +337,18 @@ impl fmt::Display for Script {
             writeln!(f, "  at {at} ms: {kind:?}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { granularity, on_conflict, persist, create, idle, absolute, .. } = *self;
+        let Self { touch, grace, compact_every, loses_upkeep, .. } = *self;
+        write!(f, "{granularity:?}, {on_conflict:?}, {persist}, {create:?}, idle {idle} ms, ")?;
+        let absolute = absolute.map_or("for ever".to_owned(), |absolute| format!("{absolute} ms"));
+        write!(f, "absolute {absolute}, touch {touch} ms, grace {grace} ms, ")?;
+        let lost = if loses_upkeep { ", upkeep is lost" } else { "" };
+        write!(f, "compact every {compact_every}{lost}")
     }
 }
 

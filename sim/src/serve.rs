@@ -15,9 +15,11 @@ use sessile_core::{
 };
 
 use crate::bug::Bug;
-use crate::check::Opened;
+use crate::model::Standing;
 use crate::ops::{Note, perform};
-use crate::script::{Driver, Op, Presents, Request, Script};
+use crate::script::{Driver, Op, Presents, Request, Rules, Script};
+use crate::seen::Opened;
+use crate::stored::secret_of;
 use crate::witness::Witness;
 use crate::world::{NodeClock, RequestEntropy, Shared, enter};
 
@@ -91,13 +93,29 @@ impl Service {
             let known = enter(&self.shared).tokens.get(&token.id()).cloned();
             text = known.map(|token| token.expose().as_str().to_owned()).or(text);
         }
+        if let (Some(Bug::GraceRenews), Some(token)) = (self.bug, &token)
+            && let Some(current) = self.current_instead(token)
+        {
+            text = Some(current.expose().as_str().to_owned());
+            self.witness.comes_in_grace();
+        }
         (token, text)
     }
 
+    /// Returns the current token of a session, if the one presented is in its grace.
+    fn current_instead(&self, token: &Token) -> Option<Token> {
+        let now = self.clock.now().as_millis();
+        let world = enter(&self.shared);
+        let state = world.ledger.logs.get(&token.id())?.state()?;
+        let standing = |token: &Token| state.standing(&secret_of(token.verifier()), now);
+        let known = world.tokens.get(&token.id()).filter(|_| standing(token) == Standing::Grace);
+        known.filter(|known| standing(known) == Standing::Current).cloned()
+    }
+
     fn opened(&self, token: Option<&Token>, session: &Session) {
-        let (version, now) = self.witness.last();
+        let (version, remaining, now) = self.witness.last();
         let origin = self.origin;
-        let opened = Opened { origin, token, version, now, session };
+        let opened = Opened { origin, token, version, remaining, now, session };
         let mut world = enter(&self.shared);
         world.ledger.check_opened(&opened);
         world.note(|world| {
@@ -138,7 +156,7 @@ impl Service {
         if self.request().driver == Driver::Sessions {
             return self.sessions().open(text).await.map_err(|_| ());
         }
-        match begin(&self.policy, text) {
+        match begin(&self.policy_of_old(), text) {
             Opening::Fresh(session) => Ok(session),
             Opening::Load(loading) => {
                 let now = self.clock.now();
@@ -146,6 +164,19 @@ impl Service {
                 Ok(self.resume(loading, found, now))
             }
         }
+    }
+
+    /// Returns the policy a session is opened under.
+    fn policy_of_old(&self) -> Policy {
+        if self.bug != Some(Bug::LoweredForNewOnly) {
+            return self.policy.clone();
+        }
+        let rules = self.script.rules_of(self.request().node);
+        let all = || (0..self.script.nodes.len()).map(|node| self.script.rules_of(node));
+        let idle = all().map(|rules| rules.idle).max().unwrap_or(rules.idle);
+        let is_endless = all().any(|rules| rules.absolute.is_none());
+        let absolute = all().filter_map(|rules| rules.absolute).max().filter(|_| !is_endless);
+        Rules { idle, absolute, ..rules }.policy()
     }
 
     fn resume(&self, loading: Loading, found: Option<Loaded>, now: Timestamp) -> Session {

@@ -45,6 +45,9 @@ impl Shrink {
             if self.best.nodes[number].skew != 0 {
                 is_smaller |= self.attempt(|script| script.nodes[number].skew = 0);
             }
+            if self.best.nodes[number].rules.is_some() {
+                is_smaller |= self.attempt(|script| script.nodes[number].rules = None);
+            }
         }
         is_smaller
     }

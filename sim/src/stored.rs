@@ -4,6 +4,7 @@
 
 use sessile_core::log::{CommitId, Record, Verifier};
 use sessile_core::{Timestamp, Ttl};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What a stored delta says beside its changes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -56,10 +57,7 @@ pub(crate) fn lifetime_of(body: &[u8]) -> Option<(u64, Lifetime)> {
 /// Returns the current verifier of a stored snapshot.
 pub(crate) fn verifier_of(body: &[u8]) -> Option<Secret> {
     let mut reader = Reader(body.get(6 + 1..)?);
-    let _created_at = reader.number()?;
-    let _lifetime = reader.lifetime()?;
-    let _generation = reader.number()?;
-    let _privilege = reader.number()?;
+    reader.head_before_verifier()?;
     reader.secret()
 }
 
@@ -70,6 +68,56 @@ pub(crate) fn privilege_of(body: &[u8]) -> Option<u64> {
     let _lifetime = reader.lifetime()?;
     let _generation = reader.number()?;
     reader.number()
+}
+
+/// Returns a stored snapshot with another current verifier.
+pub(crate) fn with_verifier(body: &[u8], verifier: &Secret) -> Option<Vec<u8>> {
+    let mut reader = Reader(body.get(6 + 1..)?);
+    reader.head_before_verifier()?;
+    let at = body.len() - reader.0.len();
+    let mut other = body.to_vec();
+    other.get_mut(at..at + Verifier::LEN)?.copy_from_slice(verifier);
+    sealed_snapshot(other)
+}
+
+/// Returns a stored snapshot in which the token that was replaced last is not accepted any more;
+/// `None` if none was.
+pub(crate) fn without_grace(body: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader(body.get(6 + 1..)?);
+    reader.head_before_verifier()?;
+    reader.secret()?;
+    let (mut from, mut to) = (0, 0);
+    for _ in 0..reader.number()? {
+        reader.secret()?;
+        from = body.len() - reader.0.len();
+        reader.optional()?;
+        to = body.len() - reader.0.len();
+    }
+    let is_there = to > 0;
+    let other = || [&body[..from], &[0], &body[to..]].concat();
+    is_there.then(other).and_then(sealed_snapshot)
+}
+
+/// Returns a stored snapshot with the checksum that what it holds has.
+pub(crate) fn sealed_snapshot(body: Vec<u8>) -> Option<Vec<u8>> {
+    let mut reader = Reader(body.get(6..)?);
+    reader.structure()?;
+    let end = body.len() - reader.0.len();
+    Some(sealed(body, end))
+}
+
+/// Returns a stored delta with the checksum that what it holds has.
+pub(crate) fn sealed_delta(body: Vec<u8>) -> Vec<u8> {
+    let end = body.len();
+    sealed(body, end)
+}
+
+fn sealed(mut body: Vec<u8>, end: usize) -> Vec<u8> {
+    if let Some(covered) = body.get(6..end) {
+        let check = xxh3_64(covered).to_le_bytes();
+        body[2..6].copy_from_slice(&check[..4]);
+    }
+    body
 }
 
 /// Returns a verifier as it is stored.
@@ -112,6 +160,37 @@ impl<'a> Reader<'a> {
         let flags = self.take(1)?[0];
         let own = (flags & 1 != 0, flags & 2 != 0);
         Some(Lifetime { own, idle: self.number()?, deadline: self.optional()? })
+    }
+
+    /// Steps over what stands in a snapshot before its verifier, behind the flags.
+    fn head_before_verifier(&mut self) -> Option<()> {
+        self.number()?;
+        self.lifetime()?;
+        self.number()?;
+        self.number()?;
+        Some(())
+    }
+
+    /// Steps over everything in a snapshot but its values.
+    fn structure(&mut self) -> Option<()> {
+        let flags = self.take(1)?[0];
+        self.head_before_verifier()?;
+        self.secret()?;
+        for _ in 0..self.number()? {
+            self.secret()?;
+            self.optional()?;
+        }
+        if flags & 2 != 0 {
+            self.text()?;
+        }
+        let commits = usize::try_from(self.number()?).ok()?;
+        self.take(commits.checked_mul(16 + 1)?)?;
+        for _ in 0..self.number()? {
+            self.text()?;
+            self.take(5)?;
+            self.number()?;
+        }
+        Some(())
     }
 
     fn secret(&mut self) -> Option<Secret> {

@@ -22,7 +22,7 @@ pub(crate) struct Visit {
     pub(crate) segment: usize,
     /// How many times the server had forgotten something when the request came.
     pub(crate) rollbacks: u32,
-    /// Nothing goes wrong with its calls.
+    /// Nothing has gone wrong with its calls.
     pub(crate) is_calm: bool,
     /// When it came.
     pub(crate) came_at: u64,
@@ -60,6 +60,11 @@ pub(crate) struct Visit {
     pub(crate) has_ended: bool,
     /// It has discarded what it changed: no session is created on account of the policy alone.
     pub(crate) has_discarded: bool,
+    /// The session it may have created, and the ones it ended without knowing.
+    pub(crate) unsettled: Option<SessionId>,
+    pub(crate) forsaken: Vec<SessionId>,
+    /// The verifiers it won unheard, and that others had replaced by the time it looked.
+    pub(crate) outdated: BTreeSet<Secret>,
     /// Every log it has to do with.
     pub(crate) ids: Vec<SessionId>,
     /// How many writes it has started, and in which it first sent each commit.
@@ -347,6 +352,7 @@ impl Visit {
     /// Notes that the request ended its session.
     pub(crate) fn invalidate(&mut self) {
         self.ended.extend(self.log.take());
+        self.forsaken.extend(self.unsettled.take());
         self.has_ended = true;
         self.own.clear();
         self.feed = Feed::default();

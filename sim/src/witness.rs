@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sessile_core::log::{Delta, Stamp, fold};
+use sessile_core::log::{Delta, Stamp};
 use sessile_core::store::{Action, Append, Failure, Loaded, Outcome, Position, Store};
-use sessile_core::{SessionId, Timestamp};
+use sessile_core::{SessionId, Timestamp, Ttl};
 
 use crate::bug::Bug;
-use crate::check::Load;
 use crate::forgery::forged;
 use crate::handle::{Handle, SimError, renamed};
+use crate::misread::{Circumstances, told};
+use crate::seen::Load;
 use crate::world::{Shared, Wire, enter};
 
 /// A store that tells the ledger what is said.
@@ -28,10 +29,12 @@ pub(crate) struct Witness {
 pub(crate) struct Memory {
     /// The version that was loaded last.
     pub(crate) version: Option<usize>,
+    /// How long it was to live on, in milliseconds.
+    pub(crate) remaining: u64,
     /// The node's time when that was asked for.
     pub(crate) asked_at: u64,
-    /// The write nobody heard of.
-    unknown: Option<Action>,
+    /// What else the request knows when it loads.
+    pub(crate) of: Circumstances,
     /// The changes of a write that failed for sure.
     failed: Option<Delta>,
 }
@@ -47,12 +50,14 @@ impl Store for Witness {
         let version = enter(&self.shared).ledger.check_load(&load);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         (memory.version, memory.asked_at) = (version, now.as_millis());
-        match memory.unknown.take() {
-            Some(Action::Append(append)) if self.bug == Some(Bug::SettleAssumesApplied) => {
-                found.map(|found| found.map(|loaded| with(loaded, &append)))
-            }
-            _ => found,
+        memory.remaining = remaining(&found);
+        let Ok(found) = found else { return found };
+        if let Some(unknown) = &memory.of.unknown {
+            enter(&self.shared).ledger.settled(self.origin, id, unknown, version);
         }
+        let found = found.map(|log| told(self.bug, log, &memory.of));
+        memory.of.unknown = None;
+        Ok(found)
     }
 
     async fn apply(
@@ -62,7 +67,13 @@ impl Store for Witness {
         now: Timestamp,
     ) -> Result<Outcome, Failure<Self::Error>> {
         enter(&self.shared).ledger.check_sending(self.origin, id, action);
+        // What this bug makes of a record is for the engine alone.
+        let is_its_record = self.bug == Some(Bug::GraceRenews) && self.is_in_grace();
+        if is_its_record && matches!(action, Action::Compact(_)) {
+            return Ok(Outcome::Moved);
+        }
         let action = self.tampered(self.forged(action.clone()));
+        let Some(action) = self.unmended(action, now) else { return Ok(Outcome::Done(None)) };
         let by_raw_clock = self.bug == Some(Bug::NodeClockExpiry);
         let skew = if by_raw_clock { self.raw_skew } else { 0 };
         let now = Timestamp::from_millis(now.as_millis().saturating_add_signed(skew));
@@ -76,25 +87,51 @@ impl Store for Witness {
             sent.await;
             return Ok(Outcome::Done(Some(Position::new(1, *stamp))));
         }
+        if self.bug == Some(Bug::UnsettledCreateForgotten)
+            && matches!(action, Action::Delete(_))
+            && enter(&self.shared).ledger.visits[self.origin].forsaken.contains(&id)
+        {
+            return Ok(Outcome::Done(None));
+        }
         let said = self.handle.apply(id, &action, now).await;
+        if matches!(action, Action::Create(_)) && !matches!(said, Err(Failure::Unknown(_))) {
+            enter(&self.shared).ledger.visits[self.origin].unsettled = None;
+        }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let has_failed = matches!(said, Err(Failure::NotApplied(_)) | Ok(Outcome::Moved));
         if let Action::Append(append) = &action {
             memory.failed = has_failed.then(|| append.delta.clone());
+            if append.stamp.attempt == 0 {
+                memory.of.base = append.behind.map(|stamp| stamp.commit);
+            }
         }
-        memory.unknown = matches!(said, Err(Failure::Unknown(_))).then_some(action);
-        match said {
-            Ok(Outcome::Late) if self.bug == Some(Bug::LateTakenForDone) => Ok(Outcome::Done(None)),
-            said => said,
+        let is_resent = action.stamp().is_some_and(|stamp| stamp.attempt > 0);
+        let is_unknown = matches!(said, Err(Failure::Unknown(_))) || has_failed && is_resent;
+        memory.of.unknown = is_unknown.then_some(action);
+        match (self.bug, said) {
+            (Some(Bug::LateTakenForDone), Ok(Outcome::Late))
+            | (Some(Bug::ExistsTakenForCreated), Ok(Outcome::Exists)) => Ok(Outcome::Done(None)),
+            (_, said) => said,
         }
     }
 }
 
 impl Witness {
-    /// Returns the version that was loaded last, and the node's time when it was asked for.
-    pub(crate) fn last(&self) -> (Option<usize>, u64) {
+    /// Returns the version that was loaded last, how long it was to live on, and the node's time
+    /// when it was asked for.
+    pub(crate) fn last(&self) -> (Option<usize>, u64, u64) {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        (memory.version, memory.asked_at)
+        (memory.version, memory.remaining, memory.asked_at)
+    }
+
+    fn is_in_grace(&self) -> bool {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).of.is_in_grace
+    }
+
+    /// Notes that the request came with a token in its grace.
+    pub(crate) fn comes_in_grace(&self) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.of.is_in_grace = true;
     }
 
     /// Returns the action with the changes a seeded bug would make of them.
@@ -104,6 +141,20 @@ impl Witness {
         match forged(bug, &append.delta, memory.failed.as_ref()) {
             Some(delta) => Action::Append(with_delta(append, delta)),
             None => action,
+        }
+    }
+
+    /// Returns the action as it is if a ttl that is too long stays; `None` if it is none then.
+    fn unmended(&self, action: Action, now: Timestamp) -> Option<Action> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = memory.remaining.saturating_sub(now.as_millis().saturating_sub(memory.asked_at));
+        let shortens = |ttl: Ttl| self.bug == Some(Bug::LongTtlKept) && ttl.as_millis() < left;
+        match action {
+            Action::Touch(touch) if shortens(touch.ttl) => None,
+            Action::Append(append) if append.at.is_none() && append.ttl.is_some_and(shortens) => {
+                Some(append.without_ttl().into())
+            }
+            action => Some(action),
         }
     }
 
@@ -128,14 +179,14 @@ impl Witness {
     }
 }
 
+/// Returns how long a log was to live on, in milliseconds.
+fn remaining(found: &Result<Option<Loaded>, SimError>) -> u64 {
+    let Ok(Some(loaded)) = found else { return 0 };
+    u64::try_from(loaded.remaining.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn with_delta(append: &Append, delta: Delta) -> Append {
     let mut append = append.clone();
     append.delta = delta;
     append
-}
-
-/// A log as it would be with that entry.
-fn with(mut loaded: Loaded, append: &Append) -> Loaded {
-    loaded.record = Arc::new(fold(&loaded.record, &append.delta, append.stamp.attempt));
-    loaded
 }

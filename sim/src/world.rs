@@ -4,14 +4,16 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use sessile_core::engine::{Clock, Entropy, EntropyError};
-use sessile_core::log::Stamp;
-use sessile_core::{SessionId, Timestamp, Token};
+use sessile_core::log::{CommitId, Record, Stamp};
+use sessile_core::{SessionId, Timestamp, Token, Ttl};
 
-use crate::command::{Call, Command, Reply, WrongCommand};
+use crate::command::{Bytes, Call, Command, Reply, WrongCommand};
 use crate::handle::{Link, Lost, Node};
 use crate::ledger::{Ledger, Memory, Seen};
+use crate::newer;
 use crate::rng::Rng;
 use crate::script::{EPOCH, Fate, Fault, FaultKind, Op, SKEW, Script};
 use crate::server::Server;
@@ -202,6 +204,7 @@ impl World {
         let fate = fates.get(self.made[origin]).copied();
         let fate = fate.unwrap_or(Fate::Fine { there: 1, back: 1 });
         self.made[origin] += 1;
+        self.ledger.visits[origin].is_calm &= matches!(fate, Fate::Fine { .. });
         self.note(|world| {
             let name = world.ledger.name(call.id);
             format!("r{origin} sends {} to {name}: {fate:?}", words(&call.commands))
@@ -214,7 +217,7 @@ impl World {
                 self.schedule(now + PATIENCE + after, Event::Arrive(number, 0));
             }
             Fate::Refuse => self.schedule(now + 1, Event::Answer(number)),
-            Fate::DropReply | Fate::Cut | Fate::Twice(_) | Fate::Split(_) => {
+            Fate::DropReply | Fate::Cut | Fate::Twice(_) | Fate::Split(_) | Fate::Taken => {
                 self.schedule(now + 1, Event::Arrive(number, 0));
             }
         }
@@ -247,6 +250,11 @@ impl World {
                 } else {
                     self.schedule(now + gap, Event::Again(number));
                 }
+            }
+            Fate::Taken => {
+                self.take_id(number);
+                self.execute(number, 0, usize::MAX);
+                self.reply(number, 1);
             }
             Fate::Fine { back, .. } => {
                 self.execute(number, 0, usize::MAX);
@@ -301,6 +309,41 @@ impl World {
         }
     }
 
+    /// Has somebody else create a session under the id a call is to create one under.
+    fn take_id(&mut self, number: usize) {
+        let Call { id, commands, .. } = &self.calls[number].call;
+        let [Command::Create { ttl, .. }] = commands.as_slice() else { return };
+        let (id, ttl, now) = (*id, *ttl, self.now);
+        let (commit, token) = (CommitId::from_bytes([0x5a; 16]), Token::from_parts(id, [0x5a; 16]));
+        let idle = Ttl::new(Duration::from_millis(ttl)).unwrap_or(Ttl::MAX);
+        let now_by_clock = Timestamp::from_millis(now);
+        let record = Record::new(now_by_clock, idle, None, token.verifier(), commit);
+        let Some(body) = record.snapshot().map(Bytes::from) else { return };
+        let stamp = Stamp::first(commit);
+        let create = Command::Create { body: Arc::clone(&body), stamp, ttl };
+        if self.server.execute(id, &create, now).number() == 1 {
+            self.note(|world| format!("somebody has {} already", world.ledger.name(id)));
+            self.ledger.planted(id, &body, stamp, ttl);
+        }
+    }
+
+    /// Has a node of a newer release change a session.
+    fn change_by_newer(&mut self, client: usize, is_critical: bool) {
+        let Some(id) = self.session_of(client) else { return };
+        self.ledger.version(id);
+        let state = self.ledger.logs.get(&id).and_then(|log| log.state());
+        let Some(generation) = state.map(|state| state.generation) else { return };
+        self.scheduled += 1;
+        let mut commit = [0x6e; 16];
+        commit[..8].copy_from_slice(&self.scheduled.to_le_bytes());
+        let commit = CommitId::from_bytes(commit);
+        let Some(delta) = newer::delta(commit, generation, is_critical) else { return };
+        let (stamp, body) = (Stamp::first(commit), Bytes::from(delta.encode()));
+        if self.server.execute(id, &Command::PushX { body, stamp }, self.now).number() > 0 {
+            self.ledger.changed_by_newer(id, &delta, stamp);
+        }
+    }
+
     fn keep_for_failover(&mut self) {
         let fails_over = |fault: &Fault| matches!(fault.kind, FaultKind::Failover(_));
         if self.script.faults.iter().any(fails_over) {
@@ -345,6 +388,15 @@ impl World {
                     self.ledger.log_mut(id).is_damaged = true;
                 }
             }
+            FaultKind::Prolong(client, ttl) => {
+                if let Some(id) = self.session_of(client)
+                    && self.server.execute(id, &Command::Pexpire { ttl }, self.now).number() > 0
+                {
+                    self.ledger.version(id);
+                    self.ledger.prolonged(id, self.now + ttl);
+                }
+            }
+            FaultKind::Newer(client, is_critical) => self.change_by_newer(client, is_critical),
             FaultKind::Pass(time) => {
                 self.now += time;
                 self.ledger.now = self.now;

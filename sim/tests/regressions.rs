@@ -6,7 +6,7 @@ use sessile_core::{CreateWhen, Granularity, OnConflict, Persist, RotationReason}
 use sessile_sim::script::{Driver, Fate, NodeRules, Op, Presents, Request, Rules};
 use sessile_sim::{Script, explain};
 
-const NODE: NodeRules = NodeRules { skew: 0, raw_skew: 0, holds: true };
+const NODE: NodeRules = NodeRules { skew: 0, raw_skew: 0, holds: true, rules: None };
 const RULES: Rules = Rules {
     granularity: Granularity::Attributes,
     on_conflict: OnConflict::Merge,
