@@ -223,7 +223,8 @@ fn public_functions(folder: &str, of: &str) -> BTreeSet<String> {
 #[test]
 fn a_handler_can_do_with_its_session_what_the_engine_can() {
     // Lending out a reference, and what belongs to a driver.
-    let not_for_handlers = ["commit", "get_mut", "policy", "reject_conflicts", "token_update"];
+    let not_for_handlers =
+        ["commit", "get_mut", "is_of", "is_renewed", "policy", "reject_conflicts", "token_update"];
     let engine = public_functions("core/src", "Session");
     let handle = public_functions("web/src", "WebSession");
     assert!(engine.len() > 30, "{engine:?}");

@@ -10,7 +10,6 @@ use core::task::Poll;
 use crate::candidates::Candidates;
 use crate::claims::Claims;
 use crate::clock::Clock;
-use crate::detached::Detached;
 use crate::entropy::Entropy;
 use crate::error::CommitError;
 use crate::event::{Event, Observer};
@@ -118,15 +117,6 @@ impl<S: Store> Sessions<S> {
             trace::contested();
         }
         chosen
-    }
-
-    /// Returns a handle to a session that outlives the request it was opened in: for WebSockets and
-    /// long streams. `None` if the session is not stored.
-    #[must_use]
-    pub fn detach(&self, session: &Session) -> Option<Detached<S>> {
-        let is_stored = session.standing() >= Standing::Grace;
-        let id = session.id().filter(|_| is_stored)?;
-        Some(Detached::new(self.clone(), id))
     }
 
     /// Opens a session for a holder that was let in before.

@@ -66,7 +66,7 @@ pub(crate) fn add_vary(response: &mut dyn ResponseHead, name: &str) {
 mod of_http {
     use http::{HeaderName, HeaderValue, Request, Response};
 
-    use super::{FoundToken, RequestHead, ResponseHead};
+    use crate::head::{FoundToken, RequestHead, ResponseHead};
 
     impl<B> RequestHead for Request<B> {
         fn each(&self, name: &str, see: &mut dyn FnMut(&[u8])) {
