@@ -21,11 +21,19 @@ pub struct Detached<S> {
     id: SessionId,
 }
 
-impl<S: Store> Detached<S> {
-    pub(crate) const fn new(sessions: Sessions<S>, id: SessionId) -> Self {
-        Self { sessions, id }
+/// Here, because files do not import each other in a circle.
+impl<S: Store> Sessions<S> {
+    /// Returns a handle to a session that outlives the request it was opened in: for WebSockets and
+    /// long streams. `None` if the session is not stored.
+    #[must_use]
+    pub fn detach(&self, session: &Session) -> Option<Detached<S>> {
+        let is_stored = session.standing() >= Standing::Grace;
+        let id = session.id().filter(|_| is_stored)?;
+        Some(Detached { sessions: self.clone(), id })
     }
+}
 
+impl<S: Store> Detached<S> {
     /// Returns the id of the session, which may be logged.
     #[must_use]
     pub const fn id(&self) -> SessionId {

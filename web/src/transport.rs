@@ -8,8 +8,8 @@ use sessile_core::engine::Candidates;
 
 use crate::head::{RequestHead, ResponseHead};
 
-/// One way for a token to travel: [`CookieTransport`], [`HeaderTransport`], [`BearerTransport`],
-/// or yours.
+/// One way for a token to travel: [`CookieTransport`](crate::CookieTransport), [`HeaderTransport`],
+/// [`BearerTransport`], or yours.
 ///
 /// # Example
 ///
