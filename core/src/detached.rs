@@ -99,17 +99,6 @@ fn has_ended(failed: &Failed) -> bool {
     matches!(failed.error(), CommitError::Gone)
 }
 
-impl<S: Store> Sessions<S> {
-    /// Returns a handle to a session that outlives the request it was opened in: for WebSockets and
-    /// long streams. `None` if the session is not stored.
-    #[must_use]
-    pub fn detach(&self, session: &Session) -> Option<Detached<S>> {
-        let is_stored = session.standing() >= Standing::Grace;
-        let id = session.id().filter(|_| is_stored)?;
-        Some(Detached::new(self.clone(), id))
-    }
-}
-
 /// Hand-written because a handle is cloned whatever the store.
 impl<S> Clone for Detached<S> {
     fn clone(&self) -> Self {
