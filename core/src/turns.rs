@@ -248,8 +248,7 @@ impl Turn {
     fn tell_of(&self, id: SessionId, reason: ReloadReason) {
         let is_overtaken = match (reason, self.outcome) {
             // Without an outcome only the position is not known.
-            (ReloadReason::Moved, Some(Outcome::Moved))
-            | (ReloadReason::Lost, Some(Outcome::Late)) => true,
+            (ReloadReason::Moved, Some(Outcome::Moved)) | (ReloadReason::Late, _) => true,
             (ReloadReason::Lost, _) => false,
             (ReloadReason::Moved | ReloadReason::Renewal, _) => return,
         };

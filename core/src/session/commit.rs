@@ -89,6 +89,8 @@ pub(super) struct Commit {
 pub enum ReloadReason {
     /// The reply to the last write was lost, or says too little.
     Lost,
+    /// The last write is in the log, behind others: whether it counts is to be seen.
+    Late,
     /// Something else was appended first, or the position is not known. A driver of many commits at
     /// once lets each have its [turn](crate::engine::Turn) now.
     Moved,
@@ -391,7 +393,7 @@ impl Pending {
             }
             // Others came in between, perhaps a change of privilege that makes it void.
             (Action::Append(_), Answer::Done(Outcome::Late)) => {
-                Ok(commit.load(id, ReloadReason::Lost))
+                Ok(commit.load(id, ReloadReason::Late))
             }
             (_, Answer::Done(Outcome::Done(position))) => {
                 let envelope = commit.take_sent();
@@ -456,7 +458,8 @@ impl Reload {
         match (reason, found) {
             // The session was ended meanwhile.
             _ if commit.session.to_delete.is_some() => commit.advance(now, entropy),
-            (ReloadReason::Lost, found) => commit.settle(id, found, now, entropy),
+            (ReloadReason::Lost, found) => commit.settle(id, found, false, now, entropy),
+            (ReloadReason::Late, found) => commit.settle(id, found, true, now, entropy),
             (ReloadReason::Renewal, found) => Ok(commit.renew_at(found, now)),
             (ReloadReason::Moved, None) => Err(commit.fail(CommitError::Gone)),
             (ReloadReason::Moved, Some(log)) => commit.rebase_onto(id, log, now, entropy),
@@ -471,7 +474,7 @@ impl Reload {
     pub fn fail(self, now: Timestamp, entropy: &dyn Entropy) -> Result<Step, Box<Failed>> {
         match self.reason {
             _ if self.commit.session.to_delete.is_some() => self.commit.advance(now, entropy),
-            ReloadReason::Lost => Err(self.commit.lose()),
+            ReloadReason::Lost | ReloadReason::Late => Err(self.commit.lose()),
             ReloadReason::Moved => Err(self.commit.fail(CommitError::NotApplied)),
             ReloadReason::Renewal => Ok(self.commit.done()),
         }

@@ -21,11 +21,13 @@ use crate::timestamp::Timestamp;
 use crate::token::SessionId;
 
 impl Commit {
-    /// Decides the fate of a write whose reply was lost.
+    /// Decides the fate of a write whose reply was lost, or that the store said is in the log, behind
+    /// others.
     pub(super) fn settle(
         mut self,
         id: SessionId,
         found: Option<Loaded>,
+        was_late: bool,
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<Step, Box<Failed>> {
@@ -71,7 +73,12 @@ impl Commit {
                     }
                 }
             }
-            // So much was appended since that the commit may have been folded and forgotten.
+            // So much was appended since that the commit was folded and forgotten. It counts: only a
+            // change of privilege makes void what was written without a position.
+            Some(log) if was_late && self.session.is_in(&log.record) => {
+                self.acknowledged_in(envelope, &log, now, entropy)
+            }
+            // As before, but it may not have been there.
             Some(_) => {
                 self.session.outbox = Outbox::Lost(envelope);
                 Err(self.fail(CommitError::Unknown))
@@ -143,6 +150,12 @@ impl Session {
     /// Reports whether a change of privilege has replaced the token of this request.
     pub(super) fn is_out(&self, record: &Record) -> bool {
         self.view.base().is_some_and(|base| base.generation() < record.head().privilege)
+    }
+
+    /// Reports whether no change of privilege came since this request loaded, nor did a failover
+    /// forget a rotation it knows of.
+    fn is_in(&self, record: &Record) -> bool {
+        !self.is_out(record) && self.view.base().is_some_and(|base| record.continues(base))
     }
 
     /// Takes in where the log was seen to end, without what it holds.

@@ -221,6 +221,38 @@ fn a_commit_that_may_have_been_folded_and_forgotten_is_never_sent_again() {
     });
 }
 
+/// Two processes that counted and compacted under load heard of a write that was in the log, and were
+/// told that nobody knows.
+#[test]
+fn a_late_write_that_was_folded_and_forgotten_since_counts_unless_a_login_came_first() {
+    both(&Policy::default(), |world| {
+        for has_login in [false, true] {
+            let mut client = world.visitor(hit(1));
+            let mut session = world.open(&client);
+            hit(10)(&mut session);
+            world.visit(&mut client, hit(1));
+            let step = session.commit(world.now(), &world.system).expect("a draft");
+            let Step::Apply(pending) = step else { panic!("it is dirty") };
+            let said = apply(world, &pending);
+            assert!(matches!(said, Ok(Outcome::Late)), "{said:?}");
+            let step = pending
+                .finish(Answer::split(said).0, world.now(), &world.system)
+                .expect("it is looked at");
+            if has_login {
+                world.visit(&mut client, login("ada"));
+            }
+            for _ in 0..40 {
+                world.visit(&mut client, hit(100));
+            }
+            match world.walk(step) {
+                Ok(_) => assert!(!has_login),
+                Err(failed) => assert!(has_login, "{failed:?}"),
+            }
+            assert_eq!(seen(world, &client).2, 4012);
+        }
+    });
+}
+
 fn apply(
     world: &World,
     pending: &Pending,
