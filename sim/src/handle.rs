@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sessile_core::log::{CommitId, DecodeError, Delta, Fold, Record, Stamp, fold};
+use sessile_core::log::{DecodeError, Delta, Fold, Record, Stamp, fold};
 use sessile_core::store::{
     Action, Append, Failure, Loaded, Outcome, Position, Store, StoreError, Touch,
 };
@@ -18,7 +18,6 @@ use sessile_core::{SessionId, Timestamp, Ttl};
 use crate::bug::Bug;
 use crate::command::{Bytes, Call, Command, Reply, WrongCommand};
 use crate::misread;
-use crate::stored::DeltaHead;
 
 /// Carries calls to a server.
 pub trait Link: Send + Sync {
@@ -428,18 +427,6 @@ fn elements(position: Position) -> usize {
 
 fn snapshot(record: &Record) -> Result<Bytes, SimError> {
     record.snapshot().map(Bytes::from).ok_or(SimError::Unwritable)
-}
-
-/// Returns the same changes as another commit.
-pub(crate) fn renamed(delta: &Delta, salt: u32) -> Delta {
-    let mut commit = *delta.commit().as_bytes();
-    for (byte, salt) in commit.iter_mut().zip(salt.to_le_bytes()) {
-        *byte ^= salt.wrapping_add(0x5a);
-    }
-    let generation = DeltaHead::read(&delta.encode()).map_or(0, |head| head.generation);
-    let changes = delta.changes().map(|(name, change)| (name.to_owned().into(), change.clone()));
-    let same = Delta::new(CommitId::from_bytes(commit), generation, changes);
-    if delta.replaces_all() { same.replacing() } else { same }
 }
 
 const fn corrupt() -> SimError {

@@ -6,7 +6,6 @@ use sessile_core::log::{Change, CommitId, DecodeError, Delta, Record, fold};
 use sessile_core::store::{Action, Append, Loaded};
 
 use crate::bug::Bug;
-use crate::handle::renamed;
 use crate::stored::{self, DeltaHead};
 
 /// Reads a snapshot as a store does, right but for the bug it is given.
@@ -58,6 +57,18 @@ fn forget_all_but_two(base: &Record, deltas: &mut [(Delta, u32)]) {
         }
         seen.push(commit);
     }
+}
+
+/// Returns the same changes as another commit.
+pub(crate) fn renamed(delta: &Delta, salt: u32) -> Delta {
+    let mut commit = *delta.commit().as_bytes();
+    for (byte, salt) in commit.iter_mut().zip(salt.to_le_bytes()) {
+        *byte ^= salt.wrapping_add(0x5a);
+    }
+    let generation = DeltaHead::read(&delta.encode()).map_or(0, |head| head.generation);
+    let changes = delta.changes().map(|(name, change)| (name.to_owned().into(), change.clone()));
+    let same = Delta::new(CommitId::from_bytes(commit), generation, changes);
+    if delta.replaces_all() { same.replacing() } else { same }
 }
 
 fn drop_unknown(delta: &mut Delta) {
