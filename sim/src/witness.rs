@@ -9,7 +9,7 @@ use sessile_core::{SessionId, Timestamp, Ttl};
 use crate::bug::Bug;
 use crate::forgery::forged;
 use crate::handle::{Handle, SimError};
-use crate::misread::{Circumstances, told};
+use crate::misread::{Circumstances, renamed, told};
 use crate::seen::Load;
 use crate::world::{Shared, Wire, enter};
 
@@ -169,7 +169,7 @@ impl Witness {
                 Append::new(delta, Stamp::first(stamp.commit), ttl).at(position).into()
             }
             Bug::RetryNewCommit if stamp.attempt > 0 => {
-                let delta = misread::renamed(&delta, stamp.attempt);
+                let delta = renamed(&delta, stamp.attempt);
                 let stamp = Stamp::first(delta.commit());
                 Append::new(delta, stamp, ttl).at(position).into()
             }
