@@ -110,8 +110,10 @@ struct Request {
     looked: BTreeSet<&'static str>,
     rotate: bool,
     generation: u64,
-    /// It came with a token that was replaced.
+    /// Its token was replaced.
     is_stale: bool,
+    /// It was so while the request ran: the client comes again, and nothing it asks for is done.
+    is_put_out: bool,
     /// What the client is told, if anything.
     notice: Option<Option<Held>>,
     /// `None` if it does not know where the log ends, or what lies before.
@@ -173,9 +175,19 @@ impl Request {
     }
 
     fn invalidate(&mut self) {
-        let Self { client, is_stale, notice, .. } = *self;
+        let Self { client, is_stale, is_put_out, notice, .. } = *self;
         let ended = self.log.or(self.ended);
-        *self = Self { client, is_stale, notice, ended, has_ended: true, ..Self::default() };
+        let is_forgotten = is_stale && !is_put_out;
+        *self = Self {
+            client,
+            is_stale: is_put_out,
+            is_put_out,
+            // A client that came with a token that was replaced forgets it, and ends nothing.
+            notice: if is_forgotten { Some(None) } else { notice },
+            ended,
+            has_ended: true,
+            ..Self::default()
+        };
     }
 }
 
@@ -269,7 +281,7 @@ impl Model {
             // Appended before it was known to be void, unless it had to be where the log ends.
             log.version += u64::from(!must_fit);
             request.rotate = false;
-            (request.log, request.is_stale) = (None, true);
+            (request.log, request.is_stale, request.is_put_out) = (None, true, true);
             return if request.is_dirty() { End::Stale } else { End::Done };
         }
         if must_fit && request.version != Some(log.version) {
