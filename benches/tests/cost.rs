@@ -65,13 +65,7 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
     println!("1000 attributes for 20:     {:.2}x", ratio(&held_large, &held));
     println!("from bytes for held:        {:.2}x", ratio(&from_bytes, &held));
 
-    for what in ["held", "large", "bytes", "token"] {
-        match instructions(what) {
-            Some(count) => println!("instructions, {what}: {count}"),
-            None => println!("instructions, {what}: not counted, which needs valgrind"),
-        }
-    }
-
+    print_instructions();
     let [unheard, counted] = through_sessions();
     println!("through Sessions, unheard:  {unheard} allocations");
     println!("and counted:                {counted} allocations");
@@ -84,6 +78,15 @@ fn a_request_allocates_little_and_costs_the_same_however_large_the_session() {
     if cfg!(not(debug_assertions)) {
         assert!(ratio(&held_large, &held) <= LARGE_MAX, "1000 attributes cost as much as 20");
         assert!(ratio(&from_bytes, &held) <= BYTES_MAX, "reading costs no more than the request");
+    }
+}
+
+fn print_instructions() {
+    for what in ["held", "large", "bytes", "token"] {
+        match instructions(what) {
+            Some(count) => println!("instructions, {what}: {count}"),
+            None => println!("instructions, {what}: not counted, which needs valgrind"),
+        }
     }
 }
 

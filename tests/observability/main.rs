@@ -172,9 +172,12 @@ fn the_stopwatch_of_the_system_runs_forward_and_finely() {
     use sessile::engine::Clock;
 
     let begun = sessile::Os.uptime();
-    std::thread::sleep(std::time::Duration::from_micros(10));
-    let passed = sessile::Os.uptime() - begun;
-    assert!(passed >= std::time::Duration::from_micros(10));
+    // A reading may be interrupted, but not all of them.
+    let is_fine = (0..1_000).any(|_| {
+        let (one, next) = (sessile::Os.uptime(), sessile::Os.uptime());
+        one < next && (next - one).as_millis() == 0
+    });
+    assert!(is_fine, "it is finer than the clock");
     assert!(
         begun < std::time::Duration::from_secs(3600),
         "it counts from the start of the program"

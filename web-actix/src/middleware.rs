@@ -9,14 +9,14 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::{Error, HttpResponse};
 use sessile_core::Sessions;
-use sessile_core::engine::Upkeep;
+use sessile_core::observe::Observer;
 use sessile_core::store::Store;
-use sessile_web::{Ending, RequestDriver, Transports};
+use sessile_web::{Adapter, Ending, Operations, Transports, Work};
 
 use crate::answer::{Answer, Answered};
 use crate::error::{SessionError, SessionErrorKind};
 use crate::head::{RequestView, ResponseView};
-use crate::unopened::Unopened;
+use crate::unopened;
 
 /// Puts a session into every request: what `SessionLayer` is to axum.
 ///
@@ -71,29 +71,24 @@ pub struct SessionMiddleware<S> {
 }
 
 struct Config<S> {
-    sessions: Arc<Sessions<S>>,
-    transports: Transports,
+    adapter: Adapter<S>,
     on_error: OnError,
-    spawn: Option<Spawn>,
 }
 
 type OnError = Arc<dyn Fn(&SessionError) -> HttpResponse + Send + Sync>;
-type Spawn = Arc<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
 
 impl<S: Store> SessionMiddleware<S> {
     /// Creates a middleware with the safe cookie for transport.
     #[must_use]
     pub fn new(sessions: &Sessions<S>) -> Self {
         let on_error: OnError = Arc::new(|error| HttpResponse::from_error(error.clone()));
-        let (sessions, transports) = (Arc::new(sessions.clone()), Transports::default());
-        Self { config: Arc::new(Config { sessions, transports, on_error, spawn: None }) }
+        Self { config: Arc::new(Config { adapter: Adapter::new(sessions), on_error }) }
     }
 
     /// Sets how tokens travel.
     #[must_use]
     pub fn transports(self, transports: impl Into<Transports>) -> Self {
-        let transports = transports.into();
-        self.with(|config| Config { transports, ..config })
+        self.with(|adapter| adapter.transports(transports.into()))
     }
 
     /// Sets what a client sees when its session could not be used: the status and one line of text
@@ -103,27 +98,28 @@ impl<S: Store> SessionMiddleware<S> {
         self,
         on_error: impl Fn(&SessionError) -> HttpResponse + Send + Sync + 'static,
     ) -> Self {
-        self.with(|config| Config { on_error: Arc::new(on_error), ..config })
+        let (adapter, on_error) = (self.config.adapter.clone(), Arc::new(on_error));
+        Self { config: Arc::new(Config { adapter, on_error }) }
     }
 
     /// Sets how to run upkeep after the response: `|work| drop(actix_web::rt::spawn(work))`. Unless
     /// this is called it runs before the head of the response leaves.
     #[must_use]
-    pub fn spawn(
-        self,
-        spawn: impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync + 'static,
-    ) -> Self {
-        self.with(|config| Config { spawn: Some(Arc::new(spawn)), ..config })
+    pub fn spawn(self, spawn: impl Fn(Work) + Send + Sync + 'static) -> Self {
+        self.with(|adapter| adapter.spawn(spawn))
     }
 
-    fn with(self, change: impl FnOnce(Config<S>) -> Config<S>) -> Self {
-        let config = Config {
-            sessions: Arc::clone(&self.config.sessions),
-            transports: self.config.transports.clone(),
-            on_error: Arc::clone(&self.config.on_error),
-            spawn: self.config.spawn.clone(),
-        };
-        Self { config: Arc::new(change(config)) }
+    /// Adds an observer, which hears what happens to the sessions of this middleware; beside those of
+    /// the [`Sessions`] it was made of.
+    #[must_use]
+    pub fn observed_by(self, observer: impl Observer + 'static) -> Self {
+        self.with(|adapter| adapter.observed_by(observer))
+    }
+
+    fn with(self, change: impl FnOnce(Adapter<S>) -> Adapter<S>) -> Self {
+        let adapter = change(self.config.adapter.clone());
+        let on_error = Arc::clone(&self.config.on_error);
+        Self { config: Arc::new(Config { adapter, on_error }) }
     }
 }
 
@@ -154,8 +150,8 @@ impl<S> Clone for SessionMiddleware<S> {
 
 impl<S> fmt::Debug for SessionMiddleware<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transports = &self.config.transports;
-        f.debug_struct("SessionMiddleware").field("transports", transports).finish_non_exhaustive()
+        let adapter = &self.config.adapter;
+        f.debug_struct("SessionMiddleware").field("adapter", adapter).finish_non_exhaustive()
     }
 }
 
@@ -180,22 +176,19 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let config = Arc::clone(&self.config);
-        if Unopened::has(&request, config.transports.name()) {
+        if unopened::named(&request, config.adapter.name()).is_some() {
             let handler = self.inner.call(request);
             return Box::pin(async move { Ok(handler.await?.map_into_left_body()) });
         }
-        let presented = config.transports.read(&RequestView::new(&request));
-        let driver = RequestDriver::new(&config.sessions, presented.candidates);
-        Unopened::put(&request, config.transports.clone(), driver.session().clone());
+        let (driver, presented_by) = config.adapter.begin(&RequestView::new(&request));
+        unopened::add(&request, |outer| config.adapter.unopened(&driver, outer));
         let handler = self.inner.call(request);
         Box::pin(async move {
             let answer = async move { Answer::new(handler.await) };
             let (answer, mut ending) = driver.run(answer, Answer::verdict).await;
             let upkeep = ending.upkeep.take();
-            let answer = config.tell(answer, presented.by, &ending);
-            if let Some(upkeep) = upkeep {
-                config.upkeep(upkeep).await;
-            }
+            let answer = config.tell(answer, presented_by, &ending);
+            config.adapter.upkeep(upkeep).await;
             answer
         })
     }
@@ -217,7 +210,7 @@ impl<S: Store + 'static> Config<S> {
     ) -> Result<ServiceResponse<EitherBody<Body>>, Error> {
         match answer {
             Answer::Response(response) => {
-                Unopened::remove(response.request(), self.transports.name());
+                unopened::remove_innermost(response.request());
                 let (request, response) = response.into_parts();
                 Ok(ServiceResponse::new(request, self.respond(response, by, ending)))
             }
@@ -240,21 +233,10 @@ impl<S: Store + 'static> Config<S> {
             None => response.map_into_left_body(),
         };
         response.extensions_mut().remove::<SessionErrorKind>();
-        if ending.is_open {
-            let head = &mut ResponseView(response.headers_mut());
-            self.transports.tell(by, ending.news().as_ref(), head);
+        self.adapter.tell(by, ending, &mut ResponseView(response.headers_mut()));
+        if ending.operations != Operations::default() {
+            response.extensions_mut().insert(ending.operations);
         }
-        response.extensions_mut().insert(ending.operations);
         response
-    }
-
-    async fn upkeep(&self, upkeep: Upkeep) {
-        let sessions = Arc::clone(&self.sessions);
-        // What fails here is still due at the next request.
-        let work = async move { drop(sessions.upkeep(upkeep).await) };
-        match &self.spawn {
-            Some(spawn) => spawn(Box::pin(work)),
-            None => work.await,
-        }
     }
 }

@@ -15,7 +15,7 @@ use sessile_core::{Counter, Key, List, Map, Named, RotationReason};
 use sessile_web::WebSession as Inner;
 
 use crate::error::{SessionError, SessionErrorKind};
-use crate::unopened::Unopened;
+use crate::unopened;
 
 /// The session of the request, for handlers: an actix-web extractor.
 ///
@@ -55,7 +55,7 @@ impl WebSession {
     /// [`SessionErrorKind::Load`] or [`SessionErrorKind::Unreadable`] if the session could not be
     /// loaded.
     pub async fn of(request: &impl HttpMessage) -> Result<Self, SessionError> {
-        Self::open_found(Unopened::innermost(request)).await
+        Self::open_found(unopened::innermost(request)).await
     }
 
     /// Loads the session of the middleware whose first transport has that name, the name of its
@@ -65,7 +65,7 @@ impl WebSession {
     ///
     /// As [`WebSession::of`].
     pub async fn named(request: &impl HttpMessage, name: &str) -> Result<Self, SessionError> {
-        Self::open_found(Unopened::named(request, name)).await
+        Self::open_found(unopened::named(request, name)).await
     }
 
     async fn open_found(found: Option<Inner>) -> Result<Self, SessionError> {
@@ -300,7 +300,7 @@ impl FromRequest for WebSession {
     type Future = Pin<Box<dyn Future<Output = Result<Self, SessionError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        Box::pin(Self::open_found(Unopened::innermost(request)))
+        Box::pin(Self::open_found(unopened::innermost(request)))
     }
 }
 

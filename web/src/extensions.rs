@@ -2,38 +2,9 @@
 
 use http::{Extensions, Response};
 
+use crate::adapter::Unopened;
 use crate::error::SessionError;
 use crate::session::WebSession;
-use crate::transports::Transports;
-
-/// A session that no handler has asked for yet, in the extensions of its request. Only
-/// [`WebSession::of`] and [`WebSession::named`] take it out, so every [`WebSession`] a handler has
-/// is loaded.
-#[derive(Clone, Debug)]
-pub(crate) struct Unopened {
-    transports: Transports,
-    session: WebSession,
-    /// The session of a layer around this one's.
-    outer: Option<Box<Self>>,
-}
-
-impl Unopened {
-    pub(crate) fn new(transports: Transports, session: WebSession, outer: Option<Self>) -> Self {
-        Self { transports, session, outer: outer.map(Box::new) }
-    }
-
-    /// Reports whether there is a session of that name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.find(name).is_some()
-    }
-
-    fn find(&self, name: &str) -> Option<&WebSession> {
-        if self.transports.name() == name {
-            return Some(&self.session);
-        }
-        self.outer.as_ref()?.find(name)
-    }
-}
 
 impl WebSession {
     /// Loads the session of a request: of the inner layer if there are several. An axum handler
@@ -44,8 +15,8 @@ impl WebSession {
     /// Returns [`SessionError::NoLayer`] if no layer is around this handler, [`SessionError::Load`]
     /// or [`SessionError::Unreadable`] if the session could not be loaded.
     pub async fn of(extensions: &Extensions) -> Result<Self, SessionError> {
-        let found = extensions.get::<Unopened>().map(|unopened| unopened.session.clone());
-        let session = found.ok_or(SessionError::NoLayer)?;
+        let unopened = extensions.get::<Unopened>().ok_or(SessionError::NoLayer)?;
+        let session = unopened.innermost().clone();
         session.open().await?;
         Ok(session)
     }
@@ -57,7 +28,7 @@ impl WebSession {
     ///
     /// As [`WebSession::of`].
     pub async fn named(extensions: &Extensions, name: &str) -> Result<Self, SessionError> {
-        let found = extensions.get::<Unopened>().and_then(|unopened| unopened.find(name).cloned());
+        let found = extensions.get::<Unopened>().and_then(|unopened| unopened.named(name).cloned());
         let session = found.ok_or(SessionError::NoLayer)?;
         session.open().await?;
         Ok(session)

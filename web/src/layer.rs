@@ -8,16 +8,15 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use sessile_core::Sessions;
-use sessile_core::engine::Upkeep;
 use sessile_core::observe::Observer;
 use sessile_core::store::Store;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::adapter::{Adapter, Unopened, Work};
 use crate::body::SessionBody;
-use crate::driver::{Ending, RequestDriver, Verdict};
+use crate::driver::{Ending, Verdict};
 use crate::error::SessionError;
-use crate::extensions::Unopened;
 use crate::operations::Operations;
 use crate::transports::Transports;
 
@@ -56,29 +55,24 @@ pub struct SessionLayer<S> {
 }
 
 struct Config<S> {
-    sessions: Arc<Sessions<S>>,
-    transports: Transports,
+    adapter: Adapter<S>,
     on_error: OnError,
-    spawn: Option<Spawn>,
 }
 
 type OnError = Arc<dyn Fn(&SessionError) -> Response<String> + Send + Sync>;
-type Spawn = Arc<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync>;
 
 impl<S: Store> SessionLayer<S> {
     /// Creates a layer with the safe cookie for transport.
     #[must_use]
     pub fn new(sessions: &Sessions<S>) -> Self {
-        let on_error: OnError = Arc::new(SessionError::response);
-        let (sessions, transports) = (Arc::new(sessions.clone()), Transports::default());
-        Self { config: Arc::new(Config { sessions, transports, on_error, spawn: None }) }
+        let (adapter, on_error) = (Adapter::new(sessions), Arc::new(SessionError::response));
+        Self { config: Arc::new(Config { adapter, on_error }) }
     }
 
     /// Sets how tokens travel.
     #[must_use]
     pub fn transports(self, transports: impl Into<Transports>) -> Self {
-        let transports = transports.into();
-        self.with(|config| Config { transports, ..config })
+        self.with(|adapter| adapter.transports(transports.into()))
     }
 
     /// Sets what a client sees when its session could not be used: [`SessionError::response`]
@@ -89,37 +83,28 @@ impl<S: Store> SessionLayer<S> {
         self,
         on_error: impl Fn(&SessionError) -> Response<String> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|config| Config { on_error: Arc::new(on_error), ..config })
+        let (adapter, on_error) = (self.config.adapter.clone(), Arc::new(on_error));
+        Self { config: Arc::new(Config { adapter, on_error }) }
     }
 
     /// Sets how to run upkeep after the response. Unless this is called it runs before the head of
     /// the response leaves: a server is not sure to poll a body to its end.
     #[must_use]
-    pub fn spawn(
-        self,
-        spawn: impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync + 'static,
-    ) -> Self {
-        self.with(|config| Config { spawn: Some(Arc::new(spawn)), ..config })
+    pub fn spawn(self, spawn: impl Fn(Work) + Send + Sync + 'static) -> Self {
+        self.with(|adapter| adapter.spawn(spawn))
     }
 
     /// Adds an observer, which hears what happens to the sessions of this layer; beside those of the
     /// [`Sessions`] it was made of.
     #[must_use]
     pub fn observed_by(self, observer: impl Observer + 'static) -> Self {
-        self.with(|config| {
-            let sessions = Sessions::clone(&config.sessions).observed_by(observer);
-            Config { sessions: Arc::new(sessions), ..config }
-        })
+        self.with(|adapter| adapter.observed_by(observer))
     }
 
-    fn with(self, change: impl FnOnce(Config<S>) -> Config<S>) -> Self {
-        let config = Config {
-            sessions: Arc::clone(&self.config.sessions),
-            transports: self.config.transports.clone(),
-            on_error: Arc::clone(&self.config.on_error),
-            spawn: self.config.spawn.clone(),
-        };
-        Self { config: Arc::new(change(config)) }
+    fn with(self, change: impl FnOnce(Adapter<S>) -> Adapter<S>) -> Self {
+        let adapter = change(self.config.adapter.clone());
+        let on_error = Arc::clone(&self.config.on_error);
+        Self { config: Arc::new(Config { adapter, on_error }) }
     }
 }
 
@@ -140,8 +125,8 @@ impl<S> Clone for SessionLayer<S> {
 
 impl<S> fmt::Debug for SessionLayer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transports = &self.config.transports;
-        f.debug_struct("SessionLayer").field("transports", transports).finish_non_exhaustive()
+        let adapter = &self.config.adapter;
+        f.debug_struct("SessionLayer").field("adapter", adapter).finish_non_exhaustive()
     }
 }
 
@@ -170,22 +155,18 @@ where
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let config = Arc::clone(&self.config);
         let outer = request.extensions().get::<Unopened>();
-        if outer.is_some_and(|outer| outer.has(config.transports.name())) {
+        if outer.is_some_and(|outer| outer.named(config.adapter.name()).is_some()) {
             let handler = self.inner.call(request);
             return Box::pin(async move { Ok(handler.await?.map(SessionBody::of)) });
         }
-        let outer = outer.cloned();
-        let presented = config.transports.read(&request);
-        let driver = RequestDriver::new(&config.sessions, presented.candidates);
-        let session = driver.session().clone();
-        request.extensions_mut().insert(Unopened::new(config.transports.clone(), session, outer));
+        let (driver, presented_by) = config.adapter.begin(&request);
+        let unopened = config.adapter.unopened(&driver, outer.cloned());
+        request.extensions_mut().insert(unopened);
         let handler = self.inner.call(request);
         Box::pin(async move {
             let (answer, ending) = driver.run(handler, verdict).await;
-            let response = config.tell(answer?, presented.by, &ending);
-            if let Some(upkeep) = ending.upkeep {
-                config.upkeep(upkeep).await;
-            }
+            let response = config.respond(answer?, presented_by, &ending);
+            config.adapter.upkeep(ending.upkeep).await;
             Ok(response)
         })
     }
@@ -214,35 +195,23 @@ fn verdict<Body, E>(answer: &Result<Response<Body>, E>) -> Verdict {
 }
 
 impl<S: Store + 'static> Config<S> {
-    /// Tells the client how the request ended for its session: by the transport it came by, if any.
-    fn tell<Body>(
+    /// Makes the response of what the inner service answered and how its session ended.
+    fn respond<Body>(
         &self,
         mut response: Response<Body>,
-        by: Option<usize>,
+        presented_by: Option<usize>,
         ending: &Ending,
     ) -> Response<SessionBody<Body>> {
         let of_handler = response.extensions_mut().remove::<SessionError>();
         let mut response = match ending.result.as_ref().err().or(of_handler.as_ref()) {
-            Some(error) => (self.on_error)(error).map(|text| SessionBody::text(text)),
+            Some(error) => (self.on_error)(error).map(SessionBody::text),
             None => response.map(SessionBody::of),
         };
         response.extensions_mut().remove::<SessionError>();
-        if ending.is_open {
-            self.transports.tell(by, ending.news().as_ref(), &mut response);
-        }
+        self.adapter.tell(presented_by, ending, &mut response);
         if ending.operations != Operations::default() {
             response.extensions_mut().insert(ending.operations);
         }
         response
-    }
-
-    async fn upkeep(&self, upkeep: Upkeep) {
-        let sessions = Arc::clone(&self.sessions);
-        // What fails here is still due at the next request.
-        let work = async move { drop(sessions.upkeep(upkeep).await) };
-        match &self.spawn {
-            Some(spawn) => spawn(Box::pin(work)),
-            None => work.await,
-        }
     }
 }

@@ -24,6 +24,7 @@
 //! | the client presents several cookies of the name | the one that lives counts; if two do, none |
 //! | the token was replaced, and the answer with the new one was lost | the session reads as nothing; a login starts a new one, a logout makes the client forget it |
 
+mod adapter;
 #[cfg(feature = "axum")]
 mod axum;
 #[cfg(feature = "tower")]
@@ -50,6 +51,7 @@ mod trace;
 mod transport;
 mod transports;
 
+pub use adapter::{Adapter, Unopened, Work};
 #[cfg(feature = "tower")]
 pub use body::SessionBody;
 pub use cookie::{CookieError, CookieTransport, CookieTransportBuilder, KeepCookie, SameSite};
