@@ -1,5 +1,8 @@
 //! Several middlewares around one handler.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::SET_COOKIE;
@@ -7,6 +10,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::test::init_service;
 use actix_web::web::get;
 use actix_web::{App, Error, HttpRequest, Result};
+use sessile_core::observe::{Event, Observer};
 use sessile_web_actix::{CookieTransport, SessionErrorKind, SessionMiddleware, WebSession};
 
 use crate::common::{COLOUR, Client, HITS, Memory, NAME, World, app, routes};
@@ -137,4 +141,26 @@ async fn a_failure_of_one_session_is_none_of_the_other() {
     let fine = init_service(App::new().configure(routes).wrap(named(&world, "__Host-staff"))).await;
     let text = client.get(&fine, "/read").await.text;
     assert_eq!(text, "Some(\"503 Service Unavailable\") None");
+}
+
+#[actix_web::test]
+async fn an_observer_hears_of_the_sessions_of_its_middleware_and_of_no_other() {
+    #[derive(Default)]
+    struct Created(Arc<AtomicUsize>);
+
+    impl Observer for Created {
+        fn observe(&self, event: &Event<'_>) {
+            let is_created = matches!(event, Event::Created { .. });
+            self.0.fetch_add(usize::from(is_created), Ordering::Relaxed);
+        }
+    }
+
+    let (world, created) = (World::new(), Created::default());
+    let heard = Arc::clone(&created.0);
+    let unheard = app(world.middleware(), []).await;
+    let observed = app(world.middleware().observed_by(created), []).await;
+    for (app, count) in [(&unheard, 0), (&observed, 1)] {
+        Client::default().get(app, "/write").await;
+        assert_eq!(heard.load(Ordering::Relaxed), count);
+    }
 }
