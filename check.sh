@@ -3,7 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== %s (after %s s)\n' "$*" "$SECONDS"; }
+
+# A fresh machine builds everything once: nothing is kept for a next build, and little for a debugger.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=line-tables-only
 
 say 'toolchain'
 for component in rustfmt clippy; do
@@ -69,3 +72,5 @@ cargo bench --quiet -p sessile-benches --benches -- --test
 say 'examples run'
 cargo run --quiet --example sans_io
 cargo run --quiet --example session_server -- --race
+
+say 'all checks passed'
